@@ -1,0 +1,109 @@
+"""Cohorts: one module per data set, one call to load any of them."""
+
+import inspect
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+from mmlib.cohorts import support2, table
+from mmlib.schema import Cohort, Field
+
+LOADERS = {"support2": support2.load, "table": table.load}
+
+
+def load_cohort(name: str, root: str | Path | None = None, *, protected_inputs: str = "none", **options) -> Cohort:
+    """Load a cohort by name.
+
+    Parameters
+    ----------
+    name : str
+        One of ``LOADERS``.
+    root : path, optional
+        File or folder of the user's own data; cohorts that ship in a package need none.
+    protected_inputs : {"none", "modality", "lineage"}
+        Whether race, sex and the like are inputs: never; as a modality of their own, ``protected``; or written into the
+        first modality, as the pseudo-note lineage does. Age is a clinical fact and is an input where the cohort has it.
+    **options
+        Passed to the loader, see the module of the cohort.
+
+    Returns
+    -------
+    mmlib.schema.Cohort
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or option, or data that do not fit.
+    """
+    if name not in LOADERS:
+        close = get_close_matches(str(name), LOADERS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else "."
+        raise ValueError(f"There is no cohort {name!r}; expected one of {', '.join(LOADERS)}{hint}")
+    loader = LOADERS[name]
+    known = list(inspect.signature(loader).parameters)[1:]
+    for option in options:
+        if option not in known:
+            raise ValueError(f"The cohort {name!r} has no option {option!r}; expected one of {', '.join(known)}.")
+    return _with_protected_inputs(loader(root, **options), protected_inputs)
+
+
+def assign_folds(samples: pd.DataFrame, *, folds: int = 5, seed: int = 0) -> pd.Series:
+    """Split patients into folds, stratified by label, so that a patient is in one fold only.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        With ``patient_id`` and ``label``.
+    folds, seed : int
+        Number of folds (two or more) and seed of the shuffle.
+
+    Returns
+    -------
+    pandas.Series
+        int8, the fold in which a sample is tested.
+    """
+    rarest = samples.drop_duplicates("patient_id").label.value_counts().min()
+    if not 2 <= folds <= rarest:
+        raise ValueError(f"folds is {folds}; expected 2 to {rarest}, the number of patients of the rarer label.")
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    fold = np.empty(len(samples), "int8")
+    for k, (_, test) in enumerate(splitter.split(samples, samples.label, samples.patient_id)):
+        fold[test] = k
+    return pd.Series(fold, samples.index, name="fold")
+
+
+def check_references(samples: pd.DataFrame, protected: dict[str, str]) -> None:
+    """Check that each protected attribute is a column and its reference group has samples of both labels.
+
+    Raises
+    ------
+    ValueError
+        Naming the attribute, the group and what was found.
+    """
+    for attribute, reference in protected.items():
+        if attribute not in samples:
+            raise ValueError(f"protected names {attribute!r}, which the cohort lacks; it has {list(samples.columns)}.")
+        labels = samples.loc[samples[attribute] == reference, "label"]
+        if labels.nunique() < 2:
+            raise ValueError(
+                f"The reference group {reference!r} of {attribute!r} has {len(labels)} samples and "
+                f"{labels.nunique()} labels; expected both labels, in one of {sorted(samples[attribute].unique())}."
+            )
+
+
+def _with_protected_inputs(cohort: Cohort, kind: str) -> Cohort:
+    if kind == "none":
+        return cohort
+    if kind not in ("modality", "lineage"):
+        raise ValueError(f"protected_inputs is {kind!r}; expected none, modality or lineage.")
+    modality = "protected" if kind == "modality" else cohort.modalities[0]
+    attributes = [a for a in cohort.protected if a != "age_group"]
+    added = tuple(Field(modality, a, a.replace("_", " "), kind="category") for a in attributes)
+    values = cohort.values.assign(**{f.column: cohort.samples[f.name].astype("category") for f in added})
+    first = tuple(f for f in cohort.fields if f.modality == modality)
+    rest = tuple(f for f in cohort.fields if f.modality != modality)
+    return replace(cohort, values=values, fields=first + added + rest if first else rest + added)

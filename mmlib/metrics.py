@@ -1,0 +1,295 @@
+"""Performance and group metrics of many score vectors, for the estimate and every bootstrap resample at once.
+
+Throughout, ``weights`` is ``(1 + B, n)``: row 0 is all ones (the estimate), the others are bootstrap counts
+of the n samples; ``groups`` is a bool array ``(G, n)``. Everything returned has the shape ``(1 + B, K, G)``
+for K score vectors. One rule for empty denominators: 0/0 is nan, never 0 or 1.
+"""
+
+from collections.abc import Callable, Sequence
+
+import fairlearn.metrics as fm
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+from sklearn import metrics as skm
+from statsmodels.stats.proportion import proportion_confint
+
+from mmlib.ranking import auroc, average_precision, check_shapes, divide
+
+__all__ = [
+    "auroc",
+    "average_precision",
+    "calibration",
+    "describe",
+    "group_masks",
+    "observed_expected",
+    "operating_point",
+    "paper_gaps",
+    "rates",
+    "sizes",
+]
+
+#: names of what `rates` returns
+RATES = ("selection_rate", "tpr", "fpr", "ppv", "fnr", "accuracy", "balanced_accuracy", "f1")
+
+
+def operating_point(y, scores, rule: str = "prevalence") -> float:
+    """Choose the threshold on validation data; the decision is ``score >= threshold``.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels, 0 or 1.
+    scores : array-like of shape (n,)
+        Probabilities.
+    rule : {"prevalence", "f1", "half"}
+        ``prevalence`` selects a share as near as possible to the share of positives (of two equally near, the
+        smaller); ``f1`` maximises F1; ``half`` is 0.5.
+
+    Returns
+    -------
+    float
+        ``inf`` when selecting nobody comes nearest to the prevalence, as it can with a constant score.
+    """
+    y, scores = np.asarray(y), np.asarray(scores, dtype=float)
+    if y.shape != scores.shape or y.ndim != 1 or not y.size or not np.isfinite(scores).all():
+        raise ValueError(f"y {y.shape} and scores {scores.shape} must be finite vectors of one length.")
+    if rule == "half":
+        return 0.5
+    if rule == "prevalence":
+        values, counts = np.unique(-scores, return_counts=True)
+        thresholds = np.r_[np.inf, -values]
+        selected = np.r_[0, np.cumsum(counts)]  # in samples, so that equal distances are exactly equal
+        return float(thresholds[np.argmin(np.abs(selected - y.sum()))])
+    if rule == "f1":
+        precision, recall, thresholds = skm.precision_recall_curve(y, scores)
+        f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
+        return float(thresholds[np.argmax(f1[:-1])])
+    raise ValueError(f"rule is {rule!r}; expected 'prevalence', 'f1' or 'half'.")
+
+
+def group_masks(frame: pd.DataFrame, attributes: Sequence[str]) -> dict[str, tuple[list[str], np.ndarray]]:
+    """Turn protected attributes into bool masks, everybody first.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A row per sample.
+    attributes : sequence of str
+        Column names; ``"race+sex"`` means the intersections that occur, named ``"White, Male"``.
+
+    Returns
+    -------
+    dict of str to (list of str, ndarray of shape (G, n))
+        Names begin with ``"all"``; the others are sorted. A missing value belongs to no group but ``"all"``.
+    """
+    masks = {}
+    for attribute in attributes:
+        columns = attribute.split("+")
+        if absent := [c for c in columns if c not in frame]:
+            found = sorted(map(str, frame))
+            raise ValueError(f"Protected attribute {absent[0]!r} is not a column; expected one of {found}.")
+        known = frame[columns].notna().all(axis=1).to_numpy()
+        rows = frame[columns].astype(object).to_numpy()
+        labels = np.array(
+            [", ".join(map(str, row)) if ok else "" for row, ok in zip(rows, known, strict=True)]
+        )
+        names = sorted(set(labels[known]))
+        members = [known & (labels == name) for name in names]
+        masks[attribute] = (["all", *names], np.array([np.ones(len(frame), bool), *members]))
+    return masks
+
+
+def sizes(y, groups) -> tuple[np.ndarray, np.ndarray]:
+    """Count the samples and the positives of every group; two int arrays of shape ``(G,)``."""
+    groups = np.asarray(groups, dtype=bool)
+    return groups.sum(axis=1), (groups & (np.asarray(y) == 1)).sum(axis=1)
+
+
+def rates(y, q, weights, groups) -> dict[str, np.ndarray]:
+    """Threshold metrics from expected confusion cells, by one matrix product per group and label.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels, 0 or 1.
+    q : array-like of shape (K, n) or (n,)
+        Probability of being selected: 0 or 1 for a plain decision, in between for randomised or masked ones.
+    weights, groups : array-like of shape (1 + B, n) and (G, n)
+
+    Returns
+    -------
+    dict of str to ndarray of shape (1 + B, K, G)
+        ``selection_rate, tpr, fpr, ppv, fnr, accuracy, balanced_accuracy, f1``; nan where a denominator is 0.
+
+    Notes
+    -----
+    With fractional ``q`` all are exact expectations over the randomness of the decisions except ``ppv`` and
+    ``f1``, whose denominators are random too: these two are ratios of expectations (plug-in).
+    """
+    y, q, weights, groups = check_shapes(y, q, weights, groups)
+    if q.size and (q.min() < 0 or q.max() > 1):
+        raise ValueError(f"q lies in [{q.min():.3g}, {q.max():.3g}]; expected probabilities of selection.")
+    total = np.empty((2, len(weights), 1, len(groups)))
+    selected = np.empty((2, len(weights), len(q), len(groups)))
+    for g, group in enumerate(groups):
+        for label in (0, 1):
+            members = np.flatnonzero(group & (y == label))
+            w = weights[:, members].astype(float)  # float32 sums would lose digits
+            total[label, :, 0, g] = w.sum(axis=1)
+            selected[label, :, :, g] = w @ q[:, members].T
+    (fp, tp), (negatives, positives) = selected, total
+    everybody = negatives + positives
+    tpr, fpr = divide(tp, positives), divide(fp, negatives)
+    return {
+        "selection_rate": divide(tp + fp, everybody),
+        "tpr": tpr,
+        "fpr": fpr,
+        "ppv": divide(tp, tp + fp),
+        "fnr": 1 - tpr,
+        "accuracy": divide(tp + negatives - fp, everybody),
+        "balanced_accuracy": (tpr + 1 - fpr) / 2,
+        "f1": divide(2 * tp, tp + fp + positives),
+    }
+
+
+def observed_expected(y, scores, weights, groups) -> np.ndarray:
+    """Divide the observed positives by the sum of predicted probabilities; shapes as in `rates`."""
+    y, scores, weights, groups = check_shapes(y, scores, weights, groups)
+    ratio = np.empty((len(weights), len(scores), len(groups)))
+    for g, group in enumerate(groups):
+        w = weights[:, group].astype(float)
+        ratio[:, :, g] = divide((w @ y[group])[:, None], w @ scores[:, group].T)
+    return ratio
+
+
+def calibration(y, scores, groups, names: Sequence[str]) -> pd.DataFrame:
+    """Describe calibration in groups: observed/expected with exact interval, intercept and slope.
+
+    Parameters
+    ----------
+    y, scores : array-like of shape (n,)
+        Labels and probabilities of one model.
+    groups : array-like of shape (G, n)
+    names : sequence of str
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per group: ``group, n, n_positive, observed_expected, low, high, intercept, slope``. The
+        interval is Clopper and Pearson's for the observed share, over the mean prediction taken as known.
+        ``intercept`` has the slope fixed at 1 (0 is right: calibration in the large); ``slope`` is fitted
+        with a free intercept (1 is right, below 1 is overconfident). Fits that do not exist (one class, a
+        constant or separating score) are nan.
+    """
+    y, scores, groups = np.asarray(y), np.asarray(scores, dtype=float), np.asarray(groups, dtype=bool)
+    table = []
+    for name, group in zip(names, groups, strict=True):
+        n, events, expected = int(group.sum()), int(y[group].sum()), scores[group].sum()
+        low, high = np.array(proportion_confint(events, n, method="beta")) * n if n else (np.nan, np.nan)
+        ratios = [v / expected if expected > 0 else np.nan for v in (events, low, high)]
+        table.append((name, n, events, *ratios, *_recalibrate(y[group], scores[group])))
+    columns = ["group", "n", "n_positive", "observed_expected", "low", "high", "intercept", "slope"]
+    return pd.DataFrame(table, columns=columns)
+
+
+def _recalibrate(y, scores) -> tuple[float, float]:
+    if not 0 < y.sum() < len(y):
+        return np.nan, np.nan
+    clipped = np.clip(scores, 1e-6, 1 - 1e-6)  # a score of exactly 0 or 1 has no finite logit
+    logit = np.log(clipped / (1 - clipped))
+    binomial = sm.families.Binomial()
+    intercept = sm.GLM(y, np.ones_like(logit), family=binomial, offset=logit).fit().params[0]
+    below, above = logit[y == 0], logit[y == 1]
+    if below.max() <= above.min() or above.max() <= below.min():
+        return intercept, np.nan
+    return intercept, sm.GLM(y, sm.add_constant(logit), family=binomial).fit().params[1]
+
+
+def describe(y, scores, decisions, frame: pd.DataFrame, attribute: str) -> pd.DataFrame:
+    """Point estimates by group through fairlearn's ``MetricFrame``: the table shown to readers.
+
+    Parameters
+    ----------
+    y, scores, decisions : array-like of shape (n,)
+        Labels, probabilities and 0/1 decisions.
+    frame : pandas.DataFrame
+        A row per sample, with the attribute.
+    attribute : str
+        As in `group_masks`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: ``all``, then the groups; columns: ``n, n_positive, selection_rate, tpr, fpr, accuracy,
+        balanced_accuracy, f1, auroc, average_precision``; nan where a group lacks the class that a metric
+        needs.
+    """
+    y, scores, decisions = np.asarray(y), np.asarray(scores, dtype=float), np.asarray(decisions).astype(int)
+    names, groups = group_masks(frame, [attribute])[attribute]
+    label = np.array([*names[1:], None], dtype=object)[np.where(groups[1:].any(0), groups[1:].argmax(0), -1)]
+    known = groups[1:].any(axis=0)
+    columns = {}
+    for prediction, table in ((decisions, _DECIDED), (scores, _RANKED)):
+        frame_of = fm.MetricFrame(
+            metrics=table, y_true=y[known], y_pred=prediction[known], sensitive_features=label[known]
+        )
+        by = frame_of.by_group
+        for metric, function in table.items():
+            columns[metric] = [float(function(y, prediction)), *by[metric].reindex(names[1:]).astype(float)]
+    return pd.DataFrame(columns, index=pd.Index(names, name=attribute)).astype({"n": int, "n_positive": int})
+
+
+def paper_gaps(y, decisions, frame: pd.DataFrame, attribute: str) -> dict[str, float]:
+    """Return max-min gaps as the paper has them, from fairlearn: biased upwards, never a finding alone.
+
+    Returns
+    -------
+    dict of str to float
+        ``demographic_parity_difference`` over all groups, ``equalized_odds_difference`` over the groups that
+        have both classes (a group without positives has no TPR; fairlearn would call it 0).
+    """
+    y, decisions = np.asarray(y), np.asarray(decisions).astype(int)
+    names, groups = group_masks(frame, [attribute])[attribute]
+    both = np.array([np.ptp(y[g]) > 0 if g.any() else False for g in groups[1:]])
+    gaps = {}
+    everyone = np.ones_like(both)
+    for metric, kept in (("demographic_parity_difference", everyone), ("equalized_odds_difference", both)):
+        rows = groups[1:][kept].any(axis=0)
+        gaps[metric] = np.nan
+        if kept.sum() > 1:
+            of = groups[1:].argmax(axis=0)[rows]
+            gaps[metric] = float(getattr(fm, metric)(y[rows], decisions[rows], sensitive_features=of))
+    return gaps
+
+
+def _needs(classes: Callable, metric: Callable) -> Callable:
+    return lambda y, prediction: metric(y, prediction) if classes(y) else np.nan
+
+
+def _has_positives(y):
+    return np.any(y == 1)
+
+
+def _has_negatives(y):
+    return np.any(y == 0)
+
+
+def _has_both(y):
+    return _has_positives(y) and _has_negatives(y)
+
+
+_DECIDED = {
+    "n": fm.count,
+    "n_positive": lambda y, _: int(np.sum(y)),
+    "selection_rate": fm.selection_rate,
+    "tpr": _needs(_has_positives, lambda y, d: fm.true_positive_rate(y, d, pos_label=1)),
+    "fpr": _needs(_has_negatives, lambda y, d: fm.false_positive_rate(y, d, pos_label=1)),
+    "accuracy": skm.accuracy_score,
+    "balanced_accuracy": _needs(_has_both, skm.balanced_accuracy_score),
+    "f1": lambda y, d: skm.f1_score(y, d, zero_division=np.nan),
+}
+_RANKED = {
+    "auroc": _needs(_has_both, skm.roc_auc_score),
+    "average_precision": _needs(_has_positives, skm.average_precision_score),
+}

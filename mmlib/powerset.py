@@ -1,0 +1,336 @@
+"""Train every subset of modalities, out of fold: splits, inputs reduced per fold, the power set, and masked patterns.
+
+Every sample is scored by the models that never saw its patient. What is fitted (reduction, network, calibration, threshold)
+is fitted on the training and validation patients of that fold alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from tqdm.auto import tqdm
+
+from mmlib.fusion import Architecture, Models, logits, train
+from mmlib.metrics import operating_point
+
+RULES = ("prevalence", "f1", "half")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What every model of a run is trained on.
+
+    Parameters
+    ----------
+    X : torch.Tensor of shape (n_folds, n_samples, n_modalities, n_features)
+        Inputs as reduced on each fold's training rows, zero where absent.
+    present : torch.Tensor of shape (n_samples, n_modalities), bool
+    y : torch.Tensor of shape (n_samples,), float
+    training, validation : torch.Tensor of shape (n_folds, n_samples), bool
+    fold : numpy.ndarray of shape (n_samples,)
+        The fold in which a sample is tested.
+    samples, modalities : tuple of str
+    kept : numpy.ndarray of shape (n_folds, n_modalities)
+        Share of variance that the reduction kept.
+    """
+
+    X: torch.Tensor
+    present: torch.Tensor
+    y: torch.Tensor
+    training: torch.Tensor
+    validation: torch.Tensor
+    fold: np.ndarray
+    samples: tuple[str, ...]
+    modalities: tuple[str, ...]
+    kept: np.ndarray
+
+    @property
+    def tested(self) -> np.ndarray:
+        """Bool array (n_folds, n_samples): the samples that each fold tests."""
+        return self.fold == np.arange(len(self.training))[:, None]
+
+    def columns(self, subset: Iterable[str]) -> "Study":
+        """Return the study restricted to some modalities, in cohort order."""
+        chosen = set(subset)
+        index = [i for i, m in enumerate(self.modalities) if m in chosen]
+        names = tuple(self.modalities[i] for i in index)
+        return replace(self, X=self.X[:, :, index].contiguous(), present=self.present[:, index], modalities=names)
+
+
+def subset_masks(modalities: Sequence[str]) -> dict[str, np.ndarray]:
+    """Name every subset, in binary counting with the first modality the lowest bit.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray of shape (n_modalities,), bool
+        From ``none`` to all of them, names joined by ``+``.
+    """
+    m = len(modalities)
+    masks = (np.arange(2**m)[:, None] >> np.arange(m)) & 1 == 1
+    return {"+".join(x for x, k in zip(modalities, mask, strict=True) if k) or "none": mask for mask in masks}
+
+
+def prepare(
+    cohort: pd.DataFrame, embeddings: xr.Dataset, *, dimensions: int = 64, validation: float = 0.15, seed: int = 0
+) -> Study:
+    """Split off validation patients in every fold and reduce the inputs on what remains.
+
+    Parameters
+    ----------
+    cohort : pandas.DataFrame
+        The artefact ``cohort``.
+    embeddings : xarray.Dataset
+        The artefact ``embeddings``. Text vectors are reduced by a principal component analysis per modality and brought to
+        unit variance as a whole; native features are scaled one by one and an absent number becomes the training mean.
+    dimensions : int
+        Components kept per modality.
+    validation : float
+        Share of the training patients set aside for early stopping, calibration and thresholds.
+    seed : int
+        Of the validation split.
+
+    Returns
+    -------
+    Study
+    """
+    if list(embeddings["sample"].values) != list(cohort["sample_id"]):
+        raise ValueError("The samples of embeddings and cohort differ or are in another order; run 02_encoding again.")
+    fold = cohort["fold"].to_numpy()
+    folds = np.unique(fold)
+    held = np.stack([_hold_out(cohort, fold != f, validation, seed) for f in folds])
+    training = (fold != folds[:, None]) & ~held
+    present = embeddings["present"].values
+    reducer = _scale if embeddings.attrs["encoder"] == "native" else _principal
+    X, kept = [], []
+    for rows in training:
+        reduced = [
+            reducer(embeddings["embedding"].values[:, m], rows & present[:, m], dimensions) for m in range(present.shape[1])
+        ]
+        width = max(z.shape[1] for z, _ in reduced)
+        stacked = np.stack([np.pad(z, ((0, 0), (0, width - z.shape[1]))) for z, _ in reduced], axis=1)
+        X.append(np.where(present[..., None], stacked, 0).astype(np.float32))
+        kept.append([share for _, share in reduced])
+    return Study(
+        torch.from_numpy(np.stack(X)),
+        torch.tensor(present),
+        torch.from_numpy(cohort["label"].to_numpy(np.float32)),
+        torch.from_numpy(training),
+        torch.from_numpy(held),
+        fold,
+        tuple(cohort["sample_id"]),
+        tuple(embeddings["modality"].values),
+        np.array(kept),
+    )
+
+
+def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: int = 0) -> Models:
+    """Train one calibrated model per fold and seed on all modalities of the study.
+
+    Parameters
+    ----------
+    study : Study
+    architecture : mmlib.fusion.Architecture
+    seeds : sequence of int
+    key : int
+        Stream of random numbers; the power set uses the number of the subset.
+
+    Returns
+    -------
+    mmlib.fusion.Models
+        Ordered by seed, then fold, with ``platt`` among the parameters: slope and intercept, fitted on validation rows, that
+        turn logits into probabilities.
+    """
+    pairs = [(f, s) for s in seeds for f in range(len(study.training))]
+    models = train(
+        study.X,
+        study.present,
+        study.y,
+        study.training,
+        study.validation,
+        models=pairs,
+        architecture=architecture,
+        key=key,
+    )
+    rows = [torch.nonzero(study.validation[f]).ravel() for f, _ in pairs]
+    raw = logits(models, study.X, study.present, _padded(rows)).numpy()
+    platt = []
+    for r, z in zip(rows, raw, strict=True):
+        line = LogisticRegression(C=np.inf).fit(z[: len(r), None], study.y[r].numpy())
+        # a slope that is not positive would turn the ranking round: then the model knows nothing, and keeps its ranking
+        platt.append([max(line.coef_[0, 0], 1e-3), line.intercept_[0]])
+    return replace(models, parameters=models.parameters | {"platt": torch.tensor(platt, dtype=torch.float32)})
+
+
+def probabilities(
+    models: Models, study: Study, visible: np.ndarray | None = None, *, where: np.ndarray | None = None
+) -> np.ndarray:
+    """Score samples with the models of every fold and seed.
+
+    Parameters
+    ----------
+    models : mmlib.fusion.Models
+    study : Study
+    visible : array of bool, shape (n_modalities,) or (n_samples, n_modalities), optional
+        Modalities that may be seen; absent ones stay absent.
+    where : array of bool, shape (n_folds, n_samples), optional
+        Samples that a fold's models score, by default those it tests.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_models, n_samples), float32
+        NaN where a model does not score a sample.
+    """
+    where = study.tested if where is None else where
+    rows = [torch.from_numpy(np.flatnonzero(where[f])) for f in models.fold]
+    present = study.present if visible is None else study.present & torch.as_tensor(visible)
+    platt = models.parameters["platt"]
+    scores = torch.sigmoid(logits(models, study.X, present, _padded(rows)) * platt[:, :1] + platt[:, 1:]).numpy()
+    full = np.full((len(rows), len(study.y)), np.nan, np.float32)
+    for line, r, s in zip(full, rows, scores, strict=True):
+        line[r] = s[: len(r)]
+    return full
+
+
+def train_powerset(
+    study: Study,
+    architecture: Architecture,
+    *,
+    seeds: int = 1,
+    subsets: Sequence[str] | None = None,
+    progress: bool = False,
+) -> tuple[xr.Dataset, Models]:
+    """Train every non-empty subset of modalities over folds and seeds; the empty set is the training prevalence.
+
+    Parameters
+    ----------
+    study : Study
+    architecture : mmlib.fusion.Architecture
+    seeds : int
+        Number of retrainings, seeded 0, 1, ...
+    subsets : sequence of str, optional
+        Names to train, by default all.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    xarray.Dataset
+        The artefact ``powerset``.
+    mmlib.fusion.Models
+        The models of the full set.
+    """
+    masks = subset_masks(study.modalities)
+    names = list(subsets or masks)
+    parts, full = {}, None
+    # the largest first: whoever waits sees the slow part at once
+    order = sorted((s for s in names if s != "none"), key=lambda s: -masks[s].sum())
+    for name in tqdm(order, desc="subsets", disable=not progress):
+        part = study.columns(name.split("+"))
+        models = fit(part, architecture, seeds=range(seeds), key=list(masks).index(name))
+        parts[name] = _outcome(models, part, seeds)
+        full = models if masks[name].all() else full
+    if "none" in names:
+        y = study.y.numpy()
+        prior = np.stack([np.full(len(y), y[rows].mean(), np.float32) for rows in study.training.numpy()])
+        parts["none"] = summary(np.tile(prior, (seeds, 1)), study, seeds)
+    return xr.concat([parts[n] for n in names], pd.Index(names, name="subset"), coords="minimal", compat="override"), full
+
+
+def score_patterns(models: Mapping[str, Models], study: Study, *, seeds: int) -> xr.Dataset:
+    """Score every sample under every pattern of remaining modalities, thresholds staying those of the full input.
+
+    Parameters
+    ----------
+    models : mapping of str to mmlib.fusion.Models
+        Regime -> models of all modalities.
+    study : Study
+    seeds : int
+
+    Returns
+    -------
+    xarray.Dataset
+        The artefact ``masking``.
+    """
+    masks = subset_masks(study.modalities)
+    regimes = []
+    for fitted in models.values():
+        threshold = _outcome(fitted, study, seeds)["threshold"]
+        scores = [tested_scores(probabilities(fitted, study, mask), study, seeds) for mask in masks.values()]
+        score = xr.concat(scores, pd.Index(list(masks), name="pattern")).transpose("seed", "pattern", "sample")
+        regimes.append(xr.Dataset({"score": score, "threshold": threshold}))
+    return xr.concat(regimes, pd.Index(list(models), name="regime"), coords="minimal", compat="override")
+
+
+def summary(scores: np.ndarray, study: Study, seeds: int) -> xr.Dataset:
+    """Keep, of all models' scores, the out-of-fold one of each sample, the validation ones, and the thresholds they give.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray of shape (seeds * n_folds, n_samples)
+        Ordered by seed, then fold.
+    study : Study
+    seeds : int
+
+    Returns
+    -------
+    xarray.Dataset
+        ``score`` (seed, sample), ``threshold`` (seed, fold, rule), ``validation_score`` (seed, fold, sample).
+    """
+    by_seed = scores.reshape(seeds, len(study.training), -1)
+    y, held = study.y.numpy().astype(int), study.validation.numpy()
+    threshold = [[[operating_point(y[h], s[h], rule) for rule in RULES] for s, h in zip(f, held, strict=True)] for f in by_seed]
+    return xr.Dataset(
+        {
+            "score": tested_scores(scores, study, seeds),
+            "threshold": (("seed", "fold", "rule"), np.array(threshold, float)),
+            "validation_score": (("seed", "fold", "sample"), np.where(held, by_seed, np.nan).astype(np.float32)),
+        },
+        {"fold": range(len(by_seed[0])), "rule": list(RULES)},
+    )
+
+
+def tested_scores(scores: np.ndarray, study: Study, seeds: int) -> xr.DataArray:
+    """Pick, for each sample and seed, the score by the model that never saw its patient: ``score`` (seed, sample)."""
+    by_seed = scores.reshape(seeds, len(study.training), -1)
+    chosen = by_seed[:, study.fold, np.arange(len(study.y))]
+    return xr.DataArray(chosen, {"seed": range(seeds), "sample": np.asarray(study.samples, dtype=object)}, ("seed", "sample"))
+
+
+def _outcome(models, study, seeds):
+    return summary(probabilities(models, study, where=study.tested | study.validation.numpy()), study, seeds)
+
+
+def _padded(rows):
+    width = max(len(r) for r in rows)
+    return torch.stack([torch.nn.functional.pad(r, (0, width - len(r)), value=int(r[0])) for r in rows])
+
+
+def _hold_out(cohort, rest, share, seed):
+    """Validation patients among the rest, stratified by label."""
+    splits = max(2, round(1 / share))
+    rows = cohort[rest]
+    splitter = StratifiedGroupKFold(splits, shuffle=True, random_state=seed)
+    _, test = next(splitter.split(rows, rows["label"], rows["patient_id"]))
+    held = np.zeros(len(cohort), bool)
+    held[np.flatnonzero(rest)[test]] = True
+    return held
+
+
+def _principal(x, rows, dimensions):
+    dimensions = min(dimensions, x.shape[1], max(int(rows.sum()), 1))
+    pca = PCA(dimensions, svd_solver="covariance_eigh").fit(x[rows])
+    z = pca.transform(x)
+    return z / z[rows].std(), float(pca.explained_variance_ratio_.sum())
+
+
+def _scale(x, rows, _):
+    mean, sd = np.nanmean(x[rows], axis=0), np.nanstd(x[rows], axis=0)
+    z = np.divide(x - mean, sd, out=np.zeros_like(x), where=sd > 0)
+    # heavy tails of laboratory values would otherwise own the gradient
+    return np.clip(np.nan_to_num(z), -4, 4), 1.0

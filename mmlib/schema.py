@@ -1,0 +1,163 @@
+"""The contracts: what a field and a cohort are, and the check of every table that crosses a room."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+import xarray as xr
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input field: a column of a modality and how it is put into words.
+
+    Parameters
+    ----------
+    modality, name : str
+        The modality it belongs to and its short name; the pair is unique in a cohort.
+    label : str
+        What a reader calls it ("serum albumin").
+    unit : str
+        Unit as written after a number ("g/dL"); empty for none.
+    decimals : int
+        Digits after the point that a sentence keeps; the raw value is never rounded.
+    words : mapping or None
+        Code -> words. Given, the field is a category; codes that are not listed are written as they are.
+    kind : {"number", "category", "text"}
+        ``text`` is free text: its sentence is the passage itself.
+    reference : tuple of float or None
+        (very low, low, high, very high): a reference interval between its inner bounds and critical values beyond its outer ones, for a
+        flag as laboratory reports print it. ``None`` leaves a bound open.
+    """
+
+    modality: str
+    name: str
+    label: str
+    unit: str = ""
+    decimals: int = 0
+    words: Mapping | None = None
+    kind: str = "number"
+    reference: tuple[float | None, float | None, float | None, float | None] | None = None
+
+    def __post_init__(self):
+        if self.words is not None and self.kind == "number":
+            object.__setattr__(self, "kind", "category")
+        if self.kind not in ("number", "category", "text"):
+            raise ValueError(f"Field {self.column!r} has kind {self.kind!r}; expected number, category or text.")
+
+    @property
+    def column(self) -> str:
+        """Name of its column in ``Cohort.values``."""
+        return f"{self.modality}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A study population before any model.
+
+    Parameters
+    ----------
+    name, task : str
+        Identifier, and the label in words ("death in hospital").
+    samples : pandas.DataFrame
+        A row per sample: ``sample_id``, ``patient_id``, ``label`` and the protected attributes as words.
+    values : pandas.DataFrame
+        Same rows; one column per field, named ``modality.field``; absent values are missing.
+    fields : tuple of Field
+        In the order in which a note tells them; the order of modalities is theirs.
+    protected : tuple of str
+        Names of the protected attributes among the columns of ``samples``.
+    counts : mapping
+        What the loader dropped or repaired and how often, for chapter 1.
+    """
+
+    name: str
+    task: str
+    samples: pd.DataFrame
+    values: pd.DataFrame
+    fields: tuple[Field, ...]
+    protected: tuple[str, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modality names in cohort order."""
+        return tuple(dict.fromkeys(f.modality for f in self.fields))
+
+    def present(self) -> pd.DataFrame:
+        """Return a bool frame (samples x modalities): True where at least one field of the modality is recorded."""
+        columns = {m: [f.column for f in self.fields if f.modality == m] for m in self.modalities}
+        return pd.DataFrame({m: self.values[c].notna().any(axis=1) for m, c in columns.items()})
+
+
+_flag = {"^present_": pa.Column(bool, regex=True)}
+COHORT = pa.DataFrameSchema(
+    {
+        "sample_id": pa.Column(str, unique=True),
+        "patient_id": pa.Column(str),
+        "label": pa.Column("int8", pa.Check.isin([0, 1])),
+        "fold": pa.Column("int8", pa.Check.ge(0)),
+        **_flag,
+    },
+    checks=pa.Check(lambda d: d.groupby("patient_id").fold.nunique().max() == 1, error="a patient is in two folds"),
+)
+NOTES = pa.DataFrameSchema(
+    {
+        "sample_id": pa.Column(str),
+        "modality": pa.Column(str),
+        "field": pa.Column(str),
+        "sentence": pa.Column(str, pa.Check.str_length(min_value=1)),
+    },
+    unique=["sample_id", "modality", "field"],
+)
+FIELDS = pa.DataFrameSchema({"sample_id": pa.Column(str, unique=True), r"^[^.]+\..+$": pa.Column(regex=True, nullable=True)})
+RESULTS = pa.DataFrameSchema(
+    {
+        "run": pa.Column(str),
+        "metric": pa.Column(str),
+        "attribute": pa.Column(str),
+        "group": pa.Column(str),
+        "reference": pa.Column(str, nullable=True),
+        "estimate": pa.Column(float, nullable=True),
+        "low": pa.Column(float, nullable=True),
+        "high": pa.Column(float, nullable=True),
+        "se_patients": pa.Column(float, nullable=True),
+        "se_retrain": pa.Column(float, nullable=True),
+        "n": pa.Column(int, pa.Check.ge(0)),
+        "n_positive": pa.Column(int, pa.Check.ge(0)),
+        "primary": pa.Column(bool),
+    },
+    coerce=True,
+)
+
+DIMENSIONS = {
+    "embeddings": {"embedding": ("sample", "modality", "feature"), "present": ("sample", "modality")},
+    "powerset": {
+        "score": ("subset", "seed", "sample"),
+        "threshold": ("subset", "seed", "fold", "rule"),
+        "validation_score": ("subset", "seed", "fold", "sample"),
+    },
+    "masking": {"score": ("regime", "seed", "pattern", "sample"), "threshold": ("regime", "seed", "fold", "rule")},
+}
+
+
+def check_array(data: xr.Dataset, kind: str) -> xr.Dataset:
+    """Check the variables, dimensions and value range of a labelled array artefact and return it.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, naming the variable, what was found and what was expected.
+    """
+    for name, dims in DIMENSIONS[kind].items():
+        if name not in data:
+            raise ValueError(f"{kind} has no variable {name!r}; expected {sorted(DIMENSIONS[kind])}.")
+        if data[name].dims != dims:
+            raise ValueError(f"{kind}.{name} has dimensions {data[name].dims}, expected {dims}.")
+    if "score" in data:
+        low, high = float(np.nanmin(data.score)), float(np.nanmax(data.score))
+        if not (0 <= low and high <= 1) or data.score.isnull().any():
+            raise ValueError(f"{kind}.score lies in [{low:.3g}, {high:.3g}] or is missing; expected probabilities.")
+    return data
