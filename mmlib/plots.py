@@ -113,3 +113,181 @@ def _short(label, most=52):
 
 def _interval(estimate, low, high, form):
     return f"{estimate:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def auroc_differences(table: pd.DataFrame, *, title: str) -> plt.Axes:
+    """Draw AUROC differences to a reference with intervals; takes the frame of ``evaluate.compare_auroc``."""
+    table = table.sort_values("difference", ascending=False).reset_index(drop=True)
+    _, ax = plt.subplots(figsize=(8, 0.5 * len(table) + 1.2))
+    ax.axvline(0, color=GREY, lw=1)
+    spread = [table.difference - table.difference_low, table.difference_high - table.difference]
+    ax.errorbar(table.difference, table.index, xerr=spread, fmt="o", capsize=3)
+    ax.set_yticks(table.index, [f"{v}\nAUROC {a:.3f}" for v, a in zip(table.variant, table.auroc, strict=True)], fontsize=9)
+    ax.set(xlabel="difference in AUROC (95 % interval)")
+    ax.invert_yaxis()
+    ax.set_title(title)
+    return ax
+
+
+def unit_table(table: pd.DataFrame):
+    """Style the comparison of field and note encoding."""
+    shown = table.assign(
+        auroc=[_interval(*r, ".3f") for r in table[["auroc", "low", "high"]].to_numpy()],
+        difference=[_interval(*r, "+.3f") for r in table[["difference", "difference_low", "difference_high"]].to_numpy()],
+    )[["variant", "texts", "distinct", "seconds", "auroc", "difference"]]
+    shown.columns = ["unit", "texts", "distinct", "seconds", "AUROC [95 %]", "difference [95 %]"]
+    return shown.style.hide(axis="index").format({"texts": "{:,}", "distinct": "{:,}", "seconds": "{:.1f}"})
+
+
+def unimodal_table(result, modalities, silent, prevalence):
+    """Style the metrics of each modality alone and of all together; takes an ``Evaluation`` over subsets."""
+    flag_all = 2 * prevalence / (1 + prevalence)
+    columns = {"auroc": "AUROC", "average_precision": "AUPRC", "f1": "F1", "balanced_accuracy": "balanced accuracy"}
+    rows = []
+    for name in [*modalities, result.labels[-1]]:
+        k = result.labels.index(name)
+        row = {"modality": words(name) if name in modalities else "all", "lacking": silent.get(name, 0)}
+        for metric, label in columns.items():
+            draws = result.overall(metric)[:, k]
+            low, high = np.quantile(draws[1:], [0.025, 0.975])
+            row[label] = _interval(draws[0], low, high, ".3f")
+        rows.append(row)
+    constant = ["0.500", f"{prevalence:.3f}", f"{flag_all:.3f}", "0.500"]
+    rows.append({"modality": "flag everybody", "lacking": 0} | dict(zip(columns.values(), constant, strict=True)))
+    return pd.DataFrame(rows).style.hide(axis="index").format({"lacking": "{:,}"})
+
+
+def order_path(auroc, gaps, order, *, title: str) -> np.ndarray:
+    """Draw AUROC (1 + B, M + 1) and signed differences along one order of addition; returns two axes."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2))
+    at, ticks = np.arange(len(order) + 1), ["none", *[f"+ {words(m)}" for m in order]]
+    _band(left, at, auroc, COLOURS[0], "AUROC")
+    left.set(ylabel="AUROC (95 % interval)")
+    for i, (name, values) in enumerate(gaps.items()):
+        _bars(right, at + 0.12 * (i - (len(gaps) - 1) / 2), values, COLOURS[i], name)
+    right.axhline(0, color=GREY, lw=1)
+    right.set(ylabel="difference in TPR (95 % interval)")
+    right.legend(frameon=False, fontsize=9)
+    for ax in (left, right):
+        ax.set_xticks(at, ticks, rotation=35, ha="right", fontsize=9)
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return np.array([left, right])
+
+
+def additions(steps: pd.DataFrame, *, title: str) -> plt.Axes:
+    """Draw the change that each single addition brings, by modality added."""
+    names = list(dict.fromkeys(steps.modality))
+    _, ax = plt.subplots(figsize=(8, 0.6 * len(names) + 1.2))
+    ax.axvline(0, color=GREY, lw=1)
+    jitter = (steps["size"] - steps["size"].mean()) / (2.5 * max(steps["size"].max(), 1))
+    at = steps.modality.map(names.index) + jitter
+    for sign, label in ((True, "raises"), (False, "lowers")):
+        rows = (steps.change > 0) == sign
+        ax.scatter(steps.change[rows], at[rows], s=22, color=COLOURS[0 if sign else 3], label=label, edgecolor="white", lw=0.4)
+    ax.set_yticks(range(len(names)), [words(m) for m in names])
+    ax.set(xlabel="change in AUROC; upper dots were added to small subsets, lower ones to large")
+    ax.invert_yaxis()
+    ax.legend(frameon=False, fontsize=9, loc="lower right")
+    ax.set_title(title)
+    return ax
+
+
+def shapley(shares, modalities, *, title: str) -> np.ndarray:
+    """Draw Shapley values (1 + B, M) of several quantities; the first gets a panel of its own."""
+    figure, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(9, 0.55 * len(modalities) + 1.6))
+    at = np.arange(len(modalities))
+    for i, (name, values) in enumerate(shares.items()):
+        ax, shift = (left, 0) if i == 0 else (right, 0.15 * (i - len(shares) / 2))
+        low, high = np.quantile(values[1:], [0.025, 0.975], axis=0)
+        ax.errorbar(values[0], at + shift, xerr=[values[0] - low, high - values[0]], fmt="o", capsize=2, ms=5,
+                    color=COLOURS[max(i - 1, 0)], label=name)
+    for ax, label in ((left, f"share of {next(iter(shares))}"), (right, "share of the signed difference")):
+        ax.axvline(0, color=GREY, lw=1)
+        ax.set(xlabel=label)
+    left.set_yticks(at, [words(m) for m in modalities])
+    left.invert_yaxis()
+    right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return np.array([left, right])
+
+
+RULE_NAMES = {"prevalence": "matched selection", "f1": "F1-maximal", "half": "0.5"}
+
+
+def operating_points(points: pd.DataFrame, *, contrast: str, title: str) -> np.ndarray:
+    """Draw a signed difference against AUROC for every subset, one panel per decision rule."""
+    rules = list(dict.fromkeys(points.rule))
+    figure, axes = plt.subplots(1, len(rules), sharey=True, figsize=(9, 3.6))
+    for ax, rule in zip(axes, rules, strict=True):
+        rows = points[points.rule == rule]
+        dots = ax.scatter(rows.auroc, rows.contrast, c=rows.selected, cmap="viridis", vmin=0, vmax=1, s=30, edgecolor="white")
+        slope, start = np.polyfit(rows.auroc, rows.contrast, 1)
+        ends = np.array([rows.auroc.min(), rows.auroc.max()])
+        ax.plot(ends, start + slope * ends, color=GREY, lw=1)
+        ax.axhline(0, color=GREY, lw=1, ls="--")
+        ax.set(xlabel="AUROC of the subset")
+        ax.set_title(RULE_NAMES[rule], fontsize=11, fontweight="normal")
+    axes[0].set(ylabel=contrast)
+    figure.colorbar(dots, ax=axes, label="share selected")
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return axes
+
+
+def rules_table(rules, subsets, shown):
+    """Style selection rates and signed TPR differences of some subsets under several decision rules."""
+    rows = []
+    for rule, result in rules.items():
+        for name in subsets:
+            k = result.labels.index(name)
+            row = {"rule": RULE_NAMES[rule], "modalities": words(name) if name != result.labels[-1] else "all"}
+            row["selected"] = f"{result.overall('selection_rate')[0, k]:.1%}"
+            row |= {f"TPR {g} minus {r}": f"{result.contrast('tpr', a, g, r)[0, k]:+.3f}" for a, (g, r) in shown.items()}
+            rows.append(row)
+    return pd.DataFrame(rows).style.hide(axis="index")
+
+
+def group_table(frame: pd.DataFrame):
+    """Style one metric by group, with sizes and intervals; takes tidy rows."""
+    rows = frame.drop_duplicates(["group", "n", "n_positive"])
+    table = pd.DataFrame(
+        {
+            "attribute": rows.attribute.map(words).where(rows.group != "all", ""),
+            "group": rows.group.where(rows.group != "all", "everybody"),
+            "n": rows.n,
+            "positives": rows.n_positive,
+            f"{rows.metric.iloc[0].upper()} [95 %]": [_interval(*r, ".3f") for r in rows[["estimate", "low", "high"]].to_numpy()],
+        }
+    )
+    return table.style.hide(axis="index").format({"n": "{:,}", "positives": "{:,}"})
+
+
+def sensitivity_table(result, shown):
+    """Style AUROC, its paired difference to the first variant, and signed TPR differences of every variant."""
+    auroc, rows = result.overall("auroc"), []
+    for k, name in enumerate(result.labels):
+        draws = auroc[:, k] - auroc[:, 0]
+        row = {"variant": name, "AUROC": f"{auroc[0, k]:.3f}", "difference [95 %]": "" if k == 0 else _draws(draws, "+.3f")}
+        row |= {f"TPR {g} minus {r} [95 %]": _draws(result.contrast("tpr", a, g, r)[:, k], "+.3f") for a, (g, r) in shown.items()}
+        rows.append(row)
+    return pd.DataFrame(rows).style.hide(axis="index")
+
+
+def _draws(draws, form):
+    return _interval(draws[0], *np.quantile(draws[1:], [0.025, 0.975]), form)
+
+
+def _band(ax, x, values, colour, label):
+    low, high = np.quantile(values[1:], [0.025, 0.975], axis=0)
+    ax.plot(x, values[0], marker="o", ms=4, color=colour, label=label)
+    ax.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
+
+
+def _bars(ax, x, values, colour, label):
+    low, high = np.quantile(values[1:], [0.025, 0.975], axis=0)
+    ax.errorbar(x, values[0], yerr=[values[0] - low, high - values[0]], fmt="o-", ms=4, lw=1, capsize=2, color=colour, label=label)
+
+
+def listed(names) -> str:
+    """Join names as a sentence does."""
+    names = [words(n) for n in names]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from tqdm.auto import tqdm
 
-from mmlib.fusion import Architecture, Models, logits, train
+from mmlib.fusion import Architecture, Models, join, logits, train
 from mmlib.metrics import operating_point
 
 RULES = ("prevalence", "f1", "half")
@@ -239,7 +239,79 @@ def train_powerset(
         y = study.y.numpy()
         prior = np.stack([np.full(len(y), y[rows].mean(), np.float32) for rows in study.training.numpy()])
         parts["none"] = summary(np.tile(prior, (seeds, 1)), study, seeds)
+        parts["none"]["threshold"].loc[{"rule": "prevalence"}] = np.nan  # selected at random, at the matched rate
     return xr.concat([parts[n] for n in names], pd.Index(names, name="subset"), coords="minimal", compat="override"), full
+
+
+def restore(parameters: Mapping[str, torch.Tensor], study: Study, architecture: Architecture) -> Models:
+    """Rebuild the models of the full set from the artefact ``models``.
+
+    Raises
+    ------
+    ValueError
+        If they were trained with another width, on other modalities or folds.
+    """
+    folds, width = len(study.training), architecture.width
+    count, modalities, features, stored = parameters["project"].shape
+    if (modalities, features, stored) != (len(study.modalities), study.X.shape[3], width) or count % folds:
+        raise ValueError(
+            f"models hold {count} models of {modalities} modalities, {features} features and width {stored}; expected "
+            f"{len(study.modalities)}, {study.X.shape[3]} and {width} over {folds} folds: run 03_rq1_addition again."
+        )
+    pairs = [(f, s) for s in range(count // folds) for f in range(folds)]
+    return Models(dict(parameters), tuple(f for f, _ in pairs), tuple(s for _, s in pairs), architecture)
+
+
+def masking_regimes(
+    study: Study, trained: Models, *, modality_dropout: float = 0.3, seeds: int = 3
+) -> dict[str, Models]:
+    """Set side by side what can stand in for an absent modality, with and without modality dropout in training.
+
+    Parameters
+    ----------
+    study : Study
+    trained : mmlib.fusion.Models
+        The plain models of the full set; missing seeds are trained as chapter 3 would.
+    modality_dropout : float
+        Probability of dropping a modality in training.
+    seeds : int
+        Retrainings of every regime.
+
+    Returns
+    -------
+    dict of str to mmlib.fusion.Models
+        ``plain, mask``; ``plain, zero`` and ``plain, mean`` (the same weights, absent modalities as a zero token or the training
+        mean); ``dropout, mask``; ``dropout, token`` (a learned token).
+    """
+    architecture, key = trained.architecture, 2 ** len(study.modalities) - 1
+    there = max(trained.seed) + 1
+    if seeds > there:
+        plain = join([trained, fit(study, architecture, seeds=range(there, seeds), key=key)])
+    else:
+        plain = trained.select([i for i, s in enumerate(trained.seed) if s < seeds])
+    regimes = {f"plain, {m}": replace(plain, architecture=replace(architecture, missing=m)) for m in ("mask", "zero", "mean")}
+    for missing in ("mask", "token"):
+        changed = replace(architecture, missing=missing, modality_dropout=modality_dropout)
+        regimes[f"dropout, {missing}"] = fit(study, changed, seeds=range(seeds), key=key)
+    return regimes
+
+
+def train_variants(variants: Mapping[str, tuple[Study, Architecture]], *, seeds: int = 1) -> xr.Dataset:
+    """Train models of all modalities that differ in their inputs or architecture, on the same folds.
+
+    Parameters
+    ----------
+    variants : mapping of str to (Study, Architecture)
+    seeds : int
+
+    Returns
+    -------
+    xarray.Dataset
+        ``score`` (variant, seed, sample) and ``threshold`` (variant, seed, fold, rule).
+    """
+    parts = [_outcome(fit(study, a, seeds=range(seeds)), study, seeds) for study, a in variants.values()]
+    joined = xr.concat(parts, pd.Index(list(variants), name="variant"), coords="minimal", compat="override")
+    return joined.drop_vars("validation_score")
 
 
 def score_patterns(models: Mapping[str, Models], study: Study, *, seeds: int) -> xr.Dataset:

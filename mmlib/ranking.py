@@ -75,7 +75,7 @@ def pooled_ranking(y, scores, mass, weights, groups, metric: str = "auroc") -> n
         run, tied = find_runs(flat[inside], positive[inside])
         plans.append([tied, *(_totals(mass, pair, sample, inside, c, run, n) for c in (~positive, positive))])
     # Few enough resamples at a time that the totals stay in the cache of one core.
-    step = max(1, min(32, 12_000_000 // max(len(pair), 1)))
+    step = max(1, min(16, 12_000_000 // max(len(pair), 1)))
     out = np.empty((len(weights), len(mass), len(groups)))
     for b in range(0, len(weights), step):
         w = np.ascontiguousarray(weights[b : b + step].T, dtype=float)  # float32 sums would lose digits
@@ -98,25 +98,23 @@ def _roc_runs(scores, positive):
     its own, in which a positive beats half of the negatives.
     """
     if not len(scores):
-        return np.zeros(0, int), np.zeros((1, 1))
+        return np.zeros(0, int), np.zeros(0, int)
     value = np.cumsum(np.r_[False, scores[1:] != scores[:-1]])
     shared = ((np.bincount(value, positive) > 0) & (np.bincount(value, ~positive) > 0))[value]
     new_value = np.diff(value) > 0
     start = new_value & (shared[1:] | shared[:-1]) | ~shared[1:] & positive[:-1] & ~positive[1:]
     run = np.cumsum(np.r_[False, start])
-    tied = np.zeros((run[-1] + 1, 1))
-    tied[run[shared]] = 1
-    return run, tied
+    return run, np.unique(run[shared])
 
 
 def _precision_runs(scores, positive):
     """Return the run of each pair, sorted downwards: a run ends with a score that some positive has."""
     if not len(scores):
-        return np.zeros(0, int), np.zeros((1, 1))
+        return np.zeros(0, int), np.zeros(0, int)
     value = np.cumsum(np.r_[False, scores[1:] != scores[:-1]])
     reached = (np.bincount(value, positive) > 0)[value]
     run = np.cumsum(np.r_[False, (np.diff(value) > 0) & reached[:-1]])
-    return run, np.zeros((run[-1] + 1, 1))
+    return run, np.zeros(0, int)
 
 
 def _totals(mass, pair, sample, inside, of_class, run, n):
@@ -128,9 +126,10 @@ def _totals(mass, pair, sample, inside, of_class, run, n):
 
 
 def _area(negatives, positives, tied):
-    below = np.cumsum(negatives, axis=0)
+    half = negatives[tied] / 2
+    below = np.cumsum(negatives, axis=0, out=negatives)
     product = below[-1] * positives.sum(axis=0)
-    below -= negatives * (tied / 2)
+    below[tied] -= half
     return divide(np.einsum("ub,ub->b", below, positives), product)
 
 

@@ -1,4 +1,4 @@
-"""How sure an estimate is: one patient-clustered bootstrap for a run, intervals, retraining variance, null gaps.
+"""How sure an estimate is: one patient-clustered bootstrap for a run, intervals, retraining variance.
 
 Arrays carry a leading axis of ``1 + B``: the estimate, then the resamples. Because all models, subsets,
 patterns and groups share the same weights, a difference of two such arrays is a paired bootstrap of the
@@ -11,12 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from mmlib.metrics import auroc, rates, sizes
-
 #: Share of undefined (0/0) resamples above which no interval is given.
 UNDEFINED = 0.05
-#: Which labels a metric of a gap conditions on, and so within which its groups may be permuted.
-WITHIN = {"tpr": (1,), "fpr": (0,), "auroc": (0, 1), "equalized_odds": (0, 1), "selection_rate": None}
 
 
 def patient_weights(patient_id, resamples: int, seed: int = 0) -> np.ndarray:
@@ -82,19 +78,20 @@ def standard_error(values) -> np.ndarray:
 
 
 def percentile_interval(values, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Cut the tails of the resamples: ``(1 + B, ...)`` in, low and high of shape ``(...)`` out, nan as in `standard_error`.
+    """Cut the tails of the resamples: ``(1 + B, ...)`` in, low and high of shape ``(...)`` out.
 
-    For signed differences and rates, never for a max-min gap (its resamples are biased upwards; see
-    `max_min_gap`).
+    Undefined resamples are treated as in `standard_error`. For signed differences and rates, never for a
+    max-min gap (its resamples are biased upwards; see `mmlib.permutation`).
     """
     draws, refused = _defined(values)
-    cut = np.nanquantile if np.isnan(draws).any() else np.quantile  # the former is slow
+    # nanquantile is slow.
+    cut = np.nanquantile if np.isnan(draws).any() else np.quantile
     ends = cut(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return tuple(np.where(refused, np.nan, end) for end in ends)
 
 
 def simultaneous_interval(values, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Cover all groups of the last axis at once with probability ``level`` (max-T, studentised by the bootstrap's SE).
+    """Cover all groups of the last axis at once with probability ``level`` (max-T).
 
     Parameters
     ----------
@@ -119,7 +116,7 @@ def simultaneous_interval(values, level: float = 0.95) -> tuple[np.ndarray, np.n
 
 
 def _defined(values):
-    """Return the resamples, and where too few of them are defined (there they are set to 0, to be refused)."""
+    """Return the resamples, and where too few are defined (set to 0 there, to be refused)."""
     values = np.asarray(values, dtype=float)
     if len(values) < 3:
         raise ValueError(
@@ -130,7 +127,7 @@ def _defined(values):
 
 
 def average_seeds(values) -> tuple[np.ndarray, np.ndarray]:
-    """Average a metric that was computed for each retraining seed (never the metric of averaged scores, an ensemble).
+    """Average a metric over retraining seeds (never the metric of averaged scores: that is an ensemble).
 
     Parameters
     ----------
@@ -150,7 +147,7 @@ def average_seeds(values) -> tuple[np.ndarray, np.ndarray]:
 
 
 def combine(se_patients, s_retrain, seeds: int) -> np.ndarray:
-    """Add retraining variance: ``SE^2 = SE_patients^2 + s_retrain^2 / seeds`` (nan where retraining was not estimated)."""
+    """Add retraining variance: ``SE^2 = SE_patients^2 + s_retrain^2 / seeds``; nan where not estimated."""
     return np.sqrt(np.square(se_patients) + np.square(s_retrain) / seeds)
 
 
@@ -268,96 +265,3 @@ def tidy(
         table = table[~table.group.isin(["all", reference])]
     first = ["run", "metric", "attribute", "group", "reference", key, "estimate", "low", "high"]
     return table[[*first, "se_patients", "se_retrain", "n", "n_positive", "primary"]].reset_index(drop=True)
-
-
-def permuted_groups(y, groups, patient_id, metric: str, permutations: int, seed: int = 0) -> np.ndarray:
-    """Permute group labels under the null that the metric is the same in all groups.
-
-    Labels move between patients: all rows that a patient has in one group keep together. For TPR only rows
-    with Y = 1 count and labels move among the patients who have one; for FPR likewise with Y = 0; for AUROC
-    and equalized odds they move among patients with the same kind of rows (only positives, only negatives,
-    both), which permutes within Y = 1 and within Y = 0; for the selection rate among all patients.
-
-    Parameters
-    ----------
-    y, patient_id : array-like of shape (n,)
-    groups : array-like of shape (G, n)
-        Disjoint groups, without ``"all"``.
-    metric : {"tpr", "fpr", "auroc", "equalized_odds", "selection_rate"}
-    permutations : int
-    seed : int
-
-    Returns
-    -------
-    ndarray of shape (1 + permutations, n), int8
-        Index of each sample's group, -1 for none; row 0 is as observed. Rows that the metric does not use are
-        -1.
-    """
-    y, groups = np.asarray(y), np.asarray(groups, dtype=bool)
-    if metric not in WITHIN:
-        raise ValueError(f"metric is {metric!r}; expected one of {', '.join(WITHIN)}.")
-    if (groups.sum(axis=0) > 1).any():
-        raise ValueError("groups overlap; expected disjoint groups, without 'all'.")
-    labels = WITHIN[metric]
-    used = np.flatnonzero(groups.any(axis=0) & (np.isin(y, labels) if labels else True))
-    group = groups[:, used].argmax(axis=0)
-    patient = pd.factorize(np.asarray(patient_id)[used])[0]
-    _, first, unit = np.unique(patient * len(groups) + group, return_index=True, return_inverse=True)
-    positives = np.bincount(unit, y[used] == 1, minlength=len(first)) > 0
-    negatives = np.bincount(unit, y[used] == 0, minlength=len(first)) > 0
-    stratum = positives + 2 * negatives if labels == (0, 1) else np.zeros(len(first), int)
-    of_unit = np.tile(group[first].astype(np.int8), (1 + permutations, 1))
-    rng = np.random.default_rng(seed)
-    for s in np.unique(stratum):
-        at = np.flatnonzero(stratum == s)
-        of_unit[1:, at] = rng.permuted(of_unit[1:, at], axis=1)
-    permuted = np.full((1 + permutations, len(y)), -1, dtype=np.int8)
-    permuted[:, used] = of_unit[:, unit]
-    return permuted
-
-
-def max_min_gap(
-    y, q, groups, patient_id, metric: str, *, minimum: int = 1, permutations: int = 500, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Describe the paper's max-min gap beside the gap that chance alone produces in groups of these sizes.
-
-    There is deliberately no interval: a max-min gap is biased upwards and its percentile interval covers the
-    truth of no gap in 17 % (two groups) or 0 % (five groups) of studies.
-
-    Parameters
-    ----------
-    y, patient_id : array-like of shape (n,)
-    q : array-like of shape (K, n)
-        Probability of selection; scores for ``metric="auroc"``.
-    groups : array-like of shape (G, n)
-        Disjoint groups, without ``"all"``.
-    metric : {"tpr", "fpr", "auroc", "equalized_odds", "selection_rate"}
-        ``equalized_odds`` is the larger of the TPR and the FPR gap.
-    minimum : int
-        Groups with fewer samples of the labels that the metric conditions on are left out.
-    permutations, seed : int
-
-    Returns
-    -------
-    gap, null_mean : ndarray of shape (K,)
-        nan when fewer than two groups are left.
-    """
-    y, q, groups = np.asarray(y), np.atleast_2d(q), np.asarray(groups, dtype=bool)
-    n, n_positive = sizes(y, groups)
-    count = {"tpr": n_positive, "fpr": n - n_positive, "selection_rate": n}
-    groups = groups[count.get(metric, np.minimum(n_positive, n - n_positive)) >= minimum]
-    if len(groups) < 2:
-        return np.full(len(q), np.nan), np.full(len(q), np.nan)
-    permuted = permuted_groups(y, groups, patient_id, metric, permutations, seed)
-    everybody, values = np.ones((1, len(y)), bool), {}
-    for g in range(len(groups)):
-        members = (permuted == g).astype(np.float32)
-        found = (
-            {"auroc": auroc(y, q, members, everybody)}
-            if metric == "auroc"
-            else rates(y, q, members, everybody)
-        )
-        for name in ("tpr", "fpr") if metric == "equalized_odds" else (metric,):
-            values.setdefault(name, []).append(found[name][..., 0])
-    gaps = np.max([np.ptp(v, axis=0) for v in values.values()], axis=0)
-    return gaps[0], gaps[1:].mean(axis=0)

@@ -101,7 +101,7 @@ def test_operating_point_selects_the_prevalence():
     rng = np.random.default_rng(3)
     y, scores = (rng.random(400) < 0.3).astype(int), rng.random(400)
     threshold = metrics.operating_point(y, scores, "prevalence")
-    assert (scores >= threshold).sum() == y.sum()
+    assert (scores >= threshold).sum() == y.sum() and threshold in scores
     coarse = np.round(scores, 1)
     selected = (coarse >= metrics.operating_point(y, coarse, "prevalence")).sum()
     assert abs(selected - y.sum()) == min(abs((coarse >= t).sum() - y.sum()) for t in [*coarse, 2])

@@ -1,0 +1,27 @@
+# `make book` and `make test` set everything up by themselves; what is up to date is not done again.
+RUNS ?= support2
+CORES ?= all
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: book test serve clean
+
+book: .venv/ready
+	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --nolock --show-failed-logs --quiet host reason --config runs="$(RUNS)"
+
+test: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+serve:
+	$(PYTHON) -m http.server --directory _build/html --bind 127.0.0.1
+
+clean:
+	rm -rf _build results .snakemake
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@

@@ -1,0 +1,105 @@
+# run x notebook -> artefacts and an executed copy under results/<run>/ -> the book in _build/html.
+# `make book` calls it; by hand: snakemake --cores all --config runs="support2 nhanes"
+import os
+import sys
+from pathlib import Path
+
+from mmlib.runs import own_parameters, run_parameters, sources
+
+# Jobs find this environment's python and jupyter-book even if it was not activated; nothing reports home.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+RUNS = str(config.get("runs", "support2")).split()
+
+# What each notebook reads of other notebooks and what it writes. Its parameters, the notebook itself and the
+# modules it imports are added below: a change to anything else leaves it alone. Threads are for torch and BLAS.
+CHAPTERS = {
+    "01_cohort": {
+        "reads": [],
+        "writes": ["cohort.parquet", "fields.parquet", "notes.parquet"],
+        "threads": 1,
+    },
+    "02_encoding": {
+        "reads": ["cohort.parquet", "fields.parquet", "notes.parquet"],
+        "writes": ["embeddings.nc"],
+        "threads": 8,
+    },
+    "03_rq1_addition": {
+        "reads": ["cohort.parquet", "embeddings.nc"],
+        "writes": ["powerset.nc", "models.safetensors", "rq1.parquet"],
+        "threads": 4,
+    },
+    "04_rq2_masking": {
+        "reads": ["cohort.parquet", "embeddings.nc", "powerset.nc", "models.safetensors"],
+        "writes": ["masking.nc", "rq2.parquet"],
+        "threads": 4,
+    },
+    "05_fairness": {
+        "reads": ["cohort.parquet", "powerset.nc"],
+        "writes": ["fairness.parquet"],
+        "threads": 1,
+    },
+}
+
+
+def parameters_of(name):
+    """Give only what this notebook takes, so that it alone reruns when one of them changes."""
+    return lambda wildcards: own_parameters(f"notebooks/{name}.ipynb", f"notebooks/params/{wildcards.run}.yml")
+
+
+# A misspelt or ill-typed parameter of any run stops everything before the first notebook starts.
+try:
+    for run in RUNS:
+        run_parameters(f"notebooks/params/{run}.yml", sorted(Path("notebooks").glob("*.ipynb")))
+except (OSError, ValueError) as error:
+    sys.exit(str(error))
+
+
+wildcard_constraints:
+    run="[^/]+",
+
+
+rule book:
+    default_target: True
+    input:
+        expand("results/{run}/notebooks/{name}.ipynb", run=RUNS, name=CHAPTERS),
+        [file for folder in ("book", "mmlib") for file in sorted(map(str, Path(folder).rglob("*.*"))) if "__pycache__" not in file],
+        "_config.yml",
+        "_toc.yml",
+    output:
+        "_build/html/index.html",
+    params:
+        runs=RUNS,
+    log:
+        "_build/book.log",
+    message:
+        "The book of {params.runs}: _build/html/index.html"
+    shell:
+        # --all, since pages show numbers of other pages; -W, since a missing number is only a warning.
+        "(python -m mmlib.stage --runs {params.runs} --out _build/src"
+        " && jupyter-book build _build/src --path-output . --all -W --keep-going --quiet) >{log} 2>&1"
+
+
+for name, chapter in CHAPTERS.items():
+
+    rule:
+        name:
+            name
+        input:
+            [f"results/{{run}}/{file}" for file in chapter["reads"]],
+            notebook=f"notebooks/{name}.ipynb",
+            sources=sources(f"notebooks/{name}.ipynb"),
+        output:
+            [f"results/{{run}}/{file}" for file in chapter["writes"]],
+            executed=f"results/{{run}}/notebooks/{name}.ipynb",
+        params:
+            parameters=parameters_of(name),
+        log:
+            f"results/{{run}}/logs/{name}.log",
+        message:
+            f"{{wildcards.run}}: {name}"
+        threads: chapter["threads"]
+        shell:
+            "python -m mmlib.execute {input.notebook} {output.executed} -f notebooks/params/{wildcards.run}.yml"
+            " >{log} 2>&1"

@@ -1,0 +1,62 @@
+"""Beyond Jupyter Book: tables from code are numbered, repeated runs link to their source, docstrings cite."""
+
+import re
+
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
+
+
+class table_figure(nodes.figure):  # noqa: N801, docutils finds its visitors by this name
+    """A figure that holds a table and is counted among the tables."""
+
+
+class NumberTables(SphinxTransform):
+    """Turn the output of code cells named ``...-tab-...`` from figures into numbered tables."""
+
+    default_priority = 300  # after the cells are parsed, before labels are collected
+
+    def apply(self):
+        """Replace the nodes."""
+        for figure in list(self.document.findall(nodes.figure)):
+            if not any("-tab-" in name for name in figure["names"]):
+                continue
+            table = table_figure("", *figure.children, **figure.attributes)
+            table["classes"].append("table-figure")  # book.css moves the caption above the table
+            figure.replace_self(table)
+            for identifier in table["ids"]:
+                self.document.ids[identifier] = table
+
+
+def link_source(app, page, template, context, doctree):
+    """Point the buttons of ``<run>/<notebook>`` to ``notebooks/<notebook>``, which the repository has."""
+    folder, _, name = page.partition("/")
+    if folder in ("notebooks", "book") or context.get("page_source_suffix") != ".ipynb":
+        return
+    for button in context["header_buttons"]:
+        for item in button.get("buttons", [button]):
+            if item.get("url", "").startswith("http"):
+                item["url"] = item["url"].replace(f"/{page}.", f"/notebooks/{name}.")
+
+
+def drop_thebe(app, page, template, context, doctree):
+    """Leave out Thebe, which the book does not use: its script is added twice, an error in every console."""
+    context["script_files"] = [
+        script
+        for script in context["script_files"]
+        if "thebe" not in f"{script} {getattr(script, 'attributes', '')}"
+    ]
+
+
+def cite(app, what, name, obj, options, lines):
+    """Let docstrings cite ``[Key]_`` as in running text: the key is one of references.bib."""
+    lines[:] = [re.sub(r"\[([A-Z][A-Za-z]+\d{4}[a-z]?)\]_", r":cite:p:`\1`", line) for line in lines]
+
+
+def setup(app):
+    """Register with Sphinx."""
+    app.add_enumerable_node(table_figure, "table")
+    app.add_transform(NumberTables)
+    app.connect("html-page-context", link_source, priority=900)  # after the theme made its buttons
+    app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("autodoc-process-docstring", cite, priority=400)  # before numpydoc renames references
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,105 @@
+"""Execute one notebook for one run: ``python -m mmlib.execute NOTEBOOK OUT -f RUN.yml [-p NAME VALUE]``."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import yaml
+
+from mmlib.runs import check_type, notebook_parameters, own_parameters, unknown_parameter
+
+
+def execute(notebook: str | Path, out: str | Path, parameters: dict) -> None:
+    """Run a notebook through papermill and move the executed copy into place once it is whole.
+
+    Parameters
+    ----------
+    notebook, out : path
+        Source notebook and executed copy.
+    parameters : dict
+        Values to inject, already checked.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such notebook.
+    RuntimeError
+        If a cell fails: one sentence that names its error. What was executed up to there is kept beside
+        ``out``, as ``<name>.failed.ipynb``.
+    """
+    import papermill  # slow to import: only once everything is known to be in order
+    from nbclient.exceptions import DeadKernelError
+
+    # papermill writes both paths into the copy that readers download: keep this machine's folders out of it.
+    notebook, out = Path(os.path.relpath(notebook)), Path(os.path.relpath(out))
+    failed, part = out.with_suffix(".failed.ipynb"), out.with_name(f".{out.stem}.part.ipynb")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        papermill.execute_notebook(
+            notebook, part, parameters, kernel_name="python3", progress_bar=sys.stderr.isatty()
+        )
+        content = json.loads(part.read_text(encoding="utf-8"))
+        content["metadata"]["papermill"]["output_path"] = out.as_posix()
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(part, out)
+        failed.unlink(missing_ok=True)
+    except papermill.PapermillExecutionError as error:
+        os.replace(part, failed)
+        message = str(error.evalue).strip().partition("\n")[0]
+        raise RuntimeError(
+            f"{notebook} stopped in cell [{error.exec_count}] with {error.ename}: {message} "
+            f"(executed up to there: {failed})"
+        ) from None
+    except DeadKernelError:
+        raise RuntimeError(
+            f"{notebook} stopped because its kernel was killed; is there enough memory?"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m mmlib.execute", description=__doc__.partition(":")[0])
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("out", type=Path, help="where the executed copy goes")
+    parser.add_argument("-f", "--file", type=Path, required=True, help="the run: a YAML of parameters")
+    parser.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="one parameter of this notebook, over what the file says; may be repeated",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        parameters = own_parameters(options.notebook, options.file)
+        defaults = notebook_parameters(options.notebook)
+        for name, text in options.parameter:
+            if name not in defaults:
+                raise unknown_parameter(name, defaults, owner=str(options.notebook))
+            parameters[name] = _value(text, defaults[name])
+            check_type(name, parameters[name], defaults[name])
+        execute(options.notebook, options.out, parameters)
+    except (OSError, RuntimeError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _value(text, default):
+    """Read a value of the command line: text stays text, all else is YAML, and 1e-3 is a number here."""
+    if isinstance(default, str):
+        return text
+    try:
+        return float(text) if isinstance(default, float) else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError):
+        return text  # not of the default's type, as the check of types will say
+
+
+if __name__ == "__main__":
+    sys.exit(main())

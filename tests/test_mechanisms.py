@@ -1,0 +1,58 @@
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+
+from mmlib import mechanisms
+
+COHORT = pd.DataFrame({"race": ["White", "Black", "White", "Asian"], "label": [0, 1, 1, 0]})
+MODALITIES = ["vitals", "labs"]
+
+
+def test_mcar_is_one_rate_or_one_per_modality():
+    assert (mechanisms.mcar(COHORT, MODALITIES, 0.2) == np.full((4, 2), 0.2)).all()
+    assert (mechanisms.mcar(COHORT, MODALITIES, {"labs": 0.3}) == np.tile([0, 0.3], (4, 1))).all()
+
+
+def test_groups_and_labels_have_their_own_rates():
+    rates = {"White": 0.1, "Black": 0.4, "Asian": 0.2}
+    drop = mechanisms.by_group(COHORT, MODALITIES, rates, attribute="race")
+    assert drop.tolist() == [[0.1] * 2, [0.4] * 2, [0.1] * 2, [0.2] * 2]
+    drop = mechanisms.by_label(COHORT, MODALITIES, {0: 0.1, 1: 0.5}, only=["labs"])
+    assert drop.tolist() == [[0, 0.1], [0, 0.5], [0, 0.5], [0, 0.1]]
+
+
+def test_value_dependent_drops_have_the_rate_and_the_slope_asked_for():
+    rng = np.random.default_rng(0)
+    age = rng.gamma(4, 10, 20_000)
+    for rate in (0.002, 0.1, 0.5):
+        for slope in (0.0, 1.0, -3.0):
+            drop = mechanisms.by_value(age, MODALITIES, rate, slope=slope)
+            assert drop.mean(axis=0) == pytest.approx([rate, rate], abs=1e-9)
+    dropped = rng.random(20_000) < mechanisms.by_value(age, MODALITIES, 0.3, slope=1.0)[:, 0]
+    fit = sm.Logit(dropped, sm.add_constant((age - age.mean()) / age.std())).fit(disp=0)
+    assert abs(fit.params[1] - 1) < 3 * fit.bse[1]
+
+
+def test_a_missing_value_counts_as_the_mean():
+    values = np.array([1.0, 2, 3, np.nan])
+    drop = mechanisms.by_value(values, MODALITIES, 0.3, slope=2.0)[:, 0]
+    assert drop[3] == pytest.approx(drop[1]) and drop[0] < drop[1] < drop[2]
+    assert mechanisms.by_value(values, MODALITIES, 0, slope=2.0).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mechanisms.mcar(COHORT, MODALITIES, -0.1), "rate lies in"),
+        (lambda: mechanisms.mcar(COHORT, MODALITIES, {"ecg": 0.1}), "'ecg', which is no modality"),
+        (lambda: mechanisms.by_label(COHORT, MODALITIES, {0: 0.1, 1: 2}), "rates lies in"),
+        (lambda: mechanisms.by_label(COHORT, MODALITIES, {0: 0.1}), "no entry for label = 1"),
+        (lambda: mechanisms.by_label(COHORT, MODALITIES, {0: 0, 1: 1}, only=["ecg"]), "'ecg', which is no"),
+        (lambda: mechanisms.by_group(COHORT, MODALITIES, {}, attribute="sex"), "'sex' is no column"),
+        (lambda: mechanisms.by_value(np.ones(4), MODALITIES, 0.1, slope=1), "standard deviation 0"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
