@@ -137,7 +137,13 @@ def stage_notebook(notebook: Mapping, run: str, title: str) -> dict:
         if cell["cell_type"] == "markdown":
             text = label("".join(cell["source"]), run)
             if not headed:
-                text, headed = re.subn(r"^(# .*\S)\s*$", rf"\1, {title}", text, count=1, flags=re.M)
+                text, headed = re.subn(
+                    r"^(# .*?)([?!.]?)[ \t]*$",
+                    lambda found: found[1] + (f"{found[2]} ({title})" if found[2] else f", {title}"),
+                    text,
+                    count=1,
+                    flags=re.M,
+                )
             cell["source"] = text.splitlines(keepends=True)
     return notebook
 

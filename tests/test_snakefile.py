@@ -1,0 +1,100 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmlib.artefacts import ARTEFACTS
+
+ROOT = Path(__file__).parent.parent
+CHAPTERS = ["01_cohort", "02_encoding", "03_rq1_addition", "04_rq2_masking", "05_fairness"]
+WRITES = {
+    name: [f"{key}{suffix}" for key, (suffix, by) in ARTEFACTS.items() if by == name] for name in CHAPTERS
+}
+EXECUTED = [f"results/demo/notebooks/{name}.ipynb" for name in CHAPTERS]
+
+
+def snakemake(folder, *arguments):
+    return subprocess.run(
+        [Path(sys.executable).parent / "snakemake", "--cores", "1", "--config", "runs=demo", *arguments],
+        cwd=folder,
+        env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")},
+        capture_output=True,
+        text=True,
+    )
+
+
+def stale(folder):
+    """Names of the chapters that would run now, by Snakemake's own dry run."""
+    output = snakemake(folder, "--dry-run", "--quiet", "host", "reason", "--", *EXECUTED).stdout
+    return [name for name in CHAPTERS if f"\n{name} " in output]
+
+
+def set_rate(folder, value):
+    (folder / "notebooks/params/demo.yml").write_text(f"rate_04_rq2_masking: {value}\nrun: demo\n")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory, write_notebook):
+    """The real Snakefile over small notebooks that write what the library says, all executed once."""
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copy(ROOT / "Snakefile", folder)
+    for name in ("_config.yml", "_toc.yml"):
+        (folder / name).write_text("")
+    for name in CHAPTERS:
+        parameters = f'run = "none"\nrate_{name} = 0.1'
+        code = (
+            f"for file in {WRITES[name]}:\n    open(f'results/{{run}}/{{file}}', 'w').write(str(rate_{name}))"
+        )
+        write_notebook(folder / "notebooks" / f"{name}.ipynb", ("parameters", parameters), code)
+    (folder / "notebooks" / "params").mkdir()
+    set_rate(folder, 0.2)
+    assert stale(folder) == CHAPTERS
+    result = snakemake(folder, "--show-failed-logs", "--", *EXECUTED)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_every_artefact_of_the_library_is_an_output(checkout):
+    lines = snakemake(checkout, "--summary", "--", *EXECUTED).stdout.splitlines()[1:]
+    outputs = {line.split("\t")[0].removeprefix("results/demo/") for line in lines}
+    assert {name for name in outputs if "/" not in name} == {
+        file for files in WRITES.values() for file in files
+    }
+    assert (checkout / "results/demo/masking.nc").read_text() == "0.2"  # the run's parameter arrived
+    assert (checkout / "results/demo/powerset.nc").read_text() == "0.1"  # and elsewhere the default holds
+
+
+def test_only_what_is_stale_runs_again(checkout):
+    assert stale(checkout) == []
+    (checkout / "notebooks/params/demo.yml").write_text("run: demo\nrate_04_rq2_masking: 0.2  # reordered\n")
+    for notebook in (checkout / "notebooks").glob("*.ipynb"):
+        notebook.touch()
+    assert stale(checkout) == []  # same values, same contents
+
+    set_rate(checkout, 0.3)
+    assert stale(checkout) == ["04_rq2_masking"]
+    set_rate(checkout, 0.2)
+    assert stale(checkout) == []
+
+    notebook = checkout / "notebooks/03_rq1_addition.ipynb"
+    text = notebook.read_text()
+    notebook.write_text(text.replace("0.1", "0.15"))
+    assert stale(checkout) == ["03_rq1_addition", "04_rq2_masking", "05_fairness"]
+    notebook.write_text(text)
+
+
+def test_a_misspelt_parameter_stops_before_anything_runs(checkout):
+    file = checkout / "notebooks/params/demo.yml"
+    text = file.read_text()
+    file.write_text(text + "rate_04_rq2_maskign: 0.3\n")
+    result = snakemake(checkout, "--", *EXECUTED)
+    file.write_text(text)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        "notebooks/params/demo.yml: parameter 'rate_04_rq2_maskign' is unknown to any notebook; "
+        "the nearest known name is 'rate_04_rq2_masking'."
+    )
+    assert "Job" not in result.stderr
