@@ -52,7 +52,14 @@ class Evaluation:
         return self.group(metric, attribute, name) - self.group(metric, attribute, reference)
 
     def frame(
-        self, run: str, metric: str, attribute: str, *, reference: str | None = None, primary=False, interval="percentile"
+        self,
+        run: str,
+        metric: str,
+        attribute: str,
+        *,
+        reference: str | None = None,
+        primary=False,
+        interval="percentile",
     ) -> pd.DataFrame:
         """Return the tidy rows of one metric: by group, or as signed differences to a reference group."""
         size = self.values[metric, attribute].shape[2]  # one: everybody only
@@ -133,7 +140,9 @@ def evaluate(
     score = score.transpose("seed", key, "sample")
     chosen = decisions(score, threshold, cohort["fold"]).values
     measures = {m: [partial(RANKING[m], scores=s) for s in score.values] for m in ranking or {}}
-    return _collect(chosen, measures, ranking or {}, key, list(score[key].values), cohort, weights, attributes, metrics)
+    return _collect(
+        chosen, measures, ranking or {}, key, list(score[key].values), cohort, weights, attributes, metrics
+    )
 
 
 def evaluate_masked(
@@ -171,9 +180,15 @@ def evaluate_masked(
     """
     score = score.transpose("seed", "pattern", "sample")
     own = threshold.transpose("seed", "fold").values[:, cohort["fold"].to_numpy()]
-    chosen = np.stack([expected_selection(s, t, probabilities) for s, t in zip(score.values, own, strict=True)])
-    measures = {"auroc": [partial(expected_auroc, scores=s, probabilities=probabilities) for s in score.values]}
-    return _collect(chosen, measures, {"auroc": auroc_of}, "rate", list(rates_named), cohort, weights, attributes, metrics)
+    chosen = np.stack(
+        [expected_selection(s, t, probabilities) for s, t in zip(score.values, own, strict=True)]
+    )
+    measures = {
+        "auroc": [partial(expected_auroc, scores=s, probabilities=probabilities) for s in score.values]
+    }
+    return _collect(
+        chosen, measures, {"auroc": auroc_of}, "rate", list(rates_named), cohort, weights, attributes, metrics
+    )
 
 
 def _collect(chosen, measures, wanted, key, labels, cohort, weights, attributes, metrics) -> Evaluation:
@@ -192,7 +207,9 @@ def _collect(chosen, measures, wanted, key, labels, cohort, weights, attributes,
                 per_seed.setdefault((metric, first), []).append(everybody)
             for attribute in wanted[metric]:
                 parts = by_seed[s](y, weights=weights, groups=masks[attribute][1][1:])
-                per_seed.setdefault((metric, attribute), []).append(np.concatenate([everybody, parts], axis=2))
+                per_seed.setdefault((metric, attribute), []).append(
+                    np.concatenate([everybody, parts], axis=2)
+                )
     return Evaluation(
         {k: average_seeds(v)[0] for k, v in per_seed.items()},
         {k: np.array([x[0] for x in v]) for k, v in per_seed.items()},

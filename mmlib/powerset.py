@@ -60,7 +60,9 @@ class Study:
         chosen = set(subset)
         index = [i for i, m in enumerate(self.modalities) if m in chosen]
         names = tuple(self.modalities[i] for i in index)
-        return replace(self, X=self.X[:, :, index].contiguous(), present=self.present[:, index], modalities=names)
+        return replace(
+            self, X=self.X[:, :, index].contiguous(), present=self.present[:, index], modalities=names
+        )
 
 
 def subset_masks(modalities: Sequence[str]) -> dict[str, np.ndarray]:
@@ -77,7 +79,12 @@ def subset_masks(modalities: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def prepare(
-    cohort: pd.DataFrame, embeddings: xr.Dataset, *, dimensions: int = 64, validation: float = 0.15, seed: int = 0
+    cohort: pd.DataFrame,
+    embeddings: xr.Dataset,
+    *,
+    dimensions: int = 64,
+    validation: float = 0.15,
+    seed: int = 0,
 ) -> Study:
     """Split off validation patients in every fold and reduce the inputs on what remains.
 
@@ -100,7 +107,9 @@ def prepare(
     Study
     """
     if list(embeddings["sample"].values) != list(cohort["sample_id"]):
-        raise ValueError("The samples of embeddings and cohort differ or are in another order; run 02_encoding again.")
+        raise ValueError(
+            "The samples of embeddings and cohort differ or are in another order; run 02_encoding again."
+        )
     fold = cohort["fold"].to_numpy()
     folds = np.unique(fold)
     held = np.stack([_hold_out(cohort, fold != f, validation, seed) for f in folds])
@@ -110,7 +119,8 @@ def prepare(
     X, kept = [], []
     for rows in training:
         reduced = [
-            reducer(embeddings["embedding"].values[:, m], rows & present[:, m], dimensions) for m in range(present.shape[1])
+            reducer(embeddings["embedding"].values[:, m], rows & present[:, m], dimensions)
+            for m in range(present.shape[1])
         ]
         width = max(z.shape[1] for z, _ in reduced)
         stacked = np.stack([np.pad(z, ((0, 0), (0, width - z.shape[1]))) for z, _ in reduced], axis=1)
@@ -190,7 +200,9 @@ def probabilities(
     rows = [torch.from_numpy(np.flatnonzero(where[f])) for f in models.fold]
     present = study.present if visible is None else study.present & torch.as_tensor(visible)
     platt = models.parameters["platt"]
-    scores = torch.sigmoid(logits(models, study.X, present, _padded(rows)) * platt[:, :1] + platt[:, 1:]).numpy()
+    scores = torch.sigmoid(
+        logits(models, study.X, present, _padded(rows)) * platt[:, :1] + platt[:, 1:]
+    ).numpy()
     full = np.full((len(rows), len(study.y)), np.nan, np.float32)
     for line, r, s in zip(full, rows, scores, strict=True):
         line[r] = s[: len(r)]
@@ -239,8 +251,12 @@ def train_powerset(
         y = study.y.numpy()
         prior = np.stack([np.full(len(y), y[rows].mean(), np.float32) for rows in study.training.numpy()])
         parts["none"] = summary(np.tile(prior, (seeds, 1)), study, seeds)
-        parts["none"]["threshold"].loc[{"rule": "prevalence"}] = np.nan  # selected at random, at the matched rate
-    return xr.concat([parts[n] for n in names], pd.Index(names, name="subset"), coords="minimal", compat="override"), full
+        parts["none"]["threshold"].loc[{"rule": "prevalence"}] = (
+            np.nan
+        )  # selected at random, at the matched rate
+    return xr.concat(
+        [parts[n] for n in names], pd.Index(names, name="subset"), coords="minimal", compat="override"
+    ), full
 
 
 def restore(parameters: Mapping[str, torch.Tensor], study: Study, architecture: Architecture) -> Models:
@@ -289,7 +305,10 @@ def masking_regimes(
         plain = join([trained, fit(study, architecture, seeds=range(there, seeds), key=key)])
     else:
         plain = trained.select([i for i, s in enumerate(trained.seed) if s < seeds])
-    regimes = {f"plain, {m}": replace(plain, architecture=replace(architecture, missing=m)) for m in ("mask", "zero", "mean")}
+    regimes = {
+        f"plain, {m}": replace(plain, architecture=replace(architecture, missing=m))
+        for m in ("mask", "zero", "mean")
+    }
     for missing in ("mask", "token"):
         changed = replace(architecture, missing=missing, modality_dropout=modality_dropout)
         regimes[f"dropout, {missing}"] = fit(study, changed, seeds=range(seeds), key=key)
@@ -334,7 +353,9 @@ def score_patterns(models: Mapping[str, Models], study: Study, *, seeds: int) ->
     for fitted in models.values():
         threshold = _outcome(fitted, study, seeds)["threshold"]
         scores = [tested_scores(probabilities(fitted, study, mask), study, seeds) for mask in masks.values()]
-        score = xr.concat(scores, pd.Index(list(masks), name="pattern")).transpose("seed", "pattern", "sample")
+        score = xr.concat(scores, pd.Index(list(masks), name="pattern")).transpose(
+            "seed", "pattern", "sample"
+        )
         regimes.append(xr.Dataset({"score": score, "threshold": threshold}))
     return xr.concat(regimes, pd.Index(list(models), name="regime"), coords="minimal", compat="override")
 
@@ -356,12 +377,18 @@ def summary(scores: np.ndarray, study: Study, seeds: int) -> xr.Dataset:
     """
     by_seed = scores.reshape(seeds, len(study.training), -1)
     y, held = study.y.numpy().astype(int), study.validation.numpy()
-    threshold = [[[operating_point(y[h], s[h], rule) for rule in RULES] for s, h in zip(f, held, strict=True)] for f in by_seed]
+    threshold = [
+        [[operating_point(y[h], s[h], rule) for rule in RULES] for s, h in zip(f, held, strict=True)]
+        for f in by_seed
+    ]
     return xr.Dataset(
         {
             "score": tested_scores(scores, study, seeds),
             "threshold": (("seed", "fold", "rule"), np.array(threshold, float)),
-            "validation_score": (("seed", "fold", "sample"), np.where(held, by_seed, np.nan).astype(np.float32)),
+            "validation_score": (
+                ("seed", "fold", "sample"),
+                np.where(held, by_seed, np.nan).astype(np.float32),
+            ),
         },
         {"fold": range(len(by_seed[0])), "rule": list(RULES)},
     )
@@ -371,7 +398,9 @@ def tested_scores(scores: np.ndarray, study: Study, seeds: int) -> xr.DataArray:
     """Pick, for each sample and seed, the score by the model that never saw its patient: ``score`` (seed, sample)."""
     by_seed = scores.reshape(seeds, len(study.training), -1)
     chosen = by_seed[:, study.fold, np.arange(len(study.y))]
-    return xr.DataArray(chosen, {"seed": range(seeds), "sample": np.asarray(study.samples, dtype=object)}, ("seed", "sample"))
+    return xr.DataArray(
+        chosen, {"seed": range(seeds), "sample": np.asarray(study.samples, dtype=object)}, ("seed", "sample")
+    )
 
 
 def _outcome(models, study, seeds):
