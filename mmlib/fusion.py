@@ -49,7 +49,7 @@ class Architecture:
     missing: str = "mask"
     modality_dropout: float = 0.0
     epochs: int = 30
-    patience: int = 4
+    patience: int = 3
     batch_size: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2

@@ -373,7 +373,7 @@ def signed_contrasts(rows: pd.DataFrame, references, *, title: str, minimum: int
 
 
 def calibration(table: pd.DataFrame, *, title: str, minimum: int = 30) -> plt.Axes:
-    """Draw observed over expected events by group; takes frames of ``metrics.calibration`` with their attribute."""
+    """Draw observed over expected events by group, from frames of ``metrics.calibration``."""
     rows = table.drop_duplicates(["group", "n", "n_positive"]).reset_index(drop=True)
     _, ax = plt.subplots(figsize=(8, 0.36 * len(rows) + 1.2))
     ax.axvline(1, color=GREY, lw=1)

@@ -1,0 +1,83 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mmlib import artefacts
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def execute(notebook, results, *extra):
+    out = results / "smoke" / "notebooks" / notebook.name
+    command = [sys.executable, "-m", "mmlib.execute", str(notebook.relative_to(ROOT)), str(out)]
+    command += ["-f", "notebooks/params/smoke.yml", "-p", "results", str(results), *extra]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    return done, out
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The five notebooks, executed one after another on a small piece of real data."""
+    results = tmp_path_factory.mktemp("results")
+    executed = {}
+    for notebook in NOTEBOOKS:
+        done, executed[notebook.stem] = execute(notebook, results)
+        assert done.returncode == 0, done.stderr
+    return results, executed
+
+
+def test_every_artefact_is_written_and_keeps_its_contract(study):
+    results, _ = study
+    for name in artefacts.ARTEFACTS:
+        artefacts.read("smoke", name, root=results)
+
+
+def test_results_carry_intervals_and_sizes(study):
+    results, _ = study
+    for name in ("rq1", "rq2", "fairness"):
+        table = artefacts.read("smoke", name, root=results)
+        known = table[table.estimate.notna() & table.low.notna()]
+        assert len(known) > 0.5 * len(table)
+        assert (known.low <= known.high + 1e-9).all()
+        assert (table.n > 0).all()
+
+
+def test_no_notebook_shows_an_error_a_warning_or_a_path(study):
+    _, executed = study
+    for path in executed.values():
+        for cell in json.loads(path.read_text())["cells"]:
+            for output in cell.get("outputs", []):
+                assert output["output_type"] != "error"
+                assert output.get("name") != "stderr", output["text"]
+                assert str(ROOT) not in json.dumps(output)
+
+
+def test_every_figure_has_a_caption_and_every_picture_words(study):
+    for notebook in NOTEBOOKS:
+        for cell in json.loads(notebook.read_text())["cells"]:
+            shown = cell["metadata"].get("mystnb", {})
+            if "plots." in "".join(cell["source"]) and cell["cell_type"] == "code" and "import" not in cell["source"][0]:
+                if "remove-cell" not in cell["metadata"].get("tags", []):
+                    assert shown["figure"]["caption"] and shown["image"]["alt"], cell["source"]
+
+
+def test_the_same_seed_gives_the_same_numbers(study):
+    results, _ = study
+    notebook = ROOT / "notebooks" / "05_fairness.ipynb"
+    before = artefacts.read("smoke", "fairness", root=results)
+    done, _ = execute(notebook, results)
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(before, artefacts.read("smoke", "fairness", root=results))
+
+
+def test_a_notebook_without_its_input_names_the_command_that_makes_it(tmp_path):
+    done, _ = execute(ROOT / "notebooks" / "02_encoding.ipynb", tmp_path)
+    assert done.returncode == 1
+    assert "papermill notebooks/01_cohort.ipynb" in done.stderr
+    assert not list(tmp_path.rglob("*.nc"))
