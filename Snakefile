@@ -60,11 +60,20 @@ wildcard_constraints:
     run="[^/]+",
 
 
+# The reference is made from docstrings, so every module is a page's source.
+PAGES = [
+    str(file)
+    for folder in ("book", "mmlib")
+    for file in sorted(Path(folder).rglob("*.*"))
+    if file.is_file() and "__pycache__" not in file.parts
+]
+
+
 rule book:
     default_target: True
     input:
         expand("results/{run}/notebooks/{name}.ipynb", run=RUNS, name=CHAPTERS),
-        [file for folder in ("book", "mmlib") for file in sorted(map(str, Path(folder).rglob("*.*"))) if "__pycache__" not in file],
+        PAGES,
         "_config.yml",
         "_toc.yml",
     output:
@@ -76,8 +85,10 @@ rule book:
     message:
         "The book of {params.runs}: _build/html/index.html"
     shell:
-        # --all, since pages show numbers of other pages; -W, since a missing number is only a warning.
+        # Pages of other runs go first; --all, since pages show numbers of other pages; -W, since a missing number
+        # is only a warning.
         "(python -m mmlib.stage --runs {params.runs} --out _build/src"
+        " && rm -rf _build/html"
         " && jupyter-book build _build/src --path-output . --all -W --keep-going --quiet) >{log} 2>&1"
 
 

@@ -1,4 +1,4 @@
-"""Read and write the artefacts under ``results/<run>/``: atomic, checked, and carrying the parameters that made them."""
+"""Read and write the artefacts under ``results/<run>/``: atomic, checked, with the parameters that made them."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pandera.errors
 import xarray as xr
+from pyarrow import ArrowException
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -57,7 +58,9 @@ def write(data, run: str, name: str, *, parameters: dict | None = None, root: st
     """
     target = path(run, name, root)
     target.parent.mkdir(parents=True, exist_ok=True)
-    made_by = json.dumps({"parameters": parameters or {}, "versions": {p: version(p) for p in PACKAGES}}, default=str)
+    made_by = json.dumps(
+        {"parameters": parameters or {}, "versions": {p: version(p) for p in PACKAGES}}, default=str
+    )
     scratch = target.with_name(f".{os.getpid()}.{target.name}")
     try:
         if isinstance(data, pd.DataFrame):
@@ -92,8 +95,8 @@ def read(run: str, name: str, *, root: str | Path = "results"):
     suffix, notebook = ARTEFACTS[name]
     if not target.is_file():
         raise FileNotFoundError(
-            f"{target} does not exist; make it with: papermill notebooks/{notebook}.ipynb {target.parent}/{notebook}.ipynb "
-            f"-k python3 -f notebooks/params/{run}.yml"
+            f"{target} does not exist; make it with: papermill notebooks/{notebook}.ipynb "
+            f"{target.parent}/{notebook}.ipynb -k python3 -f notebooks/params/{run}.yml"
         )
     try:
         if suffix == ".parquet":
@@ -103,7 +106,7 @@ def read(run: str, name: str, *, root: str | Path = "results"):
                 return schema.check_array(data.load(), name)
         with safe_open(target, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
-    except (OSError, SafetensorError, KeyError) as error:
+    except (OSError, SafetensorError, KeyError, ArrowException) as error:
         raise ValueError(
             f"{target} is damaged ({type(error).__name__}); delete it and run notebooks/{notebook}.ipynb again."
         ) from error

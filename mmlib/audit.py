@@ -1,4 +1,4 @@
-"""Look at the data before any model does: group sizes, whose data are missing, and whether being there tells the label."""
+"""Look at the data before any model does: group sizes, whose data are missing, whether presence tells the label."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,9 @@ def group_sizes(samples: pd.DataFrame, attributes: Sequence[str]) -> pd.DataFram
     pandas.DataFrame
         Columns attribute, group, n, n_positive, rate, low, high (Wilson's 95 % interval of the label rate).
     """
-    return _shares(samples["label"].to_numpy() == 1, samples, attributes).rename(columns={"n_true": "n_positive"})
+    return _shares(samples["label"].to_numpy() == 1, samples, attributes).rename(
+        columns={"n_true": "n_positive"}
+    )
 
 
 def presence(recorded: pd.DataFrame, samples: pd.DataFrame, attributes: Sequence[str]) -> pd.DataFrame:
@@ -58,8 +60,8 @@ def presence_and_label(recorded: pd.DataFrame, label) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns name, n_present, n_absent, rate_present, rate_absent, auroc (of presence alone as a score), sorted by how far the AUROC
-        is from a half.
+        Columns name, n_present, n_absent, rate_present, rate_absent, auroc (of presence alone as a score),
+        sorted by how far the AUROC is from a half.
     """
     y, rows = np.asarray(label), []
     for name in recorded:
@@ -67,7 +69,9 @@ def presence_and_label(recorded: pd.DataFrame, label) -> pd.DataFrame:
         if r.all() or not r.any():
             continue
         rows.append((name, int(r.sum()), int((~r).sum()), y[r].mean(), y[~r].mean(), roc_auc_score(y, r)))
-    table = pd.DataFrame(rows, columns=["name", "n_present", "n_absent", "rate_present", "rate_absent", "auroc"])
+    table = pd.DataFrame(
+        rows, columns=["name", "n_present", "n_absent", "rate_present", "rate_absent", "auroc"]
+    )
     return table.iloc[(table["auroc"] - 0.5).abs().argsort(kind="stable")[::-1]].reset_index(drop=True)
 
 

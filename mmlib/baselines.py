@@ -1,4 +1,4 @@
-"""What a reader would otherwise use, on the same folds: gradient boosting and a linear model on raw columns, late fusion."""
+"""What a reader would otherwise use, on the same folds: gradient boosting on raw columns, late fusion."""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,8 @@ def boosting(fields: pd.DataFrame, study: Study, *, seed: int = 0) -> np.ndarray
     fields : pandas.DataFrame
         The artefact ``fields``: numbers and categories, missing values as they are; free text is left out.
     study : mmlib.powerset.Study
-        Gives folds and validation rows. The chosen model is refitted on training and validation rows together.
+        Gives folds and validation rows. The chosen model is refitted on training and validation rows
+        together.
     seed : int
 
     Returns
@@ -35,11 +36,16 @@ def boosting(fields: pd.DataFrame, study: Study, *, seed: int = 0) -> np.ndarray
     y, scores = study.y.numpy().astype(int), np.empty(len(study.y))
 
     def learn(settings, rows):
-        model = HistGradientBoostingClassifier(**settings, categorical_features="from_dtype", random_state=seed)
+        model = HistGradientBoostingClassifier(
+            **settings, categorical_features="from_dtype", random_state=seed
+        )
         return model.fit(columns[rows], y[rows])
 
     for f, (training, held) in enumerate(zip(study.training.numpy(), study.validation.numpy(), strict=True)):
-        quality = [roc_auc_score(y[held], learn(s, training).predict_proba(columns[held])[:, 1]) for s in BOOSTING_GRID]
+        quality = [
+            roc_auc_score(y[held], learn(s, training).predict_proba(columns[held])[:, 1])
+            for s in BOOSTING_GRID
+        ]
         test = study.fold == f
         model = learn(BOOSTING_GRID[int(np.argmax(quality))], training | held)
         scores[test] = model.predict_proba(columns[test])[:, 1]
@@ -72,5 +78,7 @@ def late_fusion(study: Study, *, C: float = 0.1) -> np.ndarray:
             base = np.log(y[rows].mean() / (1 - y[rows].mean()))
             evidence[:, m] = np.where(present[:, m], model.decision_function(x) - base, 0)
         test = study.fold == f
-        scores[test] = LogisticRegression(max_iter=1000).fit(evidence[held], y[held]).predict_proba(evidence[test])[:, 1]
+        scores[test] = (
+            LogisticRegression(max_iter=1000).fit(evidence[held], y[held]).predict_proba(evidence[test])[:, 1]
+        )
     return scores

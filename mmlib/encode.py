@@ -1,7 +1,7 @@
 """Texts to vectors: any BERT-like encoder, each distinct text once, cached on disk by content; and the native encoding.
 
-``unit="field"`` embeds each distinct field sentence and averages a sample's sentences per modality; ``unit="note"`` embeds each
-whole note, as the paper does.
+``unit="field"`` embeds each distinct field sentence and averages a sample's sentences per modality;
+``unit="note"`` embeds each whole note, as the paper does.
 """
 
 import hashlib
@@ -66,14 +66,20 @@ class Encoder:
 
 
 def load_encoder(
-    name: str = "minilm", *, pooling: str = "mean", max_length: int = 256, device: str = "auto", precision: str = "fp32"
+    name: str = "minilm",
+    *,
+    pooling: str = "mean",
+    max_length: int = 256,
+    device: str = "auto",
+    precision: str = "fp32",
 ) -> Encoder:
     """Load an encoder: a packaged name, a local folder or a hub id that ``transformers.AutoModel`` loads.
 
     Parameters
     ----------
     name : str
-        ``"minilm"`` (in a wheel, no hub needed), a folder, or a hub id such as ``"Charangan/MedBERT"``: only then does anything go online.
+        ``"minilm"`` (in a wheel, no hub needed), a folder, or a hub id such as ``"Charangan/MedBERT"``: only
+        then does anything go online.
     pooling : {"mean", "cls"}
         Mean over tokens, or the state of the first token.
     max_length : int
@@ -92,7 +98,9 @@ def load_encoder(
         If a parameter is unknown or the model cannot be loaded.
     """
     if pooling not in ("mean", "cls") or precision not in ("fp32", "bf16"):
-        raise ValueError(f"pooling is {pooling!r} and precision {precision!r}; expected mean or cls, fp32 or bf16.")
+        raise ValueError(
+            f"pooling is {pooling!r} and precision {precision!r}; expected mean or cls, fp32 or bf16."
+        )
     logging.disable_progress_bar()
     folder = name
     if name in PACKAGED:
@@ -105,12 +113,14 @@ def load_encoder(
         model = AutoModel.from_pretrained(folder, local_files_only=local, use_safetensors=True, dtype=dtype)
     except (OSError, ValueError) as error:
         raise OSError(
-            f"The encoder {name!r} could not be loaded; expected one of {', '.join(PACKAGED)}, a folder with config.json and "
-            f"model.safetensors, or a hub id that is reachable ({str(error).splitlines()[0]})"
+            f"The encoder {name!r} could not be loaded; expected one of {', '.join(PACKAGED)}, a folder with "
+            f"config.json and model.safetensors, or a hub id that is reachable ({str(error).splitlines()[0]})"
         ) from error
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     positions = getattr(model.config, "max_position_embeddings", max_length)
-    weights = _digest_folder(Path(folder)) if local else f"{name}@{getattr(model.config, '_commit_hash', None)}"
+    weights = (
+        _digest_folder(Path(folder)) if local else f"{name}@{getattr(model.config, '_commit_hash', None)}"
+    )
     settings = f"{weights}|{pooling}|{min(max_length, positions)}|{precision}"
     return Encoder(
         name,
@@ -122,7 +132,14 @@ def load_encoder(
     )
 
 
-def embed_texts(texts: Sequence[str], encoder: Encoder, *, batch_size: int = 64, progress: bool = False, cached: bool = True) -> np.ndarray:
+def embed_texts(
+    texts: Sequence[str],
+    encoder: Encoder,
+    *,
+    batch_size: int = 64,
+    progress: bool = False,
+    cached: bool = True,
+) -> np.ndarray:
     """Embed texts, each distinct one once, through the cache on disk.
 
     Parameters
@@ -148,7 +165,10 @@ def embed_texts(texts: Sequence[str], encoder: Encoder, *, batch_size: int = 64,
     for start in tqdm(range(0, len(todo), SAVE_EVERY), desc="encoding", disable=not progress):
         chunk = todo[start : start + SAVE_EVERY]
         vectors = np.concatenate(
-            [_forward(list(distinct[chunk[b : b + batch_size]]), encoder) for b in range(0, len(chunk), batch_size)]
+            [
+                _forward(list(distinct[chunk[b : b + batch_size]]), encoder)
+                for b in range(0, len(chunk), batch_size)
+            ]
         )
         if cached:
             _write_cache(folder, [keys[i] for i in chunk], vectors)
@@ -157,7 +177,13 @@ def embed_texts(texts: Sequence[str], encoder: Encoder, *, batch_size: int = 64,
 
 
 def embed_notes(
-    notes: pd.DataFrame, sample_id: Sequence[str], modalities: Sequence[str], encoder: Encoder, *, unit: str = "field", **options
+    notes: pd.DataFrame,
+    sample_id: Sequence[str],
+    modalities: Sequence[str],
+    encoder: Encoder,
+    *,
+    unit: str = "field",
+    **options,
 ) -> xr.Dataset:
     """Embed notes into one vector per sample and modality.
 
@@ -176,7 +202,8 @@ def embed_notes(
     Returns
     -------
     xarray.Dataset
-        ``embedding`` (sample, modality, feature) float32, zero where absent; ``present`` (sample, modality) bool.
+        ``embedding`` (sample, modality, feature) float32, zero where absent; ``present`` (sample, modality)
+        bool.
     """
     if unit not in ("field", "note"):
         raise ValueError(f"unit is {unit!r}; expected field or note.")
@@ -184,7 +211,9 @@ def embed_notes(
     texts, column = np.unique(rows["sentence"].to_numpy(str), return_inverse=True)
     vectors = embed_texts(list(texts), encoder, **options)
     n, m = len(sample_id), len(modalities)
-    cell = pd.Index(sample_id).get_indexer(rows["sample_id"]) * m + pd.Index(modalities).get_indexer(rows["modality"])
+    cell = pd.Index(sample_id).get_indexer(rows["sample_id"]) * m + pd.Index(modalities).get_indexer(
+        rows["modality"]
+    )
     counts = np.bincount(cell, minlength=n * m)
     average = csr_array((1.0 / counts[cell], (cell, column)), shape=(n * m, len(texts)))
     data = (average @ vectors.astype(np.float64)).astype(np.float32).reshape(n, m, -1)
@@ -192,9 +221,10 @@ def embed_notes(
 
 
 def native(fields: pd.DataFrame) -> xr.Dataset:
-    """Encode fields without text: numbers as they are, categories one-hot, an indicator for each field that is ever absent.
+    """Encode fields without text: numbers as they are, categories one-hot, indicators of absent fields.
 
-    Numbers are neither scaled nor imputed here, because both must be learnt from training rows: the fusion model does it.
+    Numbers are neither scaled nor imputed here, because both must be learnt from training rows: the fusion
+    model does it.
 
     Parameters
     ----------
@@ -214,7 +244,9 @@ def native(fields: pd.DataFrame) -> xr.Dataset:
         blocks[name] = np.concatenate([_features(columns[c]) for c in columns], axis=1)
         present[name] = columns.notna().any(axis=1)
     width = max(b.shape[1] for b in blocks.values())
-    data = np.stack([np.pad(b, ((0, 0), (0, width - b.shape[1]))) for b in blocks.values()], axis=1).astype(np.float32)
+    data = np.stack([np.pad(b, ((0, 0), (0, width - b.shape[1]))) for b in blocks.values()], axis=1).astype(
+        np.float32
+    )
     there = np.stack(list(present.values()), axis=1)
     data[~there] = 0
     return _dataset(data, there, fields["sample_id"], list(blocks), "native", "field")
@@ -226,7 +258,9 @@ def _features(column: pd.Series) -> np.ndarray:
     elif isinstance(column.dtype, pd.CategoricalDtype):
         parts = [pd.get_dummies(column).to_numpy(float)]
     else:
-        raise ValueError(f"Field {column.name!r} is free text, which has no native encoding; use a text encoder.")
+        raise ValueError(
+            f"Field {column.name!r} is free text, which has no native encoding; use a text encoder."
+        )
     if column.isna().any():
         parts.append(column.isna().to_numpy(float)[:, None])
     return np.concatenate(parts, axis=1)
@@ -234,7 +268,10 @@ def _features(column: pd.Series) -> np.ndarray:
 
 def _dataset(data, present, sample_id, modalities, encoder, unit) -> xr.Dataset:
     return xr.Dataset(
-        {"embedding": (("sample", "modality", "feature"), data), "present": (("sample", "modality"), present)},
+        {
+            "embedding": (("sample", "modality", "feature"), data),
+            "present": (("sample", "modality"), present),
+        },
         {"sample": np.asarray(sample_id, dtype=object), "modality": list(modalities)},
         {"encoder": encoder, "unit": unit},
     )
@@ -242,7 +279,9 @@ def _dataset(data, present, sample_id, modalities, encoder, unit) -> xr.Dataset:
 
 @torch.inference_mode()
 def _forward(texts: list[str], encoder: Encoder) -> np.ndarray:
-    batch = encoder.tokenizer(texts, padding=True, truncation=True, max_length=encoder.max_length, return_tensors="pt")
+    batch = encoder.tokenizer(
+        texts, padding=True, truncation=True, max_length=encoder.max_length, return_tensors="pt"
+    )
     batch = batch.to(encoder.model.device)
     states = encoder.model(**batch).last_hidden_state.float()
     if encoder.pooling == "cls":

@@ -1,4 +1,4 @@
-"""From scores to estimates with uncertainty: every metric of every score vector, group and resample of a run, in one call."""
+"""From scores to estimates with uncertainty: every metric, score vector, group and resample in one call."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -130,7 +130,8 @@ def evaluate(
     metrics : sequence of str
         Threshold metrics of :func:`mmlib.metrics.rates`.
     ranking : mapping of str to sequence of str, optional
-        ``auroc`` and ``average_precision`` -> attributes for whose groups they are wanted; an empty sequence means everybody only.
+        ``auroc`` and ``average_precision`` -> attributes for whose groups they are wanted; an empty sequence
+        means everybody only.
 
     Returns
     -------
@@ -192,7 +193,7 @@ def evaluate_masked(
 
 
 def _collect(chosen, measures, wanted, key, labels, cohort, weights, attributes, metrics) -> Evaluation:
-    """Evaluate selection probabilities (S, K, n), and ranking measures of each seed, on all groups; average over seeds."""
+    """Evaluate selection probabilities (S, K, n) and ranking measures on all groups; average over seeds."""
     y, masks = cohort["label"].to_numpy(), group_masks(cohort, attributes)
     first = next(iter(masks))
     per_seed: dict[tuple[str, str], list] = {}
@@ -236,8 +237,8 @@ def compare_auroc(
     Returns
     -------
     pandas.DataFrame
-        Columns variant, auroc, low, high, difference, difference_low, difference_high (95 %, two-sided) and at_least: the one-sided 95 % lower
-        bound of the difference.
+        Columns variant, auroc, low, high, difference, difference_low, difference_high (95 %, two-sided) and
+        at_least: the one-sided 95 % lower bound of the difference.
     """
     y, everybody = cohort["label"].to_numpy(), np.ones((1, len(cohort)), bool)
     value = np.stack([auroc(y, s, weights, everybody)[..., 0].mean(axis=1) for s in scores.values()], axis=1)

@@ -1,15 +1,14 @@
 """The fusion models, trained many at a time: all folds and seeds of a subset of modalities share one leading axis.
 
-A model turns modality vectors into tokens (linear projection, layer norm, a learned modality embedding), lets them attend to each other
-with absent ones masked, and reads a logit off the mean of the present tokens. ``family="concat"`` replaces attention by a
-two-layer perceptron on the concatenated tokens. Nothing is shared between models: a model trained in a batch equals the same
-model trained alone.
+A model turns modality vectors into tokens (linear projection, layer norm, a learned modality embedding), lets
+them attend to each other with absent ones masked, and reads a logit off the mean of the present tokens.
+``family="concat"`` replaces attention by a two-layer perceptron on the concatenated tokens. Nothing is shared
+between models: a model trained in a batch equals the same model trained alone.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -32,7 +31,8 @@ class Architecture:
     dropout : float
         Dropped share of the pooled vector in training.
     missing : {"mask", "zero", "mean", "token"}
-        What stands in for an absent modality: nothing (masked attention), a zero input, the training mean, or a learned token.
+        What stands in for an absent modality: nothing (masked attention), a zero input, the training mean, or
+        a learned token.
     modality_dropout : float
         Probability with which each present modality of a training sample is dropped, one always staying.
     epochs, patience, batch_size : int
@@ -61,7 +61,9 @@ class Architecture:
         if self.width % self.heads:
             raise ValueError(f"heads is {self.heads}, which does not divide width {self.width}.")
         if not 0 <= self.modality_dropout < 1:
-            raise ValueError(f"modality_dropout is {self.modality_dropout}; expected 0 <= modality_dropout < 1.")
+            raise ValueError(
+                f"modality_dropout is {self.modality_dropout}; expected 0 <= modality_dropout < 1."
+            )
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,9 @@ def train(
     stale = torch.zeros(len(models), dtype=torch.int)
     target = y.to(X.dtype)
     for _ in range(a.epochs):
-        order = torch.stack([_shuffled(r, steps * a.batch_size, g) for r, g in zip(rows, streams, strict=True)])
+        order = torch.stack(
+            [_shuffled(r, steps * a.batch_size, g) for r, g in zip(rows, streams, strict=True)]
+        )
         for batch in order.split(a.batch_size, dim=1):
             seen = _dropped(present[batch], a.modality_dropout, streams)
             logits = _forward(parameters, X[folds[:, None], batch], seen, a, streams)
@@ -177,7 +181,9 @@ def train(
 
 
 @torch.inference_mode()
-def logits(models: Models, X: torch.Tensor, present: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
+def logits(
+    models: Models, X: torch.Tensor, present: torch.Tensor, rows: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return the logits of every model, each on the inputs reduced for its fold.
 
     Parameters
@@ -197,7 +203,11 @@ def logits(models: Models, X: torch.Tensor, present: torch.Tensor, rows: torch.T
     if rows is None:
         rows = torch.arange(X.shape[1]).expand(len(folds), -1)
     return torch.cat(
-        [_forward(models.parameters, X[folds[:, None], r], present[r], models.architecture) for r in rows.split(4096, dim=1)], dim=1
+        [
+            _forward(models.parameters, X[folds[:, None], r], present[r], models.architecture)
+            for r in rows.split(4096, dim=1)
+        ],
+        dim=1,
     )
 
 
@@ -206,7 +216,9 @@ def _initial(streams, m: int, d: int, a: Architecture, dtype) -> dict[str, torch
     tokens = m * w if a.family == "concat" else w
 
     def draw(*shape, fan):
-        return torch.stack([(torch.rand(shape, generator=g, dtype=torch.float64) * 2 - 1) / fan**0.5 for g in streams]).to(dtype)
+        return torch.stack(
+            [(torch.rand(shape, generator=g, dtype=torch.float64) * 2 - 1) / fan**0.5 for g in streams]
+        ).to(dtype)
 
     def constant(value, *shape):
         return torch.full((len(streams), *shape), value, dtype=dtype)
@@ -242,7 +254,9 @@ def _forward(p, x, seen, a: Architecture, streams=None) -> torch.Tensor:
     g, b, m, d = x.shape
     w = a.width
     if a.missing != "mask":
-        x = torch.where(seen[..., None], x, 0)  # inputs are centred on training rows: zero is the mean before the projection
+        x = torch.where(
+            seen[..., None], x, 0
+        )  # inputs are centred on training rows: zero is the mean before the projection
     h = torch.matmul(x.permute(0, 2, 1, 3), p["project"]).permute(0, 2, 1, 3)
     h = F.layer_norm(h, (w,)) * p["norm0.scale"][:, None] + p["norm0.shift"][:, None] + p["modality"][:, None]
     if a.missing == "zero":
@@ -258,7 +272,10 @@ def _forward(p, x, seen, a: Architecture, streams=None) -> torch.Tensor:
         h = h + _feed_forward(p, h.reshape(g, b * m, w)).reshape(g, b, m, w)
         pooled = _pool(p, h, visible, a)
     if streams is not None and a.dropout:
-        keep = torch.stack([torch.rand(pooled.shape[1:], generator=s, dtype=torch.float32) for s in streams]) >= a.dropout
+        keep = (
+            torch.stack([torch.rand(pooled.shape[1:], generator=s, dtype=torch.float32) for s in streams])
+            >= a.dropout
+        )
         pooled = pooled * keep / (1 - a.dropout)
     # a sample with nothing visible keeps only the bias
     pooled = pooled * visible.any(-1, keepdim=True)
@@ -266,12 +283,18 @@ def _forward(p, x, seen, a: Architecture, streams=None) -> torch.Tensor:
 
 
 def _feed_forward(p, h):
-    return torch.baddbmm(p["ff2.bias"][:, None], F.gelu(torch.baddbmm(p["ff1.bias"][:, None], h, p["ff1"])), p["ff2"])
+    return torch.baddbmm(
+        p["ff2.bias"][:, None], F.gelu(torch.baddbmm(p["ff1.bias"][:, None], h, p["ff1"])), p["ff2"]
+    )
 
 
 def _attend(p, h, visible, a: Architecture):
     g, b, m, w = h.shape
-    q, k, v = torch.bmm(h.reshape(g, b * m, w), p["qkv"]).reshape(g * b, m, 3, a.heads, w // a.heads).permute(2, 0, 3, 1, 4)
+    q, k, v = (
+        torch.bmm(h.reshape(g, b * m, w), p["qkv"])
+        .reshape(g * b, m, 3, a.heads, w // a.heads)
+        .permute(2, 0, 3, 1, 4)
+    )
     score = q @ k.transpose(-1, -2) / (w // a.heads) ** 0.5
     # a large negative number, not -inf: a row with nothing visible must stay finite
     score = score.masked_fill(~visible.reshape(g * b, 1, 1, m), -1e4)
@@ -290,8 +313,10 @@ def _pool(p, h, visible, a: Architecture):
 
 
 def _shuffled(rows, length, stream):
-    """A permutation of rows, continued by a second one up to the length, so that all models take the same steps."""
-    order = torch.cat([rows[torch.randperm(len(rows), generator=stream)] for _ in range(-(-length // len(rows)))])
+    """Permute rows, and go on with a second permutation up to the length: all models take the same steps."""
+    order = torch.cat(
+        [rows[torch.randperm(len(rows), generator=stream)] for _ in range(-(-length // len(rows)))]
+    )
     return order[:length]
 
 

@@ -6,8 +6,6 @@ differences and AUROC are weighted sums: exact at any drop rate, however small. 
 sample has: a pattern that keeps an absent modality has the same score as the pattern without it.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -19,32 +17,6 @@ from mmlib.ranking import divide, pooled_ranking
 LINEAR = ("selection_rate", "tpr", "fpr", "fnr", "accuracy", "balanced_accuracy")
 
 
-def pattern_masks(modalities: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """List all patterns of kept modalities.
-
-    Parameters
-    ----------
-    modalities : sequence of str
-        M names in cohort order.
-
-    Returns
-    -------
-    names : list of str
-        P = 2^M names joined by ``+``, ``"none"`` first, everything last.
-    masks : ndarray of shape (P, M), bool
-        True where kept; binary counting with the first modality as the lowest bit.
-
-    Examples
-    --------
-    >>> pattern_masks(["vitals", "labs"])[0]
-    ['none', 'vitals', 'labs', 'vitals+labs']
-    """
-    masks = (np.arange(2 ** len(modalities))[:, None] >> np.arange(len(modalities)) & 1).astype(bool)
-    return [
-        "+".join(m for m, kept in zip(modalities, mask, strict=True) if kept) or "none" for mask in masks
-    ], masks
-
-
 def pattern_probabilities(drop, masks, present=None) -> np.ndarray:
     """Turn drop probabilities into the distribution over kept patterns, drops being independent.
 
@@ -53,7 +25,7 @@ def pattern_probabilities(drop, masks, present=None) -> np.ndarray:
     drop : float or array-like of shape (M,), (n, M) or (R, n, M)
         Probability that a modality is dropped; R scenarios at once if there are three axes.
     masks : array-like of shape (P, M)
-        From `pattern_masks`.
+        From `mmlib.schema.subset_masks`.
     present : array-like of shape (n, M), optional
         Which modalities each sample has; probability then falls only on patterns of those. It changes no
         expectation, but fewer pairs need sorting.

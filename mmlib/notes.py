@@ -1,7 +1,7 @@
 """Put recorded values into words: one sentence per field, and whole notes per modality.
 
-An absent field has no sentence (or, if asked for, one that says so); an absent modality has no sentences at all.
-The manner follows the pseudo-notes of :cite:p:`Lee2024`.
+An absent field has no sentence (or, if asked for, one that says so); an absent modality has no sentences at
+all. The manner follows the pseudo-notes of :cite:p:`Lee2024`.
 """
 
 import numpy as np
@@ -18,10 +18,11 @@ def write_notes(cohort: Cohort, *, flags: bool = True, not_recorded: bool = Fals
     cohort : mmlib.schema.Cohort
         Values are rounded to each field's decimals; codes become words.
     flags : bool
-        Add "low", "normal", "very high" and so on after a number whose field has reference bounds, as a laboratory report does.
+        Add "low", "normal", "very high" and so on after a number whose field has reference bounds, as a
+        laboratory report does.
     not_recorded : bool
-        Also write "... : not recorded." for a field that is absent in a modality that is present. That a value is absent is
-        information too, so the default leaves it out.
+        Also write "... : not recorded." for a field that is absent in a modality that is present. That a
+        value is absent is information too, so the default leaves it out.
 
     Returns
     -------
@@ -33,7 +34,9 @@ def write_notes(cohort: Cohort, *, flags: bool = True, not_recorded: bool = Fals
     for order, field in enumerate(cohort.fields):
         sentence = _sentences(cohort.values[field.column], field, flags)
         if not_recorded:
-            sentence = sentence.where(sentence.notna() | ~present[field.modality], f"{_label(field)}: not recorded.")
+            sentence = sentence.where(
+                sentence.notna() | ~present[field.modality], f"{_label(field)}: not recorded."
+            )
         parts.append(
             pd.DataFrame(
                 {
@@ -108,5 +111,7 @@ def typical_note(notes: pd.DataFrame, *, least: int = 11) -> pd.DataFrame:
     counts = notes.groupby(["modality", "field"], sort=False)["sentence"].value_counts()
     frequent = counts[counts >= least].groupby(level=["modality", "field"], sort=False).head(1).reset_index()
     order = notes[["modality", "field"]].drop_duplicates().reset_index(drop=True)
-    typical = order.merge(frequent).sort_values("modality", key=lambda m: m.map({k: i for i, k in enumerate(order.modality)}))
+    typical = order.merge(frequent).sort_values(
+        "modality", key=lambda m: m.map({k: i for i, k in enumerate(order.modality)})
+    )
     return typical.groupby("modality", sort=False)["sentence"].agg(" ".join).rename("note").reset_index()

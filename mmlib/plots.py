@@ -340,8 +340,10 @@ def signed_contrasts(rows: pd.DataFrame, references, *, title: str, minimum: int
     """Draw signed differences of several metrics, a panel each, from tidy rows; small groups are hollow."""
     metrics = list(dict.fromkeys(rows.metric))
     keys = list(dict.fromkeys(zip(rows.attribute, rows.group, strict=True)))
-    figure, axes = plt.subplots(1, len(metrics), sharey=True, figsize=(10, 0.4 * len(keys) + 1.6))
-    for ax, metric in zip(axes, metrics, strict=True):
+    rows_of_panels = -(-len(metrics) // 2)
+    size = (8, rows_of_panels * (0.4 * len(keys) + 0.8) + 0.8)
+    figure, axes = plt.subplots(rows_of_panels, 2, sharey=True, squeeze=False, figsize=size)
+    for ax, metric in zip(axes.flat, metrics, strict=False):
         part = rows[rows.metric == metric].set_index(["attribute", "group"]).loc[keys].reset_index()
         few = {"fpr": part.n - part.n_positive, "tpr": part.n_positive, "selection_rate": part.n}
         small = few.get(metric, np.minimum(part.n - part.n_positive, part.n_positive)) < minimum
@@ -365,8 +367,9 @@ def signed_contrasts(rows: pd.DataFrame, references, *, title: str, minimum: int
             f"{r.group} minus {r.reference}\nn={r.n:,}, positives {r.n_positive:,}" for r in part.itertuples()
         ]
     )
-    axes[0].set_yticks(range(len(keys)), label.text, fontsize=8)
-    axes[0].invert_yaxis()
+    for ax in axes[:, 0]:
+        ax.set_yticks(range(len(keys)), label.text, fontsize=8)
+    axes[0, 0].invert_yaxis()
     figure.supxlabel("group minus reference, 95 % simultaneous intervals", fontsize=10)
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes

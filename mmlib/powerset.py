@@ -1,7 +1,7 @@
 """Train every subset of modalities, out of fold: splits, inputs reduced per fold, the power set, and masked patterns.
 
-Every sample is scored by the models that never saw its patient. What is fitted (reduction, network, calibration, threshold)
-is fitted on the training and validation patients of that fold alone.
+Every sample is scored by the models that never saw its patient. What is fitted (reduction, network,
+calibration, threshold) is fitted on the training and validation patients of that fold alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +18,10 @@ from tqdm.auto import tqdm
 
 from mmlib.fusion import Architecture, Models, join, logits, train
 from mmlib.metrics import operating_point
+from mmlib.schema import subset_masks
 
 RULES = ("prevalence", "f1", "half")
+FLATTEST = 1e-3  # smallest slope of the recalibration
 
 
 @dataclass(frozen=True)
@@ -65,19 +67,6 @@ class Study:
         )
 
 
-def subset_masks(modalities: Sequence[str]) -> dict[str, np.ndarray]:
-    """Name every subset, in binary counting with the first modality the lowest bit.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray of shape (n_modalities,), bool
-        From ``none`` to all of them, names joined by ``+``.
-    """
-    m = len(modalities)
-    masks = (np.arange(2**m)[:, None] >> np.arange(m)) & 1 == 1
-    return {"+".join(x for x, k in zip(modalities, mask, strict=True) if k) or "none": mask for mask in masks}
-
-
 def prepare(
     cohort: pd.DataFrame,
     embeddings: xr.Dataset,
@@ -93,8 +82,9 @@ def prepare(
     cohort : pandas.DataFrame
         The artefact ``cohort``.
     embeddings : xarray.Dataset
-        The artefact ``embeddings``. Text vectors are reduced by a principal component analysis per modality and brought to
-        unit variance as a whole; native features are scaled one by one and an absent number becomes the training mean.
+        The artefact ``embeddings``. Text vectors are reduced by a principal component analysis per modality
+        and brought to unit variance as a whole; native features are scaled one by one and an absent number
+        becomes the training mean.
     dimensions : int
         Components kept per modality.
     validation : float
@@ -153,8 +143,8 @@ def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: 
     Returns
     -------
     mmlib.fusion.Models
-        Ordered by seed, then fold, with ``platt`` among the parameters: slope and intercept, fitted on validation rows, that
-        turn logits into probabilities.
+        Ordered by seed, then fold, with ``platt`` among the parameters: slope and intercept, fitted on
+        validation rows, that turn logits into probabilities.
     """
     pairs = [(f, s) for s in seeds for f in range(len(study.training))]
     models = train(
@@ -172,8 +162,12 @@ def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: 
     platt = []
     for r, z in zip(rows, raw, strict=True):
         line = LogisticRegression(C=np.inf).fit(z[: len(r), None], study.y[r].numpy())
-        # a slope that is not positive would turn the ranking round: then the model knows nothing, and keeps its ranking
-        platt.append([max(line.coef_[0, 0], 1e-3), line.intercept_[0]])
+        slope, shift = line.coef_[0, 0], line.intercept_[0]
+        if slope < FLATTEST:
+            # it would turn the ranking round: such a model knows nothing and predicts the base rate
+            prevalence = float(study.y[r].mean())
+            slope, shift = FLATTEST, np.log(prevalence / (1 - prevalence)) - FLATTEST * z[: len(r)].mean()
+        platt.append([slope, shift])
     return replace(models, parameters=models.parameters | {"platt": torch.tensor(platt, dtype=torch.float32)})
 
 
@@ -237,7 +231,7 @@ def train_powerset(
     mmlib.fusion.Models
         The models of the full set.
     """
-    masks = subset_masks(study.modalities)
+    masks = dict(zip(*subset_masks(study.modalities), strict=True))
     names = list(subsets or masks)
     parts, full = {}, None
     # the largest first: whoever waits sees the slow part at once
@@ -296,8 +290,8 @@ def masking_regimes(
     Returns
     -------
     dict of str to mmlib.fusion.Models
-        ``plain, mask``; ``plain, zero`` and ``plain, mean`` (the same weights, absent modalities as a zero token or the training
-        mean); ``dropout, mask``; ``dropout, token`` (a learned token).
+        ``plain, mask``; ``plain, zero`` and ``plain, mean`` (the same weights, absent modalities as a zero
+        token or the training mean); ``dropout, mask``; ``dropout, token`` (a learned token).
     """
     architecture, key = trained.architecture, 2 ** len(study.modalities) - 1
     there = max(trained.seed) + 1
@@ -348,7 +342,7 @@ def score_patterns(models: Mapping[str, Models], study: Study, *, seeds: int) ->
     xarray.Dataset
         The artefact ``masking``.
     """
-    masks = subset_masks(study.modalities)
+    masks = dict(zip(*subset_masks(study.modalities), strict=True))
     regimes = []
     for fitted in models.values():
         threshold = _outcome(fitted, study, seeds)["threshold"]
@@ -361,7 +355,7 @@ def score_patterns(models: Mapping[str, Models], study: Study, *, seeds: int) ->
 
 
 def summary(scores: np.ndarray, study: Study, seeds: int) -> xr.Dataset:
-    """Keep, of all models' scores, the out-of-fold one of each sample, the validation ones, and the thresholds they give.
+    """Keep the out-of-fold score of each sample, the validation scores, and the thresholds they give.
 
     Parameters
     ----------
@@ -413,7 +407,7 @@ def _padded(rows):
 
 
 def _hold_out(cohort, rest, share, seed):
-    """Validation patients among the rest, stratified by label."""
+    """Draw validation patients among the rest, stratified by label."""
     splits = max(2, round(1 / share))
     rows = cohort[rest]
     splitter = StratifiedGroupKFold(splits, shuffle=True, random_state=seed)
@@ -424,6 +418,8 @@ def _hold_out(cohort, rest, share, seed):
 
 
 def _principal(x, rows, dimensions):
+    if not x[rows].std(axis=0).any():  # a constant tells nothing
+        return np.zeros_like(x[:, :1]), 1.0
     dimensions = min(dimensions, x.shape[1], max(int(rows.sum()), 1))
     pca = PCA(dimensions, svd_solver="covariance_eigh").fit(x[rows])
     z = pca.transform(x)

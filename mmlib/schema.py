@@ -1,6 +1,6 @@
 """The contracts: what a field and a cohort are, and the check of every table that crosses a room."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,8 +28,8 @@ class Field:
     kind : {"number", "category", "text"}
         ``text`` is free text: its sentence is the passage itself.
     reference : tuple of float or None
-        (very low, low, high, very high): a reference interval between its inner bounds and critical values beyond its outer ones, for a
-        flag as laboratory reports print it. ``None`` leaves a bound open.
+        (very low, low, high, very high): a reference interval between its inner bounds and critical values
+        beyond its outer ones, for a flag as laboratory reports print it. ``None`` leaves a bound open.
     """
 
     modality: str
@@ -45,7 +45,9 @@ class Field:
         if self.words is not None and self.kind == "number":
             object.__setattr__(self, "kind", "category")
         if self.kind not in ("number", "category", "text"):
-            raise ValueError(f"Field {self.column!r} has kind {self.kind!r}; expected number, category or text.")
+            raise ValueError(
+                f"Field {self.column!r} has kind {self.kind!r}; expected number, category or text."
+            )
 
     @property
     def column(self) -> str:
@@ -101,7 +103,9 @@ COHORT = pa.DataFrameSchema(
         "fold": pa.Column("int8", pa.Check.ge(0)),
         **_flag,
     },
-    checks=pa.Check(lambda d: d.groupby("patient_id").fold.nunique().max() == 1, error="a patient is in two folds"),
+    checks=pa.Check(
+        lambda d: d.groupby("patient_id").fold.nunique().max() == 1, error="a patient is in two folds"
+    ),
 )
 NOTES = pa.DataFrameSchema(
     {
@@ -112,7 +116,9 @@ NOTES = pa.DataFrameSchema(
     },
     unique=["sample_id", "modality", "field"],
 )
-FIELDS = pa.DataFrameSchema({"sample_id": pa.Column(str, unique=True), r"^[^.]+\..+$": pa.Column(regex=True, nullable=True)})
+FIELDS = pa.DataFrameSchema(
+    {"sample_id": pa.Column(str, unique=True), r"^[^.]+\..+$": pa.Column(regex=True, nullable=True)}
+)
 RESULTS = pa.DataFrameSchema(
     {
         "run": pa.Column(str),
@@ -132,6 +138,34 @@ RESULTS = pa.DataFrameSchema(
     coerce=True,
 )
 
+
+def subset_masks(modalities: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Name all subsets of modalities: those of the power set, and the patterns that masking leaves.
+
+    Parameters
+    ----------
+    modalities : sequence of str
+        M names in cohort order.
+
+    Returns
+    -------
+    names : list of str
+        2^M names joined by ``+``, ``"none"`` first, everything last.
+    masks : ndarray of shape (2^M, M), bool
+        True where kept; binary counting with the first modality as the lowest bit.
+
+    Examples
+    --------
+    >>> subset_masks(["vitals", "labs"])[0]
+    ['none', 'vitals', 'labs', 'vitals+labs']
+    """
+    masks = (np.arange(2 ** len(modalities))[:, None] >> np.arange(len(modalities)) & 1).astype(bool)
+    names = [
+        "+".join(m for m, kept in zip(modalities, mask, strict=True) if kept) or "none" for mask in masks
+    ]
+    return names, masks
+
+
 DIMENSIONS = {
     "embeddings": {"embedding": ("sample", "modality", "feature"), "present": ("sample", "modality")},
     "powerset": {
@@ -139,7 +173,10 @@ DIMENSIONS = {
         "threshold": ("subset", "seed", "fold", "rule"),
         "validation_score": ("subset", "seed", "fold", "sample"),
     },
-    "masking": {"score": ("regime", "seed", "pattern", "sample"), "threshold": ("regime", "seed", "fold", "rule")},
+    "masking": {
+        "score": ("regime", "seed", "pattern", "sample"),
+        "threshold": ("regime", "seed", "fold", "rule"),
+    },
 }
 
 
@@ -158,6 +195,8 @@ def check_array(data: xr.Dataset, kind: str) -> xr.Dataset:
             raise ValueError(f"{kind}.{name} has dimensions {data[name].dims}, expected {dims}.")
     if "score" in data:
         low, high = float(np.nanmin(data.score)), float(np.nanmax(data.score))
-        if not (0 <= low and high <= 1) or data.score.isnull().any():
-            raise ValueError(f"{kind}.score lies in [{low:.3g}, {high:.3g}] or is missing; expected probabilities.")
+        if not (low >= 0 and high <= 1) or data.score.isnull().any():
+            raise ValueError(
+                f"{kind}.score lies in [{low:.3g}, {high:.3g}] or is missing; expected probabilities."
+            )
     return data

@@ -48,7 +48,8 @@ def shapley(values: np.ndarray, subsets: Sequence[str], *, axis: int = 1) -> np.
     Parameters
     ----------
     values : array-like with 2**M subsets along ``axis``
-        For example (1 + B, K, G). Any *linear* quantity: AUROC, a rate, a signed contrast; never an absolute gap.
+        For example (1 + B, K, G). Any *linear* quantity: AUROC, a rate, a signed contrast; never an absolute
+        gap.
     subsets : sequence of str
         Their names.
     axis : int
@@ -58,7 +59,11 @@ def shapley(values: np.ndarray, subsets: Sequence[str], *, axis: int = 1) -> np.
     numpy.ndarray
         Like ``values`` with M modalities along ``axis``; they add up to the full set minus the empty set.
     """
-    values, table, names = np.moveaxis(np.asarray(values, float), axis, 0), additions(subsets), _modalities(subsets)
+    values, table, names = (
+        np.moveaxis(np.asarray(values, float), axis, 0),
+        additions(subsets),
+        _modalities(subsets),
+    )
     m = len(names)
     weight = table["size"].map(lambda s: factorial(s) * factorial(m - s - 1) / factorial(m)).to_numpy()
     matrix = np.zeros((m, len(subsets)))
@@ -83,8 +88,9 @@ def count_additions(gain: np.ndarray, gaps: dict[str, np.ndarray], steps: pd.Dat
     Returns
     -------
     pandas.DataFrame
-        Columns quantity, additions, raise or widen, share, surely (raise or widen), surely not (lower or narrow). Sure: the
-        simultaneous 95 % interval of the change, over all additions of the row, excludes zero.
+        Columns quantity, additions, raise or widen, share, surely (raise or widen), surely not (lower or
+        narrow). Sure: the simultaneous 95 % interval of the change, over all additions of the row, excludes
+        zero.
     """
     rows = [("AUROC", gain)]
     for name, values in gaps.items():
@@ -95,10 +101,16 @@ def count_additions(gain: np.ndarray, gaps: dict[str, np.ndarray], steps: pd.Dat
     for name, change in rows:
         low, high = simultaneous_interval(change)
         up = change[0] > 0
-        table.append((name, len(steps), int(up.sum()), f"{up.mean():.0%}", int((low > 0).sum()), int((high < 0).sum())))
+        table.append(
+            (name, len(steps), int(up.sum()), f"{up.mean():.0%}", int((low > 0).sum()), int((high < 0).sum()))
+        )
     columns = ["quantity", "additions", "raise or widen", "share", "surely", "surely the opposite"]
     return pd.DataFrame(table, columns=columns)
 
 
 def _modalities(subsets: Sequence[str]) -> list[str]:
-    return max(subsets, key=lambda s: s.count("+")).split("+") if len(subsets) > 2 else [s for s in subsets if s != "none"]
+    return (
+        max(subsets, key=lambda s: s.count("+")).split("+")
+        if len(subsets) > 2
+        else [s for s in subsets if s != "none"]
+    )

@@ -6,11 +6,12 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from mmlib import metrics, missing, uncertainty
+from mmlib.schema import subset_masks
 
 Y = np.array([0, 1, 1, 0, 1])
 GROUPS = np.array([[1] * 5, [1, 1, 0, 0, 0], [0, 0, 1, 1, 1]], bool)
 THRESHOLD = np.array([0.4, 0.5, 0.3, 0.6, 0.5])
-NAMES, MASKS = missing.pattern_masks(["vitals", "labs"])
+NAMES, MASKS = subset_masks(["vitals", "labs"])
 CASES = [
     (seed, decimals) for seed in range(2) for decimals in (8, 1)
 ]  # one decimal: ties within and between samples
@@ -106,7 +107,7 @@ def clinic(n=300, modalities=3):
     """A cohort in which every modality helps, some are absent, and scores tie at two decimals."""
     rng = np.random.default_rng(10)
     y, present = rng.integers(0, 2, n), rng.random((n, modalities)) < 0.8
-    names, masks = missing.pattern_masks([f"m{i}" for i in range(modalities)])
+    names, masks = subset_masks([f"m{i}" for i in range(modalities)])
     signal = (0.8 * (y[:, None] - 0.5) + rng.normal(size=(n, modalities))) * present
     scores = np.round(1 / (1 + np.exp(-(masks @ signal.T))), 2)
     groups = np.array([np.ones(n, bool), np.arange(n) % 3 == 0, np.arange(n) % 3 > 0])
@@ -177,13 +178,13 @@ def test_small_rates_follow_the_slope():
 
 
 def test_pattern_names_count_in_binary():
-    names, masks = missing.pattern_masks(["a", "b", "c"])
+    names, masks = subset_masks(["a", "b", "c"])
     assert names == ["none", "a", "b", "a+b", "c", "a+c", "b+c", "a+b+c"]
     assert masks[5].tolist() == [True, False, True]
 
 
 def test_pattern_probabilities_are_binomial_when_rates_are_equal():
-    _, masks = missing.pattern_masks(list("abcd"))
+    _, masks = subset_masks(list("abcd"))
     probabilities = missing.pattern_probabilities(0.2, masks)[0]
     kept = masks.sum(axis=1)
     assert probabilities == pytest.approx(0.8**kept * 0.2 ** (4 - kept))

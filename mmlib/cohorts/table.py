@@ -28,9 +28,9 @@ def load(
     label : str
         Column of the label; rows where it is missing are dropped and counted.
     modalities : mapping
-        Modality -> its columns, either a list or a mapping of column -> options of :class:`mmlib.schema.Field`
-        (``label``, ``unit``, ``decimals``, ``words``, ``kind``). Without ``kind``, numeric columns are numbers and others categories;
-        say ``kind: text`` for free text.
+        Modality -> its columns, either a list or a mapping of column -> options of
+        :class:`mmlib.schema.Field` (``label``, ``unit``, ``decimals``, ``words``, ``kind``). Without
+        ``kind``, numeric columns are numbers and others categories; say ``kind: text`` for free text.
     protected : sequence of str
         Columns of the protected attributes; missing values become the group "Unknown".
     sample_id, patient_id : str, optional
@@ -50,9 +50,13 @@ def load(
         In one sentence, naming the file and the column.
     """
     if root is None or not Path(root).is_file():
-        raise FileNotFoundError(f"root is {str(root)!r}, which is not a file; expected a CSV or Parquet file.")
+        raise FileNotFoundError(
+            f"root is {str(root)!r}, which is not a file; expected a CSV or Parquet file."
+        )
     frame = _read(Path(root))
-    fields = tuple(_field(frame, root, m, c, o) for m, columns in modalities.items() for c, o in _options(columns))
+    fields = tuple(
+        _field(frame, root, m, c, o) for m, columns in modalities.items() for c, o in _options(columns)
+    )
     named = {label, *protected, *(f.name for f in fields), *(c for c in (sample_id, patient_id) if c)}
     _require(frame, named, root)
     if label in {f.name for f in fields}:
@@ -61,8 +65,12 @@ def load(
     dropped = int((~known).sum())
     frame = frame[known].reset_index(drop=True)
     if not (frame[label] == positive).any():
-        raise ValueError(f"{root}: no value of {label!r} equals positive={positive!r}; found {list(frame[label].unique()[:5])}.")
-    groups = frame[list(protected)].astype("object").where(frame[list(protected)].notna(), "Unknown").astype(str)
+        raise ValueError(
+            f"{root}: no value of {label!r} equals positive={positive!r}; found {list(frame[label].unique()[:5])}."
+        )
+    groups = (
+        frame[list(protected)].astype("object").where(frame[list(protected)].notna(), "Unknown").astype(str)
+    )
     return build(
         Path(root).stem,
         task or label,
@@ -76,7 +84,9 @@ def load(
     )
 
 
-def build(name, task, *, values, fields, groups, label, sample_id=None, patient_id=None, counts=None) -> Cohort:
+def build(
+    name, task, *, values, fields, groups, label, sample_id=None, patient_id=None, counts=None
+) -> Cohort:
     """Assemble and check a cohort from a frame with a row per sample.
 
     Parameters
@@ -103,12 +113,15 @@ def build(name, task, *, values, fields, groups, label, sample_id=None, patient_
     sample = _identifier(values.index if sample_id is None else sample_id)
     if sample.duplicated().any():
         raise ValueError(
-            f"{name}: {int(sample.duplicated().sum())} sample ids occur twice (the column {getattr(sample_id, 'name', 'index')!r}); "
+            f"{name}: {int(sample.duplicated().sum())} sample ids occur twice "
+            f"(the column {getattr(sample_id, 'name', 'index')!r}); "
             f"expected one row per sample."
         )
     y = pd.Series(label).astype("int8").to_numpy()
     if len(set(y)) < 2:
-        raise ValueError(f"{name}: the label has one class ({'all positive' if y[0] else 'all negative'}); expected two.")
+        raise ValueError(
+            f"{name}: the label has one class ({'all positive' if y[0] else 'all negative'}); expected two."
+        )
     patient = sample if patient_id is None else _identifier(patient_id)
     samples = pd.DataFrame({"sample_id": sample, "patient_id": patient, "label": y}).reset_index(drop=True)
     inputs = {f.column: _typed(values[f.name], f, name).reset_index(drop=True) for f in fields}
@@ -137,7 +150,9 @@ def _read(path: Path) -> pd.DataFrame:
 def _require(frame: pd.DataFrame, columns, source) -> None:
     lacking = sorted(set(columns) - set(frame.columns))
     if lacking:
-        raise ValueError(f"{source} lacks the column(s) {', '.join(lacking)}; it has {', '.join(map(str, frame.columns[:20]))}.")
+        raise ValueError(
+            f"{source} lacks the column(s) {', '.join(lacking)}; it has {', '.join(map(str, frame.columns[:20]))}."
+        )
 
 
 def _options(columns):
@@ -149,10 +164,14 @@ def _field(frame, source, modality, column, options) -> Field:
     known = ("label", "unit", "decimals", "words", "kind")
     unknown = set(options or {}) - set(known)
     if unknown:
-        raise ValueError(f"Column {column!r} of modality {modality!r} has the option {unknown.pop()!r}; expected {', '.join(known)}.")
+        raise ValueError(
+            f"Column {column!r} of modality {modality!r} has the option {unknown.pop()!r}; expected {', '.join(known)}."
+        )
     number = pd.api.types.is_numeric_dtype(frame[column])
-    given = {"label": column.replace("_", " "), "kind": "number" if number else "category"} | dict(options or {})
-    if given["kind"] == "number" and "decimals" not in given:
+    given = {"label": column.replace("_", " "), "kind": "number" if number else "category"} | dict(
+        options or {}
+    )
+    if number and given["kind"] == "number" and "decimals" not in given:
         given["decimals"] = 0 if (frame[column].dropna() % 1 == 0).all() else 1
     return Field(modality, column, **given)
 
@@ -160,7 +179,9 @@ def _field(frame, source, modality, column, options) -> Field:
 def _identifier(ids) -> pd.Series:
     ids = pd.Series(ids).reset_index(drop=True)
     if ids.isna().any():
-        raise ValueError(f"{int(ids.isna().sum())} values of the identifier {ids.name!r} are missing; expected none.")
+        raise ValueError(
+            f"{int(ids.isna().sum())} values of the identifier {ids.name!r} are missing; expected none."
+        )
     return ids.astype(str)
 
 
@@ -169,7 +190,9 @@ def _typed(column: pd.Series, field: Field, source: str) -> pd.Series:
         numbers = pd.to_numeric(column, errors="coerce")
         odd = column[numbers.isna() & column.notna()]
         if len(odd):
-            raise ValueError(f"{source}: column {field.name!r} holds {odd.iloc[0]!r} in row {odd.index[0]}; expected numbers.")
+            raise ValueError(
+                f"{source}: column {field.name!r} holds {odd.iloc[0]!r} in row {odd.index[0]}; expected numbers."
+            )
         return numbers.astype(float)
     words = column.map(lambda v: field.words.get(v, v), na_action="ignore") if field.words else column
     text = words.astype("object").where(words.notna(), None).map(str, na_action="ignore").astype("str")

@@ -1,0 +1,81 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmlib.cohorts import assign_folds, check_references, load_cohort, support2
+
+
+@pytest.fixture(scope="module")
+def support():
+    return load_cohort("support2")
+
+
+def test_support2_is_the_published_file(support):
+    assert support.samples.shape[0] == 9105
+    assert support.samples.label.mean() == pytest.approx(0.259, abs=5e-4)
+    assert support.samples.race.value_counts().to_dict() == {
+        "White": 7191,
+        "Black": 1391,
+        "Hispanic": 290,
+        "Other": 112,
+        "Asian": 79,
+        "Unknown": 42,
+    }
+    assert support.samples.sex.value_counts().to_dict() == {"Male": 5125, "Female": 3980}
+    assert load_cohort("support2", label="death180").samples.label.mean() == pytest.approx(0.468, abs=5e-4)
+
+
+def test_no_outcome_forecast_or_protected_attribute_is_an_input(support):
+    names = {f.name for f in support.fields}
+    assert not names & support2.FORBIDDEN
+    assert not names & {"race", "sex"}
+    assert set(support.values.columns) == {f.column for f in support.fields}
+
+
+def test_a_modality_without_any_field_is_absent(support):
+    functions = support.values[["function.adlp", "function.adls"]]
+    assert (support.present()["function"] == functions.notna().any(axis=1)).all()
+    assert not support.present()["function"].all()
+
+
+@pytest.mark.parametrize(("kind", "modality"), [("modality", "protected"), ("lineage", "demographics")])
+def test_protected_inputs_enter_only_when_asked_for(kind, modality):
+    cohort = load_cohort("support2", limit=200, protected_inputs=kind)
+    assert {f.column for f in cohort.fields} >= {f"{modality}.race", f"{modality}.sex"}
+    assert (cohort.values[f"{modality}.sex"].astype(str) == cohort.samples.sex).all()
+
+
+def test_folds_keep_patients_together_and_labels_balanced():
+    rng = np.random.default_rng(0)
+    patient = rng.integers(0, 200, 600)
+    samples = pd.DataFrame(
+        {"patient_id": patient.astype(str), "label": (rng.random(200) < 0.3)[patient].astype(int)}
+    )
+    folds = assign_folds(samples, folds=5, seed=1)
+    assert (folds.groupby(samples.patient_id).nunique() == 1).all()
+    assert samples.label.groupby(folds).mean().std() < 0.05
+    assert (folds == assign_folds(samples, folds=5, seed=1)).all()
+    assert (folds != assign_folds(samples, folds=5, seed=2)).any()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: load_cohort("suport2"), "no cohort 'suport2'.*did you mean 'support2'"),
+        (lambda: load_cohort("support2", lable="x"), "no option 'lable'.*label"),
+        (lambda: load_cohort("support2", label="death"), "label is 'death'; expected hospdead or death180"),
+        (lambda: load_cohort("support2", limit=50, protected_inputs="yes"), "protected_inputs is 'yes'"),
+    ],
+)
+def test_bad_requests_are_one_sentence(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_an_empty_reference_group_and_too_many_folds_are_named(support):
+    with pytest.raises(ValueError, match="reference group 'Martian' of 'race' has 0 samples"):
+        check_references(support.samples, {"race": "Martian"})
+    with pytest.raises(ValueError, match="'height', which the cohort lacks"):
+        check_references(support.samples, {"height": "tall"})
+    with pytest.raises(ValueError, match="folds is 1"):
+        assign_folds(support.samples, folds=1)

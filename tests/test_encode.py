@@ -1,0 +1,149 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, BertTokenizer
+
+from mmlib import encode
+from mmlib.packaged import cache_folder
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d", "e", "."]
+TEXTS = ["a b c .", "d", "a a a a e .", "b b", "c"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny BERT with a vocabulary of five words, saved as a user's local encoder would be."""
+    path = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+    )
+    BertModel(config).save_pretrained(path)
+    tokenizer = BertTokenizer(vocab={w: i for i, w in enumerate(WORDS)})
+    assert len(tokenizer) == len(WORDS)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("MMLIB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_vectors_are_those_of_plain_transformers(folder, pooling):
+    encoder = encode.load_encoder(str(folder), pooling=pooling, device="cpu")
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    for text, vector in zip(TEXTS, encode.embed_texts(TEXTS, encoder, batch_size=2), strict=True):
+        with torch.no_grad():
+            states = model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0]
+        expected = states[0] if pooling == "cls" else states.mean(0)
+        np.testing.assert_allclose(vector, expected.numpy(), atol=1e-5)
+
+
+def test_long_texts_lose_their_end(folder):
+    encoder = encode.load_encoder(str(folder), max_length=4, device="cpu")
+    short, long = encode.embed_texts(["a b", "a b c d e"], encoder)
+    np.testing.assert_allclose(short, long, atol=1e-5)
+
+
+def test_each_distinct_text_is_embedded_once_and_kept(folder, monkeypatch):
+    encoder = encode.load_encoder(str(folder), device="cpu")
+    seen = []
+    forward = encode._forward
+    monkeypatch.setattr(encode, "_forward", lambda texts, e: seen.extend(texts) or forward(texts, e))
+    first = encode.embed_texts(TEXTS * 3, encoder)
+    assert sorted(seen) == sorted(TEXTS)
+    np.testing.assert_array_equal(first[:5], encode.embed_texts(TEXTS, encoder))
+    assert len(seen) == len(TEXTS)
+    np.testing.assert_allclose(first[:5], encode.embed_texts(TEXTS, encoder, cached=False), atol=1e-5)
+
+
+def test_a_kill_costs_only_what_was_not_saved(folder, monkeypatch):
+    encoder = encode.load_encoder(str(folder), device="cpu")
+    monkeypatch.setattr(encode, "SAVE_EVERY", 2)
+    forward, seen = encode._forward, []
+
+    def killed(texts, e):
+        if len(seen) >= 2:
+            raise KeyboardInterrupt
+        seen.extend(texts)
+        return forward(texts, e)
+
+    monkeypatch.setattr(encode, "_forward", killed)
+    with pytest.raises(KeyboardInterrupt):
+        encode.embed_texts(TEXTS, encoder)
+    done = list(seen)
+    monkeypatch.setattr(encode, "_forward", lambda texts, e: seen.extend(texts) or forward(texts, e))
+    encode.embed_texts(TEXTS, encoder)
+    assert len(done) == 2 and len(seen) == len(TEXTS)
+
+
+def test_a_truncated_cache_file_is_made_again(folder):
+    encoder = encode.load_encoder(str(folder), device="cpu")
+    first = encode.embed_texts(TEXTS, encoder)
+    (file,) = (cache_folder() / "embeddings").rglob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:50])
+    np.testing.assert_allclose(encode.embed_texts(TEXTS, encoder), first, atol=1e-6)
+
+
+def test_other_settings_do_not_share_a_cache(folder):
+    keys = {
+        encode.load_encoder(str(folder), pooling=p, max_length=m).fingerprint
+        for p in ("mean", "cls")
+        for m in (8, 16)
+    }
+    assert len(keys) == 4
+
+
+def test_fields_are_averaged_and_whole_notes_are_not(folder):
+    encoder = encode.load_encoder(str(folder), device="cpu")
+    notes = pd.DataFrame(
+        {
+            "sample_id": ["1", "1", "2"],
+            "modality": ["x", "x", "y"],
+            "field": ["f", "g", "f"],
+            "sentence": ["a b", "c", "a b"],
+        }
+    )
+    data = encode.embed_notes(notes, ["2", "1", "3"], ["x", "y"], encoder)
+    ab, c, note = encode.embed_texts(["a b", "c", "a b c"], encoder)
+    np.testing.assert_allclose(data.embedding[1, 0], (ab + c) / 2, atol=1e-6)
+    np.testing.assert_allclose(data.embedding[0, 1], ab, atol=1e-6)
+    assert data.present.values.tolist() == [[False, True], [True, False], [False, False]]
+    assert (data.embedding.values[~data.present.values] == 0).all()
+    whole = encode.embed_notes(notes, ["2", "1", "3"], ["x", "y"], encoder, unit="note")
+    np.testing.assert_allclose(whole.embedding[1, 0], note, atol=1e-5)
+
+
+def test_native_keeps_numbers_codes_and_absence():
+    fields = pd.DataFrame(
+        {
+            "sample_id": ["1", "2", "3"],
+            "x.n": [1.5, np.nan, np.nan],
+            "x.c": pd.Categorical(["u", "v", None]),
+            "y.n": [1.0, 2.0, 3.0],
+        }
+    )
+    data = encode.native(fields)
+    np.testing.assert_array_equal(data.embedding[0, 0], [1.5, 0, 1, 0, 0])
+    np.testing.assert_array_equal(data.embedding[1, 0], [np.nan, 1, 0, 1, 0])
+    assert data.present.values.tolist() == [[True, True], [True, True], [False, True]]
+    np.testing.assert_array_equal(data.embedding[:, 1, 0], [1, 2, 3])
+    with pytest.raises(ValueError, match="'z.t' is free text"):
+        encode.native(fields.assign(**{"z.t": ["some", "free", "text"]}))
+
+
+def test_an_encoder_that_cannot_be_loaded_is_one_sentence(tmp_path, monkeypatch):
+    with pytest.raises(OSError, match="encoder .*could not be loaded; expected one of minilm, a folder"):
+        encode.load_encoder(str(tmp_path))
+    with pytest.raises(ValueError, match="pooling is 'max'"):
+        encode.load_encoder("minilm", pooling="max")
+    with pytest.raises(ValueError, match="unit is 'word'"):
+        encode.embed_notes(pd.DataFrame(), [], [], None, unit="word")

@@ -1,0 +1,89 @@
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from sklearn.metrics import recall_score, roc_auc_score
+
+from mmlib import evaluate, missing
+from mmlib.schema import subset_masks
+from mmlib.uncertainty import patient_weights
+
+RNG = np.random.default_rng(0)
+N = 200
+COHORT = pd.DataFrame(
+    {
+        "patient_id": np.arange(N).astype(str),
+        "label": RNG.integers(0, 2, N),
+        "fold": RNG.integers(0, 3, N),
+        "sex": RNG.choice(["f", "m"], N),
+    }
+)
+SCORE = xr.DataArray(
+    RNG.random((2, 3, N)),
+    {"seed": [0, 1], "variant": list("uvw"), "sample": range(N)},
+    ("seed", "variant", "sample"),
+)
+CUT = xr.DataArray(
+    RNG.random((2, 3, 3)), {"seed": [0, 1], "variant": list("uvw")}, ("seed", "variant", "fold")
+)
+WEIGHTS = patient_weights(COHORT.patient_id, 50)
+
+
+def test_metrics_are_those_of_scikit_learn_averaged_over_seeds():
+    result = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, attributes=["sex"], ranking={"auroc": ["sex"]})
+    female = (COHORT.sex == "f").to_numpy()
+    for k, name in enumerate("uvw"):
+        tpr, area = [], []
+        for s in range(2):
+            score = SCORE.values[s, k]
+            chosen = score >= CUT.values[s, k][COHORT.fold]
+            tpr.append(recall_score(COHORT.label[female], chosen[female]))
+            area.append(roc_auc_score(COHORT.label[female], score[female]))
+        assert result.group("tpr", "sex", "f")[0, k] == pytest.approx(np.mean(tpr))
+        assert result.group("auroc", "sex", "f")[0, k] == pytest.approx(np.mean(area))
+        assert result.labels[k] == name
+    frame = result.frame("toy", "tpr", "sex", reference="m")
+    difference = result.contrast("tpr", "sex", "f", "m")[0]
+    np.testing.assert_allclose(frame.estimate, difference)
+    assert frame.se_retrain.notna().all() and (frame.low < frame.estimate).all()
+    assert result.overall("auroc").shape == (51, 3)
+
+
+def test_a_missing_threshold_selects_at_random():
+    cut = CUT.copy()
+    cut[:, 0] = np.nan
+    chosen = evaluate.decisions(SCORE, cut, COHORT.fold)
+    np.testing.assert_array_equal(chosen.sel(variant="u"), SCORE.sel(variant="u"))
+    assert set(np.unique(chosen.sel(variant="v"))) == {0, 1}
+
+
+def test_masked_expectations_without_drops_are_the_full_model():
+    _, masks = subset_masks(["a", "b"])
+    score = xr.DataArray(RNG.random((2, 4, N)), {"seed": [0, 1]}, ("seed", "pattern", "sample"))
+    cut = xr.DataArray(RNG.random((2, 3)), dims=("seed", "fold"))
+    chance = missing.pattern_probabilities(np.multiply.outer([0.0, 0.3], np.ones((N, 2))), masks)
+    masked = evaluate.evaluate_masked(score, cut, chance, [0, 0.3], COHORT, WEIGHTS, attributes=["sex"])
+    full = evaluate.evaluate(
+        score.isel(pattern=[3]), cut, COHORT, WEIGHTS, attributes=["sex"], ranking={"auroc": []}
+    )
+    for metric in ("tpr", "selection_rate"):
+        np.testing.assert_allclose(masked.values[metric, "sex"][:, :1], full.values[metric, "sex"], atol=1e-9)
+    np.testing.assert_allclose(masked.overall("auroc")[:, 0], full.overall("auroc")[:, 0], atol=1e-9)
+    assert masked.key == "rate" and masked.labels == [0, 0.3]
+
+
+def test_differences_are_paired():
+    scores = {"one": SCORE.values[:, 0], "same": SCORE.values[:, 0], "other": SCORE.values[0, 1]}
+    table = evaluate.compare_auroc(scores, COHORT, WEIGHTS, reference="one").set_index("variant")
+    assert (
+        table.loc["same", ["difference", "difference_low", "difference_high", "at_least"]].tolist() == [0] * 4
+    )
+    expected = roc_auc_score(COHORT.label, scores["other"]) - np.mean(
+        [roc_auc_score(COHORT.label, s) for s in scores["one"]]
+    )
+    assert table.loc["other", "difference"] == pytest.approx(expected)
+    assert (
+        table.loc["other", "difference_low"]
+        < table.loc["other", "at_least"]
+        < table.loc["other", "difference_high"]
+    )

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from mmlib import fusion
+from mmlib.fusion import Architecture
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Two folds of 400 samples, three modalities of six features; the label hangs on two of them."""
+    torch.manual_seed(0)
+    X = torch.randn(2, 400, 3, 6, dtype=torch.float64)
+    present = torch.rand(400, 3) > 0.2
+    signal = (X[0, :, 0, 0] * present[:, 0] + X[0, :, 1, 1] * present[:, 1]) * 2
+    X[1] = X[0]
+    y = (torch.rand(400) < torch.sigmoid(signal)).to(torch.float64)
+    group = torch.arange(400) % 4
+    training = torch.stack([group > 1, (group == 0) | (group == 3)])
+    validation = torch.stack([group == 1, group == 2])
+    return X, present, y, training, validation
+
+
+PAIRS = [(0, 0), (1, 0), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"family": "concat"},
+        {"modality_dropout": 0.3, "missing": "token"},
+        {"pooling": "attention", "missing": "zero"},
+    ],
+)
+def test_a_model_trained_in_a_batch_equals_its_lone_twin(data, settings):
+    a = Architecture(width=8, heads=2, epochs=2, batch_size=64, dropout=0.2, **settings)
+    together = fusion.train(*data, models=PAIRS, architecture=a, key=3)
+    for i, pair in enumerate(PAIRS):
+        alone = fusion.train(*data, models=[pair], architecture=a, key=3)
+        for name, tensor in alone.parameters.items():
+            torch.testing.assert_close(together.parameters[name][i], tensor[0], rtol=1e-9, atol=1e-10)
+
+
+def test_the_same_seed_gives_the_same_model_and_another_one_another(data):
+    a = Architecture(width=8, heads=2, epochs=1)
+    one, two = (fusion.train(*data, models=PAIRS, architecture=a).parameters["head"] for _ in range(2))
+    assert torch.equal(one, two)
+    assert not torch.allclose(one[0], one[2])
+
+
+@pytest.mark.parametrize("family", fusion.FAMILIES)
+def test_what_is_absent_has_no_influence(data, family):
+    X, present, *_ = data
+    models = fusion.train(
+        *data, models=PAIRS, architecture=Architecture(family=family, width=8, heads=2, epochs=1)
+    )
+    noise = torch.where(present[None, ..., None], X, 99.0)
+    torch.testing.assert_close(fusion.logits(models, X, present), fusion.logits(models, noise, present))
+    silent = fusion.logits(models, X, torch.zeros_like(present))
+    torch.testing.assert_close(silent, models.parameters["head.bias"][:, None].expand_as(silent))
+
+
+def test_attention_is_that_of_torch(data):
+    X, present, *_ = data
+    a = Architecture(width=8, heads=2)
+    streams = [torch.Generator().manual_seed(1)]
+    p = fusion._initial(streams, 3, 6, a, torch.float64)
+    h, seen = (
+        torch.randn(1, 50, 3, 8, dtype=torch.float64),
+        present[None, :50] | torch.tensor([True, False, False]),
+    )
+    layer = torch.nn.MultiheadAttention(8, 2, batch_first=True, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        layer.in_proj_weight.copy_(p["qkv"][0].T)
+        layer.out_proj.weight.copy_(p["out"][0].T)
+        expected, _ = layer(h[0], h[0], h[0], key_padding_mask=~seen[0])
+    torch.testing.assert_close(fusion._attend(p, h, seen, a)[0], expected)
+
+
+def test_it_learns_and_keeps_the_best_epoch(data):
+    X, present, y, training, validation = data
+    models = fusion.train(*data, models=PAIRS, architecture=Architecture(width=16, epochs=30, batch_size=64))
+    scores = fusion.logits(models, X, present).numpy()
+    for (fold, _), score, best in zip(PAIRS, scores, models.best, strict=True):
+        held = validation[fold].numpy()
+        assert roc_auc_score(y[held], score[held]) == pytest.approx(best, abs=1e-6)
+        assert best > 0.75
+
+
+def test_modality_dropout_keeps_at_least_one():
+    seen = torch.rand(2, 500, 4) > 0.3
+    streams = [torch.Generator().manual_seed(s) for s in range(2)]
+    left = fusion._dropped(seen, 0.9, streams)
+    assert not (left & ~seen).any()
+    assert torch.equal(left.any(-1), seen.any(-1))
+    rate = 1 - fusion._dropped(torch.ones(2, 5000, 4, dtype=torch.bool), 0.3, streams).double().mean()
+    assert rate == pytest.approx(0.3 - 0.3**4 / 4, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"family": "mlp"}, "family is 'mlp'"),
+        ({"heads": 5}, "heads is 5"),
+        ({"modality_dropout": 1}, "modality_dropout is 1"),
+    ],
+)
+def test_bad_settings_are_one_sentence(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Architecture(**settings)
+
+
+def test_stacked_models_come_apart_again(data):
+    models = fusion.train(*data, models=PAIRS, architecture=Architecture(width=8, heads=2, epochs=1))
+    again = fusion.join([models.select([0]), models.select([1, 2])])
+    assert again.fold == models.fold and again.seed == models.seed
+    assert all(torch.equal(again.parameters[k], v) for k, v in models.parameters.items())
+    assert np.allclose(again.best, models.best)

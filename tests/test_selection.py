@@ -1,0 +1,46 @@
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from mmlib import selection
+from mmlib.schema import subset_masks
+
+NAMES, _ = subset_masks(["a", "b", "c", "d"])
+VALUES = np.random.default_rng(0).normal(size=(5, 16, 2))
+
+
+def test_shapley_values_are_the_mean_gain_over_all_orders():
+    shares = selection.shapley(VALUES, NAMES)
+    gains = np.zeros((5, 4, 2))
+    for order in permutations("abcd"):
+        path = selection.order_positions(NAMES, order)
+        for m, i, j in zip(order, path, path[1:], strict=False):
+            gains[:, "abcd".index(m)] += VALUES[:, j] - VALUES[:, i]
+    np.testing.assert_allclose(shares, gains / 24, atol=1e-12)
+    np.testing.assert_allclose(shares.sum(1), VALUES[:, -1] - VALUES[:, 0], atol=1e-12)
+
+
+def test_every_addition_adds_one_modality():
+    steps = selection.additions(NAMES)
+    assert len(steps) == 4 * 2**3
+    for s in steps.itertuples():
+        assert set(s.after.split("+")) - {s.modality} == set(s.before.split("+")) - {"none"}
+        assert (NAMES[s.i], NAMES[s.j]) == (s.before, s.after)
+
+
+def test_counts_are_of_what_happens_to_the_size_of_a_gap():
+    steps = selection.additions(NAMES)
+    quiet = VALUES[:1, :, 0] + 1e-6 * np.random.default_rng(1).normal(size=(200, 16))
+    quiet[0] = VALUES[0, :, 0]
+    gain = quiet[:, steps.j] - quiet[:, steps.i]
+    table = selection.count_additions(gain, {"gap": quiet}, steps).set_index("quantity")
+    wider = sum(abs(quiet[0, s.j]) > abs(quiet[0, s.i]) for s in steps.itertuples())
+    assert table.loc["gap", "raise or widen"] == table.loc["gap", "surely"] == wider
+    assert table.loc["gap", "surely the opposite"] == len(steps) - wider
+    assert table.loc["AUROC", "raise or widen"] == (gain[0] > 0).sum()
+
+
+def test_an_order_must_name_every_modality_once():
+    with pytest.raises(ValueError, match="expected each of"):
+        selection.order_positions(NAMES, ["a", "b"])
