@@ -18,7 +18,7 @@ import xarray as xr
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array
-from tqdm.auto import tqdm
+from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer, logging
 
 from mmlib.notes import join_notes
@@ -137,7 +137,6 @@ def embed_texts(
     encoder: Encoder,
     *,
     batch_size: int = 64,
-    progress: bool = False,
     cached: bool = True,
 ) -> np.ndarray:
     """Embed texts, each distinct one once, through the cache on disk.
@@ -148,8 +147,6 @@ def embed_texts(
     encoder : Encoder
     batch_size : int
         Texts per forward pass; batches hold texts of similar length.
-    progress : bool
-        Show a progress bar.
     cached : bool
         False neither reads nor writes the cache, to measure time.
 
@@ -162,7 +159,7 @@ def embed_texts(
     folder = cache_folder() / "embeddings" / encoder.fingerprint
     known = _read_cache(folder) if cached else {}
     todo = sorted((i for i, k in enumerate(keys) if k not in known), key=lambda i: len(distinct[i]))
-    for start in tqdm(range(0, len(todo), SAVE_EVERY), desc="encoding", disable=not progress):
+    for start in tqdm(range(0, len(todo), SAVE_EVERY), desc="encoding", disable=None):
         chunk = todo[start : start + SAVE_EVERY]
         vectors = np.concatenate(
             [

@@ -1,7 +1,7 @@
 """Put recorded values into words: one sentence per field, and whole notes per modality.
 
 An absent field has no sentence (or, if asked for, one that says so); an absent modality has no sentences at
-all. The manner follows the pseudo-notes of :cite:p:`Lee2024`.
+all. The manner follows the pseudo-notes of [Lee2024]_.
 """
 
 import numpy as np

