@@ -226,14 +226,17 @@ def native(fields: pd.DataFrame) -> xr.Dataset:
     Parameters
     ----------
     fields : pandas.DataFrame
-        The artefact ``fields``: sample_id and one column ``modality.field`` per field, numbers or categories.
+        The artefact ``fields``: sample_id and one column ``modality.field`` per field, numbers or categories;
+        free text is left out.
 
     Returns
     -------
     xarray.Dataset
         As :func:`embed_notes`; an absent number is NaN, modalities with fewer features are padded with zeros.
     """
-    values = fields.drop(columns="sample_id")
+    values = fields.drop(columns="sample_id").select_dtypes(["number", "category"])
+    if values.empty:
+        raise ValueError("All fields are free text, which has no native encoding; use a text encoder.")
     modality = values.columns.str.split(".", n=1).str[0]
     blocks, present = {}, {}
     for name in dict.fromkeys(modality):
@@ -252,12 +255,8 @@ def native(fields: pd.DataFrame) -> xr.Dataset:
 def _features(column: pd.Series) -> np.ndarray:
     if pd.api.types.is_numeric_dtype(column):
         parts = [column.to_numpy(float)[:, None]]
-    elif isinstance(column.dtype, pd.CategoricalDtype):
-        parts = [pd.get_dummies(column).to_numpy(float)]
     else:
-        raise ValueError(
-            f"Field {column.name!r} is free text, which has no native encoding; use a text encoder."
-        )
+        parts = [pd.get_dummies(column).to_numpy(float)]
     if column.isna().any():
         parts.append(column.isna().to_numpy(float)[:, None])
     return np.concatenate(parts, axis=1)

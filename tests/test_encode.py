@@ -136,8 +136,10 @@ def test_native_keeps_numbers_codes_and_absence():
     np.testing.assert_array_equal(data.embedding[1, 0], [np.nan, 1, 0, 1, 0])
     assert data.present.values.tolist() == [[True, True], [True, True], [False, True]]
     np.testing.assert_array_equal(data.embedding[:, 1, 0], [1, 2, 3])
-    with pytest.raises(ValueError, match="'z.t' is free text"):
-        encode.native(fields.assign(**{"z.t": ["some", "free", "text"]}))
+    text = fields.assign(**{"z.t": ["some", "free", "text"]})
+    np.testing.assert_array_equal(encode.native(text).embedding, data.embedding)
+    with pytest.raises(ValueError, match="All fields are free text"):
+        encode.native(text[["sample_id", "z.t"]])
 
 
 def test_an_encoder_that_cannot_be_loaded_is_one_sentence(tmp_path, monkeypatch):
