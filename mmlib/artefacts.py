@@ -116,4 +116,9 @@ def _checked(table: pd.DataFrame, name: str, target: Path) -> pd.DataFrame:
     try:
         return TABLES.get(name, schema.RESULTS).validate(table)
     except pandera.errors.SchemaError as error:
-        raise ValueError(f"{target} does not keep its contract: {str(error).splitlines()[0]}") from error
+        first = error
+    except pandera.errors.SchemaErrors as errors:  # values that cannot become the type
+        first = errors.schema_errors[0]
+    raise ValueError(
+        f"{target} does not keep its contract: {str(first).splitlines()[0].rstrip(':')}."
+    ) from first

@@ -101,6 +101,8 @@ def load_encoder(
         raise ValueError(
             f"pooling is {pooling!r} and precision {precision!r}; expected mean or cls, fp32 or bf16."
         )
+    if max_length < 2:
+        raise ValueError(f"max_length is {max_length}; expected 2 or more.")
     logging.disable_progress_bar()
     folder = name
     if name in PACKAGED:
@@ -111,12 +113,18 @@ def load_encoder(
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=local)
         model = AutoModel.from_pretrained(folder, local_files_only=local, use_safetensors=True, dtype=dtype)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise OSError(
             f"The encoder {name!r} could not be loaded; expected one of {', '.join(PACKAGED)}, a folder with "
             f"config.json and model.safetensors, or a hub id that is reachable ({str(error).splitlines()[0]})"
         ) from error
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    try:
+        model = model.eval().to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device is {device!r}, which torch cannot use here; expected auto, cpu or cuda."
+        ) from error
     positions = getattr(model.config, "max_position_embeddings", max_length)
     weights = (
         _digest_folder(Path(folder)) if local else f"{name}@{getattr(model.config, '_commit_hash', None)}"
@@ -125,7 +133,7 @@ def load_encoder(
     return Encoder(
         name,
         hashlib.sha256(settings.encode()).hexdigest()[:32],
-        model.eval().to(device),
+        model,
         tokenizer,
         pooling,
         min(max_length, positions),
@@ -208,13 +216,24 @@ def embed_notes(
     texts, column = np.unique(rows["sentence"].to_numpy(str), return_inverse=True)
     vectors = embed_texts(list(texts), encoder, **options)
     n, m = len(sample_id), len(modalities)
-    cell = pd.Index(sample_id).get_indexer(rows["sample_id"]) * m + pd.Index(modalities).get_indexer(
-        rows["modality"]
+    sample, modality = (
+        _positions(rows[c], known) for c, known in (("sample_id", sample_id), ("modality", modalities))
     )
+    cell = sample * m + modality
     counts = np.bincount(cell, minlength=n * m)
     average = csr_array((1.0 / counts[cell], (cell, column)), shape=(n * m, len(texts)))
     data = (average @ vectors.astype(np.float64)).astype(np.float32).reshape(n, m, -1)
     return _dataset(data, (counts > 0).reshape(n, m), sample_id, modalities, encoder.name, unit)
+
+
+def _positions(column: pd.Series, known: Sequence[str]) -> np.ndarray:
+    at = pd.Index(known).get_indexer(column)
+    if (at < 0).any():
+        odd = column[at < 0].iloc[0]
+        raise ValueError(
+            f"notes have the {column.name} {odd!r}, which is not among the {len(known)} asked for."
+        )
+    return at
 
 
 def native(fields: pd.DataFrame) -> xr.Dataset:
@@ -300,8 +319,9 @@ def _read_cache(folder: Path) -> dict[bytes, np.ndarray]:
         try:
             content = load_file(file)
             known |= {k.tobytes(): v for k, v in zip(content["keys"], content["vectors"], strict=True)}
-        except (SafetensorError, KeyError, ValueError):
-            file.unlink()  # a damaged cache file costs its texts once more, nothing else
+        except (SafetensorError, KeyError, ValueError, FileNotFoundError):
+            # a damaged cache file costs its texts once more, nothing else; another run may have removed it
+            file.unlink(missing_ok=True)
     return known
 
 

@@ -7,7 +7,7 @@ between models: a model trained in a batch equals the same model trained alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch.nn import functional as F
@@ -55,15 +55,20 @@ class Architecture:
     weight_decay: float = 1e-2
 
     def __post_init__(self):
+        words = {str: "text", int: "a whole number, 1 or more", float: "a number, 0 or more"}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            fits = type(value) is f.type or (f.type is float and type(value) is int)
+            if not fits or (f.type is not str and value < (f.type is int)):
+                raise ValueError(f"{f.name} is {value!r}; expected {words[f.type]}.")
         for name, known in (("family", FAMILIES), ("pooling", POOLINGS), ("missing", MISSING)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}.")
         if self.width % self.heads:
             raise ValueError(f"heads is {self.heads}, which does not divide width {self.width}.")
-        if not 0 <= self.modality_dropout < 1:
-            raise ValueError(
-                f"modality_dropout is {self.modality_dropout}; expected 0 <= modality_dropout < 1."
-            )
+        for name in ("dropout", "modality_dropout"):
+            if getattr(self, name) >= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected a share below 1.")
 
 
 @dataclass(frozen=True)

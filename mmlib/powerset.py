@@ -60,6 +60,10 @@ class Study:
     def columns(self, subset: Iterable[str]) -> "Study":
         """Return the study restricted to some modalities, in cohort order."""
         chosen = set(subset)
+        if unknown := sorted(chosen - set(self.modalities)):
+            raise ValueError(
+                f"There is no modality {unknown[0]!r}; expected some of {', '.join(self.modalities)}."
+            )
         index = [i for i, m in enumerate(self.modalities) if m in chosen]
         names = tuple(self.modalities[i] for i in index)
         return replace(
@@ -95,29 +99,42 @@ def prepare(
     Returns
     -------
     Study
+
+    Raises
+    ------
+    ValueError
+        If the embeddings are of other samples, or a fold is left without positives or negatives.
     """
+    if not 0 < validation <= 0.5 or dimensions < 1:
+        raise ValueError(
+            f"validation is {validation} and dimensions {dimensions}; expected a share up to 0.5, and 1 or more."
+        )
     if list(embeddings["sample"].values) != list(cohort["sample_id"]):
         raise ValueError(
             "The samples of embeddings and cohort differ or are in another order; run 02_encoding again."
         )
     fold = cohort["fold"].to_numpy()
     folds = np.unique(fold)
-    held = np.stack([_hold_out(cohort, fold != f, validation, seed) for f in folds])
+    if not np.array_equal(folds, np.arange(len(folds))):
+        raise ValueError(f"fold holds {folds.tolist()}; expected 0, 1, ... with samples in each.")
+    held = np.stack([_hold_out(cohort, f, validation, seed) for f in folds])
     training = (fold != folds[:, None]) & ~held
     present = embeddings["present"].values
     reducer = _scale if embeddings.attrs["encoder"] == "native" else _principal
-    X, kept = [], []
-    for rows in training:
-        reduced = [
+    reduced = [
+        [
             reducer(embeddings["embedding"].values[:, m], rows & present[:, m], dimensions)
             for m in range(present.shape[1])
         ]
-        width = max(z.shape[1] for z, _ in reduced)
-        stacked = np.stack([np.pad(z, ((0, 0), (0, width - z.shape[1]))) for z, _ in reduced], axis=1)
-        X.append(np.where(present[..., None], stacked, 0).astype(np.float32))
-        kept.append([share for _, share in reduced])
+        for rows in training
+    ]
+    width = max(z.shape[1] for by_modality in reduced for z, _ in by_modality)
+    X = np.zeros((len(folds), *present.shape, width), np.float32)
+    for f, by_modality in enumerate(reduced):
+        for m, (z, _) in enumerate(by_modality):
+            X[f, :, m, : z.shape[1]] = np.where(present[:, [m]], z, 0)
     return Study(
-        torch.from_numpy(np.stack(X)),
+        torch.from_numpy(X),
         torch.tensor(present),
         torch.from_numpy(cohort["label"].to_numpy(np.float32)),
         torch.from_numpy(training),
@@ -125,7 +142,7 @@ def prepare(
         fold,
         tuple(cohort["sample_id"]),
         tuple(embeddings["modality"].values),
-        np.array(kept),
+        np.array([[share for _, share in by_modality] for by_modality in reduced]),
     )
 
 
@@ -230,6 +247,8 @@ def train_powerset(
     """
     masks = dict(zip(*subset_masks(study.modalities), strict=True))
     names = list(subsets or masks)
+    if unknown := [s for s in names if s not in masks]:
+        raise ValueError(f"There is no subset {unknown[0]!r}; expected some of {', '.join(masks)}.")
     parts, full = {}, None
     # the largest first: whoever waits sees the slow part at once
     order = sorted((s for s in names if s != "none"), key=lambda s: -masks[s].sum())
@@ -403,19 +422,26 @@ def _padded(rows):
     return torch.stack([torch.nn.functional.pad(r, (0, width - len(r)), value=int(r[0])) for r in rows])
 
 
-def _hold_out(cohort, rest, share, seed):
-    """Draw validation patients among the rest, stratified by label."""
-    splits = max(2, round(1 / share))
+def _hold_out(cohort, fold, share, seed):
+    """Draw validation patients among those that a fold does not test, stratified by label."""
+    rest = (cohort["fold"] != fold).to_numpy()
     rows = cohort[rest]
-    splitter = StratifiedGroupKFold(splits, shuffle=True, random_state=seed)
-    _, test = next(splitter.split(rows, rows["label"], rows["patient_id"]))
+    rarest = rows["label"].value_counts().reindex([0, 1], fill_value=0).min()
+    splitter = StratifiedGroupKFold(max(2, min(round(1 / share), rarest)), shuffle=True, random_state=seed)
     held = np.zeros(len(cohort), bool)
-    held[np.flatnonzero(rest)[test]] = True
+    if rarest > 1:
+        _, test = next(splitter.split(rows, rows["label"], rows["patient_id"]))
+        held[np.flatnonzero(rest)[test]] = True
+    if cohort["label"][held].nunique() < 2 or cohort["label"][rest & ~held].nunique() < 2:
+        raise ValueError(
+            f"Fold {fold} has {rarest} training samples of the rarer label, too few to set some aside for "
+            f"validation; use more samples or fewer folds."
+        )
     return held
 
 
 def _principal(x, rows, dimensions):
-    if not x[rows].std(axis=0).any():  # a constant tells nothing
+    if not rows.any() or not np.ptp(x[rows], axis=0).any():  # a constant tells nothing
         return np.zeros_like(x[:, :1]), 1.0
     dimensions = min(dimensions, x.shape[1], max(int(rows.sum()), 1))
     pca = PCA(dimensions, svd_solver="covariance_eigh").fit(x[rows])
@@ -424,7 +450,10 @@ def _principal(x, rows, dimensions):
 
 
 def _scale(x, rows, _):
-    mean, sd = np.nanmean(x[rows], axis=0), np.nanstd(x[rows], axis=0)
+    if not rows.any():
+        return np.zeros_like(x), 1.0
+    values = np.where(np.isnan(x[rows]).all(axis=0), 0, x[rows])  # a column may be empty in these rows
+    mean, sd = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     z = np.divide(x - mean, sd, out=np.zeros_like(x), where=sd > 0)
     # heavy tails of laboratory values would otherwise own the gradient
     return np.clip(np.nan_to_num(z), -4, 4), 1.0

@@ -48,6 +48,16 @@ class Field:
             raise ValueError(
                 f"Field {self.column!r} has kind {self.kind!r}; expected number, category or text."
             )
+        if self.modality in ("", "none") or set(self.modality) & set("+."):
+            raise ValueError(
+                f"A modality is called {self.modality!r}; expected a name without + and . that is not none."
+            )
+        if type(self.decimals) is not int or self.decimals < 0:
+            raise ValueError(f"Field {self.column!r} has decimals {self.decimals!r}; expected 0 or more.")
+        if self.words is not None and not isinstance(self.words, Mapping):
+            raise ValueError(
+                f"Field {self.column!r} has words {self.words!r}; expected a mapping of code to words."
+            )
 
     @property
     def column(self) -> str:

@@ -36,8 +36,7 @@ def additions(subsets: Sequence[str]) -> pd.DataFrame:
 def order_positions(subsets: Sequence[str], order: Sequence[str]) -> list[int]:
     """Positions of the subsets that one order of addition passes through, the empty set first."""
     where = {frozenset() if s == "none" else frozenset(s.split("+")): i for i, s in enumerate(subsets)}
-    unknown = set(order) ^ set(_modalities(subsets))
-    if unknown:
+    if sorted(order) != sorted(_modalities(subsets)):
         raise ValueError(f"order is {list(order)}; expected each of {_modalities(subsets)} once.")
     return [where[frozenset(order[:k])] for k in range(len(order) + 1)]
 

@@ -1,6 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -26,6 +30,50 @@ def test_boosting_is_out_of_fold_and_better_than_chance(study, monkeypatch):
     same = baselines.boosting(changed, study)
     assert len(np.unique(same[study.fold == 0])) == 1
     assert not np.allclose(same[study.fold == 1], scores[study.fold == 1])
+
+
+def test_boosting_chooses_its_size_on_validation_rows_and_refits_on_both(study, monkeypatch):
+    grid = ({"max_iter": 1, "min_samples_leaf": 60}, {"max_iter": 30, "min_samples_leaf": 10})
+    monkeypatch.setattr(baselines, "BOOSTING_GRID", grid)
+    _, embeddings = cohort_and_embeddings()
+    fields = (
+        pd.DataFrame(embeddings.embedding.values[:, 0])
+        .add_prefix("a.f")
+        .assign(sample_id=list(study.samples))
+    )
+    fields["a.kind"] = pd.Categorical(np.where(fields["a.f0"] > 0, "high", "low"))
+    scores = baselines.boosting(fields.assign(**{"a.text": "free"}), study)
+    y, x = study.y.numpy().astype(int), fields.drop(columns="sample_id")
+    training, held, test = study.training[1].numpy(), study.validation[1].numpy(), study.tested[1]
+    models = [
+        HistGradientBoostingClassifier(**g, categorical_features="from_dtype", random_state=0) for g in grid
+    ]
+    quality = [
+        roc_auc_score(y[held], m.fit(x[training], y[training]).predict_proba(x[held])[:, 1]) for m in models
+    ]
+    best = models[int(np.argmax(quality))].fit(x[training | held], y[training | held])
+    np.testing.assert_allclose(scores[test], best.predict_proba(x[test])[:, 1])
+
+
+def test_late_fusion_by_hand_on_one_fold(study):
+    scores = baselines.late_fusion(study, C=0.5)
+    y, present = study.y.numpy().astype(int), study.present.numpy()
+    training, held, test = study.training[2].numpy(), study.validation[2].numpy(), study.tested[2]
+    evidence = np.zeros((len(y), 3))
+    for m in range(3):
+        x, rows = study.X[2, :, m].numpy(), training & present[:, m]
+        one = LogisticRegression(C=0.5, max_iter=1000).fit(x[rows], y[rows]).predict_proba(x)[:, 1]
+        odds, base = one / (1 - one), y[rows].sum() / (1 - y[rows]).sum()
+        evidence[present[:, m], m] = np.log(odds / base)[present[:, m]]
+    both = LogisticRegression(max_iter=1000).fit(evidence[held], y[held])
+    np.testing.assert_allclose(scores[test], both.predict_proba(evidence[test])[:, 1], atol=1e-5)
+
+
+def test_late_fusion_never_sees_the_labels_it_predicts(study):
+    changed = replace(study, y=torch.where(torch.from_numpy(study.tested[0]), 1 - study.y, study.y))
+    one, two = (baselines.late_fusion(s) for s in (study, changed))
+    np.testing.assert_array_equal(one[study.fold == 0], two[study.fold == 0])
+    assert not np.allclose(one[study.fold == 1], two[study.fold == 1])
 
 
 def test_late_fusion_of_one_modality_is_a_recalibrated_logistic_regression(study):

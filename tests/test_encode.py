@@ -1,7 +1,12 @@
+import shutil
+
+import huggingface_hub
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.impute import MissingIndicator
+from sklearn.preprocessing import OneHotEncoder
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, BertTokenizer
 
 from mmlib import encode
@@ -142,7 +147,111 @@ def test_native_keeps_numbers_codes_and_absence():
         encode.native(text[["sample_id", "z.t"]])
 
 
-def test_an_encoder_that_cannot_be_loaded_is_one_sentence(tmp_path, monkeypatch):
+def test_the_order_of_texts_and_the_size_of_batches_change_nothing(folder):
+    encoder = encode.load_encoder(str(folder), device="cpu")
+    texts = [" ".join(w * (1 + i % 7)) for i in range(40) for w in ("a", "bc", "de")]
+    one, many = (encode.embed_texts(texts, encoder, batch_size=b, cached=False) for b in (1, 64))
+    back = encode.embed_texts(texts[::-1], encoder, batch_size=5, cached=False)[::-1]
+    np.testing.assert_allclose(many, one, atol=1e-5)
+    np.testing.assert_allclose(back, one, atol=1e-5)
+    assert one.dtype == np.float32
+
+
+@pytest.mark.parametrize("keep", [0, 7, 50, 400, -1])
+def test_a_cache_file_cut_anywhere_is_made_again(folder, keep):
+    encoder = encode.load_encoder(str(folder), device="cpu")
+    first = encode.embed_texts(TEXTS, encoder)
+    (file,) = (cache_folder() / "embeddings").rglob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:keep])
+    np.testing.assert_allclose(encode.embed_texts(TEXTS, encoder), first, atol=1e-6)
+    (left,) = (cache_folder() / "embeddings").rglob("*.safetensors")
+    assert left != file
+
+
+def test_a_kill_while_saving_leaves_no_cache_file_to_read(folder, monkeypatch):
+    encoder = encode.load_encoder(str(folder), device="cpu")
+
+    def killed(_, path):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encode, "save_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            encode.embed_texts(TEXTS, encoder)
+    expected = encode.embed_texts(TEXTS, encoder, cached=False)
+    np.testing.assert_allclose(encode.embed_texts(TEXTS, encoder), expected, atol=1e-5)
+
+
+def test_a_field_average_is_that_of_a_plain_loop(folder):
+    encoder = encode.load_encoder(str(folder), device="cpu")
+    rng = np.random.default_rng(0)
+    rows = [
+        (str(s), m, f, " ".join(rng.choice(WORDS[5:10], rng.integers(1, 5))))
+        for s in range(12)
+        for m in ("x", "y")
+        for f in range(rng.integers(0, 4))
+    ]
+    notes = pd.DataFrame(rows, columns=["sample_id", "modality", "field", "sentence"])
+    data = encode.embed_notes(notes, [str(s) for s in range(12)], ["x", "y"], encoder, batch_size=3)
+    for s in range(12):
+        for i, m in enumerate(("x", "y")):
+            texts = [t for sample, modality, _, t in rows if (sample, modality) == (str(s), m)]
+            assert bool(data.present[s, i]) == bool(texts)
+            if texts:
+                expected = encode.embed_texts(texts, encoder, cached=False).mean(axis=0)
+                np.testing.assert_allclose(data.embedding[s, i], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("samples", "modalities"), [(["1"], ["x", "y"]), (["1", "2"], ["x"])])
+def test_notes_of_a_stranger_are_refused(folder, samples, modalities):
+    row = {"sample_id": ["1", "2"], "modality": ["x", "y"], "field": "f", "sentence": "a"}
+    encoder = encode.load_encoder(str(folder), device="cpu")
+    with pytest.raises(ValueError, match=r"notes have the (sample_id '2'|modality 'y'), which is not among"):
+        encode.embed_notes(pd.DataFrame(row), samples, modalities, encoder)
+
+
+def test_native_equals_scikit_learn_and_pandas():
+    rng = np.random.default_rng(0)
+    ward = pd.Series(rng.choice(["u", "v", "w"], 50)).where(rng.random(50) < 0.8).astype("category")
+    number = pd.Series(rng.normal(size=50)).where(rng.random(50) < 0.7)
+    fields = pd.DataFrame({"sample_id": [str(i) for i in range(50)], "x.n": number, "x.c": ward})
+    data = encode.native(fields)
+    hot = OneHotEncoder(categories=[["u", "v", "w"]], handle_unknown="ignore", sparse_output=False)
+    inputs = fields[["x.n", "x.c"]]
+    absent = MissingIndicator().fit_transform(inputs)
+    expected = np.column_stack(
+        [number, absent[:, 0], hot.fit_transform(inputs[["x.c"]].astype(object)), absent[:, 1]]
+    )
+    there = inputs.notna().any(axis=1)
+    np.testing.assert_array_equal(data.present[:, 0], there)
+    np.testing.assert_allclose(
+        data.embedding[:, 0], np.where(there.to_numpy()[:, None], expected, 0), rtol=1e-6
+    )
+    assert data.attrs == {"encoder": "native", "unit": "field"}
+
+
+def test_an_encoder_that_cannot_be_loaded_is_one_sentence(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    for name in ("minilmm", "nobody/no-such-encoder", str(tmp_path / "nowhere")):
+        with pytest.raises(
+            OSError, match=f"encoder '{name}' could not be loaded; expected one of minilm"
+        ) as error:
+            encode.load_encoder(name)
+        assert "\n" not in str(error.value)
+    for name in ("config.json", "model.safetensors"):
+        copy = tmp_path / name
+        shutil.copytree(folder, copy)
+        (copy / name).write_bytes((copy / name).read_bytes()[:-9])
+        with pytest.raises(OSError, match="could not be loaded") as error:
+            encode.load_encoder(str(copy))
+        assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match="device is 'gpu', which torch cannot use"):
+        encode.load_encoder(str(folder), device="gpu")
+    with pytest.raises(ValueError, match="precision 'fp16'"):
+        encode.load_encoder(str(folder), precision="fp16")
+    with pytest.raises(ValueError, match="max_length is 1"):
+        encode.load_encoder(str(folder), max_length=1)
     with pytest.raises(OSError, match="encoder .*could not be loaded; expected one of minilm, a folder"):
         encode.load_encoder(str(tmp_path))
     with pytest.raises(ValueError, match="pooling is 'max'"):

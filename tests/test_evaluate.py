@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from sklearn.metrics import recall_score, roc_auc_score
+from sklearn.metrics import average_precision_score, recall_score, roc_auc_score
 
 from mmlib import evaluate, missing
-from mmlib.schema import subset_masks
+from mmlib.schema import RESULTS, subset_masks
 from mmlib.uncertainty import patient_weights
 
 RNG = np.random.default_rng(0)
@@ -47,6 +47,63 @@ def test_metrics_are_those_of_scikit_learn_averaged_over_seeds():
     np.testing.assert_allclose(frame.estimate, difference)
     assert frame.se_retrain.notna().all() and (frame.low < frame.estimate).all()
     assert result.overall("auroc").shape == (51, 3)
+
+
+def test_resamples_are_those_of_scikit_learn_with_sample_weights():
+    result = evaluate.evaluate(
+        SCORE, CUT, COHORT, WEIGHTS, attributes=["sex"], ranking={"auroc": ["sex"], "average_precision": []}
+    )
+    male = (COHORT.sex == "m").to_numpy()
+    y, w = COHORT.label.to_numpy(), WEIGHTS[7].astype(float)
+    score = SCORE.values[:, 2]
+    chosen = [s >= CUT.values[i, 2][COHORT.fold] for i, s in enumerate(score)]
+    fpr = [1 - recall_score(1 - y[male], 1 - c[male], sample_weight=w[male]) for c in chosen]
+    area = [roc_auc_score(y[male], s[male], sample_weight=w[male]) for s in score]
+    precision = [average_precision_score(y, s, sample_weight=w) for s in score]
+    assert result.group("fpr", "sex", "m")[7, 2] == pytest.approx(np.mean(fpr))
+    assert result.group("auroc", "sex", "m")[7, 2] == pytest.approx(np.mean(area))
+    assert result.overall("average_precision")[7, 2] == pytest.approx(np.mean(precision))
+    assert set(result.values) == {
+        (m, "sex") for m in ("selection_rate", "tpr", "fpr", "auroc", "average_precision")
+    }
+
+
+def test_tidy_rows_keep_the_contract_and_add_the_spread_of_retraining():
+    ranking = {"auroc": ["sex"], "average_precision": []}
+    result = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, attributes=["sex"], ranking=ranking)
+    for metric, rows in (("tpr", 9), ("auroc", 9), ("average_precision", 3)):
+        frame = result.frame("toy", metric, "sex")
+        RESULTS.validate(frame)
+        assert len(frame) == rows and (frame[frame.group == "all"].n == N).all()
+    frame = result.frame("toy", "auroc", "sex", reference="m")
+    by_seed = [
+        [roc_auc_score(COHORT.label[g], s[g]) for g in (COHORT.sex == "f", COHORT.sex == "m")]
+        for s in SCORE.values[:, 0]
+    ]
+    spread = np.std(np.diff(by_seed)[:, 0], ddof=1)
+    row = frame.iloc[0]
+    assert row.se_retrain == pytest.approx(spread / np.sqrt(2))
+    draws = result.contrast("auroc", "sex", "f", "m")[1:, 0]
+    assert row.se_patients == pytest.approx(draws.std(ddof=1))
+    low, high = np.quantile(draws, [0.025, 0.975])
+    extra = 1.959964 * spread / np.sqrt(2)
+    assert row.low == pytest.approx(row.estimate - np.hypot(row.estimate - low, extra), abs=1e-6)
+    assert row.high == pytest.approx(row.estimate + np.hypot(high - row.estimate, extra), abs=1e-6)
+
+
+def test_certain_drops_leave_the_empty_pattern():
+    score = xr.DataArray(RNG.random((1, 4, N)), {"seed": [0]}, ("seed", "pattern", "sample"))
+    cut = xr.DataArray(np.full((1, 3), 0.4), dims=("seed", "fold"))
+    _, masks = subset_masks(["a", "b"])
+    chance = missing.pattern_probabilities(np.ones((1, N, 2)), masks)
+    masked = evaluate.evaluate_masked(score, cut, chance, [1], COHORT, WEIGHTS[:1], attributes=["sex"])
+    assert masked.overall("tpr")[0, 0] == pytest.approx(recall_score(COHORT.label, score[0, 0] >= 0.4))
+    assert masked.overall("auroc")[0, 0] == pytest.approx(roc_auc_score(COHORT.label, score[0, 0]))
+
+
+def test_an_unknown_attribute_is_named():
+    with pytest.raises(ValueError, match="'race' is not a column; expected one of"):
+        evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, attributes=["race"])
 
 
 def test_a_missing_threshold_selects_at_random():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -79,6 +81,49 @@ def test_attention_is_that_of_torch(data):
     torch.testing.assert_close(fusion._attend(p, h, seen, a)[0], expected)
 
 
+@pytest.mark.parametrize("missing", fusion.MISSING)
+@pytest.mark.parametrize("pooling", fusion.POOLINGS)
+@pytest.mark.parametrize("family", fusion.FAMILIES)
+def test_a_sample_with_nothing_is_finite_and_gives_no_gradient_that_is_not(family, pooling, missing):
+    a = Architecture(width=8, heads=2, family=family, pooling=pooling, missing=missing)
+    p = fusion._initial([torch.Generator().manual_seed(0)], 3, 6, a, torch.float32)
+    for tensor in p.values():
+        tensor.requires_grad_()
+    seen = torch.tensor([[[False] * 3, [True, False, False]]])
+    logit = fusion._forward(p, torch.randn(1, 2, 3, 6), seen, a)
+    logit.sum().backward()
+    assert torch.isfinite(logit).all()
+    assert all(torch.isfinite(t.grad).all() for t in p.values() if t.grad is not None)
+    if missing == "mask":
+        assert torch.equal(logit[:, 0], p["head.bias"])
+
+
+def test_the_mean_stands_in_for_what_is_absent(data):
+    X, present, *_ = data
+    a = Architecture(width=8, heads=2, epochs=1)
+    models = fusion.train(*data, models=[(0, 0)], architecture=a)
+    as_mean = replace(models, architecture=replace(a, missing="mean"))
+    everything = torch.ones_like(present)
+    filled = torch.where(present[None, ..., None], X, 0)
+    torch.testing.assert_close(fusion.logits(as_mean, X, present), fusion.logits(models, filled, everything))
+
+
+def test_training_stops_once_nothing_improves(data, monkeypatch):
+    seen, measure = [], fusion._validation_auroc
+    monkeypatch.setattr(fusion, "_validation_auroc", lambda *a: seen.append(measure(*a)) or seen[-1])
+    a = Architecture(width=8, heads=2, epochs=60, patience=2, batch_size=64, learning_rate=0.01)
+    models = fusion.train(*data, models=PAIRS, architecture=a)
+    history = torch.stack(seen)
+    for m in range(len(PAIRS)):
+        best, stale = -1.0, 0
+        for value in history[:, m].tolist():
+            best, stale = (value, 0) if value > best else (best, stale + 1)
+            if stale == a.patience:
+                break
+        assert models.best[m] == best
+    assert len(history) < a.epochs
+
+
 def test_it_learns_and_keeps_the_best_epoch(data):
     X, present, y, training, validation = data
     models = fusion.train(*data, models=PAIRS, architecture=Architecture(width=16, epochs=30, batch_size=64))
@@ -105,11 +150,22 @@ def test_modality_dropout_keeps_at_least_one():
         ({"family": "mlp"}, "family is 'mlp'"),
         ({"heads": 5}, "heads is 5"),
         ({"modality_dropout": 1}, "modality_dropout is 1"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"pooling": "sum"}, "pooling is 'sum'; expected one of mean, max, attention"),
+        ({"missing": "drop"}, "missing is 'drop'; expected one of mask, zero, mean, token"),
+        ({"width": "64"}, "width is '64'; expected a whole number"),
+        ({"width": 8.0}, "width is 8.0; expected a whole number"),
+        ({"heads": 0}, "heads is 0; expected a whole number, 1 or more"),
+        ({"epochs": True}, "epochs is True; expected a whole number"),
+        ({"learning_rate": "1e-3"}, "learning_rate is '1e-3'; expected a number"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1; expected a number, 0 or more"),
     ],
 )
 def test_bad_settings_are_one_sentence(settings, message):
     with pytest.raises(ValueError, match=message):
         Architecture(**settings)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'widht'"):
+        Architecture(widht=8)
 
 
 def test_stacked_models_come_apart_again(data):

@@ -1,4 +1,6 @@
+import numpy as np
 import pandas as pd
+import pytest
 
 from mmlib.cohorts.table import build
 from mmlib.notes import join_notes, typical_note, write_notes
@@ -54,3 +56,33 @@ def test_a_typical_note_shows_only_what_many_share():
     assert typical_note(notes, least=13).empty
     typical = typical_note(notes, least=11).set_index("modality").note
     assert typical.to_dict() == {"history": "Smoker: yes."}
+
+
+def test_a_field_that_nobody_has_is_silent():
+    values = VALUES.assign(na=np.nan, smoker=None, triage=None)
+    groups = pd.DataFrame({"sex": ["f", "m", "f", "m"]})
+    empty = build("toy", "event", values=values, fields=FIELDS, groups=groups, label=[0, 1, 0, 1])
+    assert set(write_notes(empty).field) == {"alb"}
+    told = write_notes(empty, not_recorded=True)
+    assert (told[told.field == "na"].sentence == "Sodium: not recorded.").all()
+    assert set(told.modality) == {"labs"}
+
+
+@pytest.mark.parametrize(
+    ("value", "flag"),
+    [
+        (1.99, "very low"),
+        (2, "low"),
+        (3.49, "low"),
+        (3.5, "normal"),
+        (5.5, "normal"),
+        (5.51, "high"),
+        (99, "high"),
+    ],
+)
+def test_flags_change_at_the_bounds(value, flag):
+    groups = pd.DataFrame({"sex": ["f", "m"]})
+    values = pd.DataFrame({"alb": [value, None]})
+    two = build("toy", "event", values=values, fields=FIELDS[:1], groups=groups, label=[0, 1])
+    (sentence,) = write_notes(two).sentence
+    assert sentence == f"Serum albumin: {value:.1f} g/dL, {flag}."

