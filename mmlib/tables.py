@@ -211,11 +211,7 @@ def performance_table(described: pd.DataFrame):
         "AUROC",
         "AUPRC",
     ]
-    return (
-        table.style.hide(axis="index")
-        .format(precision=3, na_rep="-")
-        .format({"n": "{:,}", "positives": "{:,}"})
-    )
+    return table.style.hide(axis="index").format({"n": "{:,}", "positives": "{:,}"}, precision=3, na_rep="-")
 
 
 def contrast_table(rows: pd.DataFrame):
@@ -263,9 +259,7 @@ def calibration_table(table: pd.DataFrame, *, minimum: int = 30):
         **{c: rows[c].where(rows.n_positive >= minimum) for c in ("intercept", "slope")},
     )[["attribute", "group", "n", "n_positive", "observed_expected", "intercept", "slope"]]
     shown.columns = ["attribute", "group", "n", "events", "observed / expected", "intercept", "slope"]
-    return (
-        shown.style.hide(axis="index").format(precision=3, na_rep="-").format({"n": "{:,}", "events": "{:,}"})
-    )
+    return shown.style.hide(axis="index").format({"n": "{:,}", "events": "{:,}"}, precision=3, na_rep="-")
 
 
 def _interval(estimate, low, high, form):

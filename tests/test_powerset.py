@@ -153,13 +153,15 @@ def test_five_regimes_and_the_plain_ones_share_weights(study, trained):
     assert "token" in regimes["dropout, token"].parameters
 
 
-def test_variants_are_trained_alone_on_the_same_folds(study):
+def test_variants_are_trained_alone_on_the_same_folds(study, trained):
     wide = Architecture(width=16, heads=4, epochs=1, batch_size=64)
     table = powerset.train_variants(
         {"small": (study, SMALL), "wide": (study.columns(["a", "c"]), wide)}, seeds=2
     )
     assert table.variant.values.tolist() == ["small", "wide"]
-    alone = powerset.fit(study.columns(["a", "c"]), wide, seeds=[0, 1])
+    as_before = trained[0].score.sel(subset="a+b+c")
+    np.testing.assert_allclose(table.score.sel(variant="small"), as_before, rtol=1e-5)
+    alone = powerset.fit(study.columns(["a", "c"]), wide, seeds=[0, 1], key=3)
     scores = powerset.probabilities(alone, study.columns(["a", "c"])).reshape(2, 3, -1)
     for fold in range(3):
         tested = study.fold == fold
