@@ -30,6 +30,10 @@ class Field:
     reference : tuple of float or None
         (very low, low, high, very high): a reference interval between its inner bounds and critical values
         beyond its outer ones, for a flag as laboratory reports print it. ``None`` leaves a bound open.
+    timing : {"before", "after", "unknown"}
+        When it is fixed relative to the prediction time, by what is known of its origin. "After" is a leak.
+    source : str
+        Where that is documented, for the audit.
     """
 
     modality: str
@@ -40,6 +44,8 @@ class Field:
     words: Mapping | None = None
     kind: str = "number"
     reference: tuple[float | None, float | None, float | None, float | None] | None = None
+    timing: str = "unknown"
+    source: str = ""
 
     def __post_init__(self):
         if self.words is not None and self.kind == "number":
@@ -47,6 +53,10 @@ class Field:
         if self.kind not in ("number", "category", "text"):
             raise ValueError(
                 f"Field {self.column!r} has kind {self.kind!r}; expected number, category or text."
+            )
+        if self.timing not in ("before", "after", "unknown"):
+            raise ValueError(
+                f"Field {self.column!r} has timing {self.timing!r}; expected before, after or unknown."
             )
         if self.modality in ("", "none") or set(self.modality) & set("+."):
             raise ValueError(
@@ -83,6 +93,9 @@ class Cohort:
         Names of the protected attributes among the columns of ``samples``.
     counts : mapping
         What the loader dropped or repaired and how often, for chapter 1.
+    times : pandas.DataFrame or None
+        Same rows; for the fields whose recording times are known, hours from the prediction time to the
+        recording (negative is before), one column per field, named as in ``values``.
     """
 
     name: str
@@ -92,6 +105,7 @@ class Cohort:
     fields: tuple[Field, ...]
     protected: tuple[str, ...]
     counts: Mapping[str, int] = field(default_factory=dict)
+    times: pd.DataFrame | None = None
 
     @property
     def modalities(self) -> tuple[str, ...]:
