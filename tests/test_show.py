@@ -5,8 +5,14 @@ import pytest
 import xarray as xr
 from sklearn.metrics import roc_auc_score
 
-from mmlib import audit, evaluate, metrics, plots, selection, tables, uncertainty
+from mmlib import audit, evaluate, metrics, selection, uncertainty
 from mmlib.schema import Field
+from mmlib.show import additions as shown_additions
+from mmlib.show import cohort as shown_cohort
+from mmlib.show import encoding as shown_encoding
+from mmlib.show import fairness as shown_fairness
+from mmlib.show import masking as shown_masking
+from mmlib.show import style
 
 plt.switch_backend("agg")
 DRAWS = np.random.default_rng(0).normal(size=(30, 4))
@@ -48,20 +54,22 @@ CALIBRATION = metrics.calibration(
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: plots.group_sizes(audit.group_sizes(SAMPLES, ["sex"]), title="t"),
-        lambda: plots.recorded_fields(pd.Series({"labs.alb": 0.5}), [LABS], title="t"),
-        lambda: plots.presence(audit.presence(RECORDED, SAMPLES, ["sex"]), title="t"),
-        lambda: plots.auroc_differences(VARIANTS, title="t"),
-        lambda: plots.additions(STEPS, title="t"),
-        lambda: plots.operating_points(POINTS, contrast="TPR, f minus m", title="t"),
-        lambda: plots.simulation(RUNS, RUNS.drop(index=1), attribute="sex", title="t"),
-        lambda: plots.calibration(CALIBRATION, title="t"),
-        lambda: plots.by_modality({"AUROC": DRAWS, "TPR": DRAWS}, list("abcd"), title="t"),
-        lambda: plots.order_path(DRAWS, {"f minus m": DRAWS}, list("abc"), title="t"),
-        lambda: plots.masking_curve([0, 0.1, 0.5, 1], DRAWS, DRAWS[0] ** 2, title="t"),
-        lambda: plots.contrast_curves([0, 0.1, 0.5, 1], {"x": {"f": DRAWS}, "y": {"f": DRAWS}}, title="t"),
-        lambda: plots.regimes([0, 0.1, 0.5, 1], {"plain": DRAWS[0]}, DRAWS, title="t"),
-        lambda: plots.signed_contrasts(contrasts(), {"sex": "m"}, title="t"),
+        lambda: shown_cohort.group_sizes(audit.group_sizes(SAMPLES, ["sex"]), title="t"),
+        lambda: shown_cohort.recorded_fields(pd.Series({"labs.alb": 0.5}), [LABS], title="t"),
+        lambda: shown_cohort.presence(audit.presence(RECORDED, SAMPLES, ["sex"]), title="t"),
+        lambda: shown_encoding.auroc_differences(VARIANTS, title="t"),
+        lambda: shown_additions.additions(STEPS, title="t"),
+        lambda: shown_additions.operating_points(POINTS, contrast="TPR, f minus m", title="t"),
+        lambda: shown_masking.simulation(RUNS, RUNS.drop(index=1), attribute="sex", title="t"),
+        lambda: shown_fairness.calibration(CALIBRATION, title="t"),
+        lambda: style.by_modality({"AUROC": DRAWS, "TPR": DRAWS}, list("abcd"), title="t"),
+        lambda: shown_additions.order_path(DRAWS, {"f minus m": DRAWS}, list("abc"), title="t"),
+        lambda: shown_masking.masking_curve([0, 0.1, 0.5, 1], DRAWS, DRAWS[0] ** 2, title="t"),
+        lambda: shown_masking.contrast_curves(
+            [0, 0.1, 0.5, 1], {"x": {"f": DRAWS}, "y": {"f": DRAWS}}, title="t"
+        ),
+        lambda: shown_masking.regimes([0, 0.1, 0.5, 1], {"plain": DRAWS[0]}, DRAWS, title="t"),
+        lambda: shown_fairness.signed_contrasts(contrasts(), {"sex": "m"}, title="t"),
     ],
 )
 def test_figures_have_axes_with_labels_on_an_opaque_ground(draw):
@@ -77,15 +85,17 @@ def test_figures_have_axes_with_labels_on_an_opaque_ground(draw):
 
 
 def test_small_groups_are_hollow():
-    axes = plots.signed_contrasts(contrasts(), {"sex": "m"}, title="t")
+    axes = shown_fairness.signed_contrasts(contrasts(), {"sex": "m"}, title="t")
     large, small = (c.lines[0] for c in axes.flat[0].containers)
     assert small.get_markerfacecolor() == "white" and large.get_markerfacecolor() != "white"
 
 
 def test_tables_write_the_interval_beside_the_estimate():
-    html = tables.contrast_table(contrasts()).to_html()
+    html = shown_fairness.contrast_table(contrasts()).to_html()
     assert "f minus m" in html and "+0.100 [+0.000, +0.200]" in html
-    touched = tables.rates_table([0.1], [0.3], DRAWS[:, :1] / 1000, [0.01], [0.02], 0.004, 0.5).to_html()
+    touched = shown_masking.rates_table(
+        [0.1], [0.3], DRAWS[:, :1] / 1000, [0.01], [0.02], 0.004, 0.5
+    ).to_html()
     assert "30.0%" in touched and ">no<" in touched
 
 
@@ -115,20 +125,23 @@ UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
 @pytest.mark.parametrize(
     ("table", "shown"),
     [
-        (lambda: tables.count_table(audit.group_sizes(SAMPLES, ["sex"])), "50.0% [18.8%, 81.2%]"),
-        (lambda: tables.presence_table(audit.presence_and_label(RECORDED, SAMPLES.label)), "33.3%"),
-        (lambda: tables.unit_table(UNITS), "-0.100 [-0.200, +0.100]"),
-        (lambda: tables.unimodal_table(RESULT, ["labs"], {"labs": 1234}, 0.5), "1,234"),
-        (lambda: tables.rules_table({"half": RESULT}, ["labs", "labs+age"], SHOWN), "TPR f minus m"),
+        (lambda: shown_cohort.count_table(audit.group_sizes(SAMPLES, ["sex"])), "50.0% [18.8%, 81.2%]"),
+        (lambda: shown_cohort.presence_table(audit.presence_and_label(RECORDED, SAMPLES.label)), "33.3%"),
+        (lambda: shown_encoding.unit_table(UNITS), "-0.100 [-0.200, +0.100]"),
+        (lambda: shown_additions.unimodal_table(RESULT, ["labs"], {"labs": 1234}, 0.5), "1,234"),
+        (lambda: shown_additions.rules_table({"half": RESULT}, ["labs", "labs+age"], SHOWN), "TPR f minus m"),
         (
-            lambda: tables.group_table(RESULT.frame("r", "auroc", "sex").query("subset == 'labs'")),
+            lambda: shown_additions.group_table(RESULT.frame("r", "auroc", "sex").query("subset == 'labs'")),
             "AUROC [95 %]",
         ),
-        (lambda: tables.sensitivity_table(RESULT, SHOWN), "TPR f minus m [95 %]"),
-        (lambda: tables.slope_table({"AUROC": DRAWS}, list("abcd")), "sum"),
-        (lambda: tables.regime_table([0, 0.1], [0.1], RESULT, RESULT, SHOWN), "+0.000 [+0.000, +0.000]"),
+        (lambda: shown_additions.sensitivity_table(RESULT, SHOWN), "TPR f minus m [95 %]"),
+        (lambda: shown_masking.slope_table({"AUROC": DRAWS}, list("abcd")), "sum"),
         (
-            lambda: tables.performance_table(
+            lambda: shown_masking.regime_table([0, 0.1], [0.1], RESULT, RESULT, SHOWN),
+            "+0.000 [+0.000, +0.000]",
+        ),
+        (
+            lambda: shown_fairness.performance_table(
                 pd.concat(
                     {
                         "sex": metrics.describe(
@@ -140,8 +153,8 @@ UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
             ),
             "everybody",
         ),
-        (lambda: tables.gap_table(GAPS, FAIRLEARN), "0.250"),
-        (lambda: tables.calibration_table(CALIBRATION), "observed / expected"),
+        (lambda: shown_fairness.gap_table(GAPS, FAIRLEARN), "0.250"),
+        (lambda: shown_fairness.calibration_table(CALIBRATION), "observed / expected"),
     ],
 )
 def test_every_table_is_styled_without_its_index(table, shown):
@@ -151,11 +164,11 @@ def test_every_table_is_styled_without_its_index(table, shown):
 
 
 def test_numbers_of_the_table_are_those_of_the_result():
-    html = tables.sensitivity_table(RESULT, SHOWN).to_html()
+    html = shown_additions.sensitivity_table(RESULT, SHOWN).to_html()
     area = np.mean([roc_auc_score(COHORT.label, s) for s in SCORES.values[:, 1]])
     assert f">{area:.3f}<" in html
 
 
 def test_words_are_readable():
-    assert tables.words("age_group+sex") == "age group + sex"
-    assert tables.listed(["race", "sex", "age_group"]) == "race, sex and age group"
+    assert style.words("age_group+sex") == "age group + sex"
+    assert style.listed(["race", "sex", "age_group"]) == "race, sex and age group"

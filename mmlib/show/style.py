@@ -1,0 +1,107 @@
+"""What all figures and tables share: colours, words, intervals, bands."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+sns.set_theme(
+    context="notebook",
+    style="whitegrid",
+    palette="colorblind",
+    rc={
+        "figure.facecolor": "white",
+        "axes.titlelocation": "left",
+        "axes.titleweight": "bold",
+        "axes.titlesize": 12,
+        "savefig.facecolor": "white",
+        "figure.dpi": 110,
+        "savefig.bbox": "tight",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.constrained_layout.use": True,
+    },
+)
+METRIC_NAMES = {
+    "tpr": "true positive rate",
+    "fpr": "false positive rate",
+    "selection_rate": "selection rate",
+    "auroc": "AUROC",
+    "equalized_odds": "equalized odds",
+}
+RULE_NAMES = {"prevalence": "matched selection", "f1": "F1-maximal", "half": "0.5"}
+COLOURS = sns.color_palette("colorblind")
+GREY = "0.45"
+
+
+def words(name: str) -> str:
+    """Turn a name from the data into words for a reader."""
+    return name.replace("_", " ").replace("+", " + ")
+
+
+def listed(names) -> str:
+    """Join names as a sentence does."""
+    names = [words(n) for n in names]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def interval(estimate, low, high, form):
+    """Write an estimate and its interval in one format."""
+    return f"{estimate:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def draws_interval(draws, form):
+    """Write the estimate of ``(1 + B,)`` draws and its percentile interval."""
+    return interval(draws[0], *np.quantile(draws[1:], [0.025, 0.975]), form)
+
+
+def band(ax, x, values, colour, label):
+    """Draw a line and its percentile band from values (1 + B, n)."""
+    low, high = np.quantile(values[1:], [0.025, 0.975], axis=0)
+    ax.plot(x, values[0], marker="o", ms=4, color=colour, label=label)
+    ax.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
+
+
+def bars(ax, x, values, colour, label):
+    """Draw points joined by a line, with percentile intervals, from values (1 + B, n)."""
+    low, high = np.quantile(values[1:], [0.025, 0.975], axis=0)
+    ax.errorbar(
+        x,
+        values[0],
+        yerr=[values[0] - low, high - values[0]],
+        fmt="o-",
+        ms=4,
+        lw=1,
+        capsize=2,
+        color=colour,
+        label=label,
+    )
+
+
+def by_modality(shares, modalities, *, title: str, quantity: str = "share") -> np.ndarray:
+    """Draw what each modality does (1 + B, M) to several quantities; the first gets a panel of its own."""
+    figure, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(9, 0.55 * len(modalities) + 1.6))
+    at = np.arange(len(modalities))
+    for i, (name, values) in enumerate(shares.items()):
+        ax, shift = (left, 0) if i == 0 else (right, 0.15 * (i - len(shares) / 2))
+        low, high = np.quantile(values[1:], [0.025, 0.975], axis=0)
+        ax.errorbar(
+            values[0],
+            at + shift,
+            xerr=[values[0] - low, high - values[0]],
+            fmt="o",
+            capsize=2,
+            ms=5,
+            color=COLOURS[max(i - 1, 0)],
+            label=name,
+        )
+    for ax, label in (
+        (left, f"{quantity} of {next(iter(shares))}"),
+        (right, f"{quantity} of the signed difference"),
+    ):
+        ax.axvline(0, color=GREY, lw=1)
+        ax.set(xlabel=label)
+    left.set_yticks(at, [words(m) for m in modalities])
+    left.invert_yaxis()
+    right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return np.array([left, right])
