@@ -71,6 +71,10 @@ def join_notes(notes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sentences(values: pd.Series, field: Field, flags: bool) -> pd.Series:
+    if field.kind in ("image", "ecg"):
+        raise ValueError(
+            f"Field {field.column!r} is of kind {field.kind}; it has to be described in words first."
+        )
     if field.kind == "text":
         return values.str.strip()
     if field.kind == "number":

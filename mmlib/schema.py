@@ -8,6 +8,8 @@ import pandas as pd
 import pandera.pandas as pa
 import xarray as xr
 
+KINDS = ("number", "category", "text", "image", "ecg")
+
 
 @dataclass(frozen=True)
 class Field:
@@ -25,8 +27,10 @@ class Field:
         Digits after the point that a sentence keeps; the raw value is never rounded.
     words : mapping or None
         Code -> words. Given, the field is a category; codes that are not listed are written as they are.
-    kind : {"number", "category", "text"}
-        ``text`` is free text: its sentence is the passage itself.
+    kind : {"number", "category", "text", "image", "ecg"}
+        ``text`` is free text: its sentence is the passage itself. The values of ``image`` are paths of
+        pictures, those of ``ecg`` paths of WFDB records without suffix, or ``memmap.npy#i`` for record i of a
+        memmap.
     reference : tuple of float or None
         (very low, low, high, very high): a reference interval between its inner bounds and critical values
         beyond its outer ones, for a flag as laboratory reports print it. ``None`` leaves a bound open.
@@ -50,10 +54,8 @@ class Field:
     def __post_init__(self):
         if self.words is not None and self.kind == "number":
             object.__setattr__(self, "kind", "category")
-        if self.kind not in ("number", "category", "text"):
-            raise ValueError(
-                f"Field {self.column!r} has kind {self.kind!r}; expected number, category or text."
-            )
+        if self.kind not in KINDS:
+            raise ValueError(f"Field {self.column!r} has kind {self.kind!r}; expected {', '.join(KINDS)}.")
         if self.timing not in ("before", "after", "unknown"):
             raise ValueError(
                 f"Field {self.column!r} has timing {self.timing!r}; expected before, after or unknown."

@@ -217,4 +217,4 @@ def _typed(column: pd.Series, field: Field, source: str) -> pd.Series:
     words = column.map(lambda v: field.words.get(v, v), na_action="ignore") if field.words else column
     text = words.astype("object").where(words.notna(), None).map(str, na_action="ignore").astype("str")
     text = text.where(text.str.strip() != "")
-    return text if field.kind == "text" else text.astype("category")
+    return text.astype("category") if field.kind == "category" else text
