@@ -1,6 +1,10 @@
 """Companion library to *The Multimodal Paradox*: modalities, missingness, performance and fairness."""
 
+import warnings
 from importlib.metadata import PackageNotFoundError, version
+
+# In a kernel, what transformers imports asks for widgets; progress is shown in terminals only.
+warnings.filterwarnings("ignore", "IProgress not found")
 
 try:
     __version__ = version("mmlib")
