@@ -96,7 +96,7 @@ def build(
     name, task : str
         Identifier, and the label in words.
     values : pandas.DataFrame
-        Holds the column ``name`` of each field.
+        Holds for each field the column ``modality.name``, or ``name`` alone.
     fields : sequence of Field
         The only columns that become inputs.
     groups : pandas.DataFrame
@@ -126,7 +126,8 @@ def build(
         )
     patient = sample if patient_id is None else _identifier(patient_id)
     samples = pd.DataFrame({"sample_id": sample, "patient_id": patient, "label": y}).reset_index(drop=True)
-    inputs = {f.column: _typed(values[f.name], f, name).reset_index(drop=True) for f in fields}
+    own = {f.column: f.column if f.column in values else f.name for f in fields}
+    inputs = {f.column: _typed(values[own[f.column]], f, name).reset_index(drop=True) for f in fields}
     if len(inputs) < len(fields):
         columns = [f.column for f in fields]
         raise ValueError(
