@@ -46,6 +46,16 @@ def test_protected_inputs_enter_only_when_asked_for(kind, modality):
     assert (cohort.values[f"{modality}.sex"].astype(str) == cohort.samples.sex).all()
 
 
+@pytest.mark.parametrize("dropped", [["adlp", "function.adls"], ["income", "age", "edu"]])
+def test_a_dropped_field_is_gone_and_a_modality_without_fields_with_it(support, dropped):
+    cohort = load_cohort("support2", drop_fields=dropped)
+    gone = {f.column for f in support.fields} - {f.column for f in cohort.fields}
+    assert {column.split(".")[1] for column in gone} == {name.split(".")[-1] for name in dropped}
+    assert list(cohort.values) == [f.column for f in cohort.fields]
+    assert len(cohort.modalities) == 4
+    pd.testing.assert_frame_equal(cohort.samples, support.samples)
+
+
 def test_folds_keep_patients_together_and_labels_balanced():
     rng = np.random.default_rng(0)
     patient = rng.integers(0, 200, 600)
@@ -66,6 +76,12 @@ def test_folds_keep_patients_together_and_labels_balanced():
         (lambda: load_cohort("support2", lable="x"), "no option 'lable'.*label"),
         (lambda: load_cohort("support2", label="death"), "label is 'death'; expected hospdead or death180"),
         (lambda: load_cohort("support2", limit=50, protected_inputs="yes"), "protected_inputs is 'yes'"),
+        (lambda: load_cohort("support2", drop_fields=["adlq"]), "drop_fields names 'adlq'.*did you mean 'adl"),
+        (lambda: load_cohort("support2", drop_fields="adlp"), "drop_fields is 'adlp'; expected a list"),
+        (
+            lambda: load_cohort("support2", drop_fields=[f.name for f in support2.FIELDS]),
+            "leaves support2 without any field",
+        ),
         (lambda: load_cohort("support2", limit=0), "limit is 0; expected a whole number of patients"),
         (lambda: load_cohort("support2", limit=600.0), "limit is 600.0; expected a whole number"),
         (lambda: load_cohort("support2", limit="600"), "limit is '600'; expected a whole number"),

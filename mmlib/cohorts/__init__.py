@@ -1,6 +1,7 @@
 """Cohorts: one module per data set, one call to load any of them."""
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,7 +17,12 @@ LOADERS = {"support2": support2.load, "table": table.load}
 
 
 def load_cohort(
-    name: str, root: str | Path | None = None, *, protected_inputs: str = "none", **options
+    name: str,
+    root: str | Path | None = None,
+    *,
+    protected_inputs: str = "none",
+    drop_fields: Sequence[str] = (),
+    **options,
 ) -> Cohort:
     """Load a cohort by name.
 
@@ -30,6 +36,8 @@ def load_cohort(
         Whether race, sex and the like are inputs: never; as a modality of their own, ``protected``; or
         written into the first modality, as the pseudo-note lineage does. Age is a clinical fact and is an
         input where the cohort has it.
+    drop_fields : sequence of str
+        Fields that are no input in this run: names, or ``"modality.field"`` where a name is not unique.
     **options
         Passed to the loader, see the module of the cohort.
 
@@ -57,7 +65,7 @@ def load_cohort(
     for option, parameter in parameters.items():
         if parameter.default is parameter.empty and option not in options:
             raise ValueError(f"The cohort {name!r} needs the option {option!r}; it takes {', '.join(known)}.")
-    return _with_protected_inputs(loader(root, **options), protected_inputs)
+    return _with_protected_inputs(_without(loader(root, **options), drop_fields), protected_inputs)
 
 
 def assign_folds(samples: pd.DataFrame, *, folds: int = 5, seed: int = 0) -> pd.Series:
@@ -106,6 +114,23 @@ def check_references(samples: pd.DataFrame, protected: dict[str, str]) -> None:
                 f"The reference group {reference!r} of {attribute!r} has {len(labels)} samples and "
                 f"{labels.nunique()} labels; expected both labels, in one of {sorted(samples[attribute].unique())}."
             )
+
+
+def _without(cohort: Cohort, drop_fields: Sequence[str]) -> Cohort:
+    if isinstance(drop_fields, str) or not isinstance(drop_fields, Sequence):
+        raise ValueError(f"drop_fields is {drop_fields!r}; expected a list of fields.")
+    for dropped in drop_fields:
+        if not any(dropped in (f.name, f.column) for f in cohort.fields):
+            known = [f.column for f in cohort.fields]
+            close = get_close_matches(str(dropped), [f.name for f in cohort.fields] + known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known[:20])}."
+            raise ValueError(f"drop_fields names {dropped!r}, which {cohort.name} lacks; {hint}")
+    kept = tuple(f for f in cohort.fields if not {f.name, f.column} & set(drop_fields))
+    if not kept:
+        raise ValueError(f"drop_fields leaves {cohort.name} without any field; expected one or more to stay.")
+    columns = [f.column for f in kept]
+    times = None if cohort.times is None else cohort.times[[c for c in columns if c in cohort.times]]
+    return replace(cohort, values=cohort.values[columns], fields=kept, times=times)
 
 
 def _with_protected_inputs(cohort: Cohort, kind: str) -> Cohort:
