@@ -98,6 +98,8 @@ class Cohort:
     times : pandas.DataFrame or None
         Same rows; for the fields whose recording times are known, hours from the prediction time to the
         recording (negative is before), one column per field, named as in ``values``.
+    caution : str
+        What must be read before any number of this cohort, in a sentence or two; chapter 1 puts it at the top.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Cohort:
     protected: tuple[str, ...]
     counts: Mapping[str, int] = field(default_factory=dict)
     times: pd.DataFrame | None = None
+    caution: str = ""
 
     @property
     def modalities(self) -> tuple[str, ...]:

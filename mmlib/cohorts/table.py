@@ -30,8 +30,8 @@ def load(
         Column of the label; rows where it is missing are dropped and counted.
     modalities : mapping
         Modality -> its columns, either a list or a mapping of column -> options of
-        :class:`mmlib.schema.Field` (``label``, ``unit``, ``decimals``, ``words``, ``kind``). Without
-        ``kind``, numeric columns are numbers and others categories; say ``kind: text`` for free text.
+        :class:`mmlib.schema.Field` (``label``, ``unit``, ``decimals``, ``words``, ``kind``, ``timing``,
+        ``source``). Without ``kind``, numeric columns are numbers and others categories; say ``kind: text`` for free text.
     protected : sequence of str
         Columns of the protected attributes; missing values become the group "Unknown".
     sample_id, patient_id : str, optional
@@ -87,7 +87,7 @@ def load(
 
 
 def build(
-    name, task, *, values, fields, groups, label, sample_id=None, patient_id=None, counts=None
+    name, task, *, values, fields, groups, label, sample_id=None, patient_id=None, counts=None, caution=""
 ) -> Cohort:
     """Assemble and check a cohort from a frame with a row per sample.
 
@@ -107,6 +107,8 @@ def build(
         The row number and the sample by default.
     counts : mapping, optional
         What the loader dropped or repaired.
+    caution : str
+        What must be read before any number.
 
     Returns
     -------
@@ -140,6 +142,7 @@ def build(
         tuple(fields),
         tuple(groups.columns),
         dict(counts or {}),
+        caution=caution,
     )
 
 
@@ -158,7 +161,7 @@ def _check_lists(modalities, protected) -> None:
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV, TSV or Parquet file, or say in one sentence why it is none."""
     try:
-        if path.suffix == ".parquet":
+        if path.name.endswith((".parquet", ".parquet.brotli")):
             return pd.read_parquet(path)
         if path.name.endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz")):
             return pd.read_csv(path, sep="\t" if ".tsv" in path.name else ",", low_memory=False)
@@ -182,7 +185,7 @@ def _options(columns):
 
 def _field(frame, source, modality, column, options) -> Field:
     require(frame, [column], source)
-    known = ("label", "unit", "decimals", "words", "kind")
+    known = ("label", "unit", "decimals", "words", "kind", "timing", "source")
     options = options or {}
     unknown = sorted(set(options) - set(known)) if isinstance(options, Mapping) else [options]
     if unknown:
