@@ -93,7 +93,7 @@ FIELDS = (
     Field("labs", "bun", "blood urea nitrogen", "mg/dL", reference=(None, 7, 20, 60)),
     Field("labs", "urine", "urine output", "mL per day", reference=(400, 800, 3000, None)),
 )
-# What the public variable list (hbiostat.org/data) says of their time. A prediction is made at the end of the third day.
+# What the public variable list (hbiostat.org/data) says of time; a prediction is made at the end of the third day.
 _DAY3 = ("before", "variable list: measured on the third study day")
 _ORIGIN = {
     "demographics": ("before", "variable list: known at entry to the study"),

@@ -31,7 +31,8 @@ def load(
     modalities : mapping
         Modality -> its columns, either a list or a mapping of column -> options of
         :class:`mmlib.schema.Field` (``label``, ``unit``, ``decimals``, ``words``, ``kind``, ``timing``,
-        ``source``). Without ``kind``, numeric columns are numbers and others categories; say ``kind: text`` for free text.
+        ``source``). Without ``kind``, numeric columns are numbers and others categories; say ``kind: text``
+        for free text. Without ``timing`` the audit calls a predictive field unresolved.
     protected : sequence of str
         Columns of the protected attributes; missing values become the group "Unknown".
     sample_id, patient_id : str, optional
