@@ -2,8 +2,9 @@
 
 A model turns modality vectors into tokens (linear projection, layer norm, a learned modality embedding), lets
 them attend to each other with absent ones masked, and reads a logit off the mean of the present tokens.
-``family="concat"`` replaces attention by a two-layer perceptron on the concatenated tokens. Nothing is shared
-between models: a model trained in a batch equals the same model trained alone.
+``family="concat"`` replaces attention by a two-layer perceptron on the concatenated tokens;
+``family="sequential"`` updates a state by one modality after another, and an absent one leaves it as it is
+[Swamy2023]_. Nothing is shared between models: a model trained in a batch equals the same model trained alone.
 """
 
 from collections.abc import Sequence
@@ -12,9 +13,10 @@ from dataclasses import dataclass, field, fields, replace
 import torch
 from torch.nn import functional as F
 
-FAMILIES = ("attention", "concat")
+FAMILIES = ("attention", "concat", "sequential")
 POOLINGS = ("mean", "max", "attention")
-MISSING = ("mask", "zero", "mean", "token")
+MISSING = ("mask", "zero", "mean", "token", "indicator")
+DROP_RATES = ("fixed", "varied")
 
 
 @dataclass(frozen=True)
@@ -23,18 +25,21 @@ class Architecture:
 
     Parameters
     ----------
-    family : {"attention", "concat"}
+    family : {"attention", "concat", "sequential"}
     width, heads : int
         Token size and attention heads; ``heads`` divides ``width``.
     pooling : {"mean", "max", "attention"}
         How tokens become one vector.
     dropout : float
         Dropped share of the pooled vector in training.
-    missing : {"mask", "zero", "mean", "token"}
-        What stands in for an absent modality: nothing (masked attention), a zero input, the training mean, or
-        a learned token.
+    missing : {"mask", "zero", "mean", "token", "indicator"}
+        What stands in for an absent modality: nothing (masked attention), a zero input, the training mean, a
+        learned token, or nothing but with one more token that tells which modalities are there.
     modality_dropout : float
         Probability with which each present modality of a training sample is dropped, one always staying.
+    drop_rate : {"fixed", "varied"}
+        Whether that probability is the same for all, or drawn anew for each sample and step, uniformly
+        between zero and twice ``modality_dropout``.
     epochs, patience, batch_size : int
         Most epochs, epochs without a better validation AUROC before a model stops, samples per step.
     learning_rate, weight_decay : float
@@ -48,6 +53,7 @@ class Architecture:
     dropout: float = 0.1
     missing: str = "mask"
     modality_dropout: float = 0.0
+    drop_rate: str = "fixed"
     epochs: int = 30
     patience: int = 3
     batch_size: int = 256
@@ -61,7 +67,12 @@ class Architecture:
             fits = type(value) is f.type or (f.type is float and type(value) is int)
             if not fits or (f.type is not str and value < (f.type is int)):
                 raise ValueError(f"{f.name} is {value!r}; expected {words[f.type]}.")
-        for name, known in (("family", FAMILIES), ("pooling", POOLINGS), ("missing", MISSING)):
+        for name, known in (
+            ("family", FAMILIES),
+            ("pooling", POOLINGS),
+            ("missing", MISSING),
+            ("drop_rate", DROP_RATES),
+        ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}.")
         if self.width % self.heads:
@@ -126,6 +137,9 @@ def train(
     models: Sequence[tuple[int, int]],
     architecture: Architecture,
     key: int = 0,
+    drop: torch.Tensor | None = None,
+    weight: torch.Tensor | None = None,
+    target: torch.Tensor | None = None,
 ) -> Models:
     """Train one model per (fold, seed), all in one batch.
 
@@ -141,6 +155,12 @@ def train(
     architecture : Architecture
     key : int
         Distinguishes subsets, so that each model has its own stream of random numbers.
+    drop : torch.Tensor of shape (n_samples, n_modalities), optional
+        Drop probabilities in training, in place of ``modality_dropout``.
+    weight : torch.Tensor of shape (n_samples,), optional
+        Of each sample in the loss; mean 1 keeps the step size.
+    target : torch.Tensor of shape (n_folds, n_samples), optional
+        Probabilities to learn in place of the labels; validation is by label all the same.
 
     Returns
     -------
@@ -161,15 +181,21 @@ def train(
     best = torch.full((len(models),), -1.0)
     kept = {k: v.detach().clone() for k, v in parameters.items()}
     stale = torch.zeros(len(models), dtype=torch.int)
-    target = y.to(X.dtype)
+    target = (y.expand(len(X), -1) if target is None else target).to(X.dtype)
     for _ in range(a.epochs):
         order = torch.stack(
             [_shuffled(r, steps * a.batch_size, g) for r, g in zip(rows, streams, strict=True)]
         )
         for batch in order.split(a.batch_size, dim=1):
-            seen = _dropped(present[batch], a.modality_dropout, streams)
+            seen = _dropped(present[batch], _drop_rate(a, drop, batch, streams), streams)
             logits = _forward(parameters, X[folds[:, None], batch], seen, a, streams)
-            loss = F.binary_cross_entropy_with_logits(logits, target[batch], reduction="none").mean(1).sum()
+            loss = F.binary_cross_entropy_with_logits(
+                logits,
+                target[folds[:, None], batch],
+                weight=None if weight is None else weight[batch],
+                reduction="none",
+            )
+            loss = loss.mean(1).sum()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -218,7 +244,8 @@ def logits(
 
 def _initial(streams, m: int, d: int, a: Architecture, dtype) -> dict[str, torch.Tensor]:
     w = a.width
-    tokens = m * w if a.family == "concat" else w
+    together = {"attention": 1, "concat": m + (a.missing == "indicator"), "sequential": 2}
+    tokens = together[a.family] * w  # what the feed-forward layer reads at once
 
     def draw(*shape, fan):
         return torch.stack(
@@ -249,8 +276,12 @@ def _initial(streams, m: int, d: int, a: Architecture, dtype) -> dict[str, torch
         }
     if a.pooling == "attention":
         parameters["pool"] = draw(w, fan=w)
+    if a.family == "sequential":
+        parameters["start"] = draw(w, fan=w)
     if a.missing == "token":
         parameters["token"] = draw(m, w, fan=w)
+    if a.missing == "indicator":
+        parameters["indicator"] = draw(m, w, fan=m)
     return parameters
 
 
@@ -258,7 +289,7 @@ def _forward(p, x, seen, a: Architecture, streams=None) -> torch.Tensor:
     """Logits (n_models, batch) of inputs x (n_models, batch, m, d) with presence seen (n_models, batch, m)."""
     g, b, m, d = x.shape
     w = a.width
-    if a.missing != "mask":
+    if a.missing in ("zero", "mean", "token"):
         x = torch.where(
             seen[..., None], x, 0
         )  # inputs are centred on training rows: zero is the mean before the projection
@@ -268,9 +299,17 @@ def _forward(p, x, seen, a: Architecture, streams=None) -> torch.Tensor:
         h = h * seen[..., None]
     if a.missing == "token":
         h = torch.where(seen[..., None], h, p["token"][:, None])
-    visible = seen if a.missing == "mask" else torch.ones_like(seen)
+    visible = seen if a.missing in ("mask", "indicator") else torch.ones_like(seen)
+    if a.missing == "indicator":
+        told = torch.matmul(seen.to(h.dtype), p["indicator"])
+        h, visible = torch.cat([h, told[:, :, None]], 2), F.pad(visible, (0, 1), value=True)
+        m += 1
     if a.family == "concat":
         pooled = _feed_forward(p, (h * visible[..., None]).reshape(g, b, m * w))
+    elif a.family == "sequential":
+        pooled = p["start"][:, None].expand(g, b, w)
+        for token, there in zip(h.unbind(2), visible.unbind(2), strict=True):
+            pooled = pooled + there[..., None] * _feed_forward(p, torch.cat([pooled, token], -1))
     else:
         h = h + _attend(p, h, visible, a)
         h = F.layer_norm(h, (w,)) * p["norm1.scale"][:, None, None] + p["norm1.shift"][:, None, None]
@@ -325,8 +364,18 @@ def _shuffled(rows, length, stream):
     return order[:length]
 
 
+def _drop_rate(a: Architecture, drop, batch, streams):
+    """Return the probability of a drop for each model, row and modality, or None where nothing is dropped."""
+    if drop is not None:
+        return drop[batch]
+    if not a.modality_dropout or a.drop_rate == "fixed":
+        return a.modality_dropout or None
+    draws = torch.stack([torch.rand(batch.shape[1], 1, generator=s) for s in streams])
+    return 2 * a.modality_dropout * draws
+
+
 def _dropped(seen, rate, streams):
-    if not rate:
+    if rate is None:
         return seen
     noise = torch.stack([torch.rand(seen.shape[1:], generator=s) for s in streams])
     kept = seen & (noise >= rate)

@@ -146,7 +146,7 @@ def prepare(
     )
 
 
-def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: int = 0) -> Models:
+def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: int = 0, **changes) -> Models:
     """Train one calibrated model per fold and seed on all modalities of the study.
 
     Parameters
@@ -156,6 +156,8 @@ def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: 
     seeds : sequence of int
     key : int
         Stream of random numbers; the power set uses the number of the subset.
+    **changes
+        What else a training regime changes: ``drop``, ``weight`` or ``target`` of `mmlib.fusion.train`.
 
     Returns
     -------
@@ -173,6 +175,7 @@ def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: 
         models=pairs,
         architecture=architecture,
         key=key,
+        **changes,
     )
     rows = [torch.nonzero(study.validation[f]).ravel() for f, _ in pairs]
     raw = logits(models, study.X, study.present, _padded(rows)).numpy()

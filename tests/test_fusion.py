@@ -34,6 +34,8 @@ PAIRS = [(0, 0), (1, 0), (0, 1)]
         {"family": "concat"},
         {"modality_dropout": 0.3, "missing": "token"},
         {"pooling": "attention", "missing": "zero"},
+        {"family": "sequential", "modality_dropout": 0.5, "drop_rate": "varied"},
+        {"missing": "indicator"},
     ],
 )
 def test_a_model_trained_in_a_batch_equals_its_lone_twin(data, settings):
@@ -144,15 +146,58 @@ def test_modality_dropout_keeps_at_least_one():
     assert rate == pytest.approx(0.3 - 0.3**4 / 4, abs=0.01)
 
 
+def test_varied_drop_rates_are_uniform_over_samples():
+    a = Architecture(modality_dropout=0.4, drop_rate="varied")
+    streams = [torch.Generator().manual_seed(s) for s in range(2)]
+    rate = fusion._drop_rate(a, None, torch.zeros(2, 20_000, dtype=torch.long), streams)
+    assert rate.shape == (2, 20_000, 1)
+    assert rate.min() >= 0 and rate.max() <= 0.8
+    assert rate.mean() == pytest.approx(0.4, abs=0.01)
+    assert rate.var() == pytest.approx(0.8**2 / 12, abs=0.005)
+
+
+@pytest.mark.parametrize("family", fusion.FAMILIES)
+def test_a_modality_dropped_from_all_in_training_might_as_well_be_absent(data, family):
+    X, present, y, training, validation = data
+    drop = torch.tensor([0.0, 0.0, 1.0]).expand(len(y), -1)
+    absent = present & torch.tensor([True, True, False])
+    training = training & absent.any(1)  # one present modality always stays
+    a = Architecture(family=family, width=8, heads=2, epochs=1)
+    one, two = (
+        fusion.train(X, p, y, training, validation, models=PAIRS, architecture=a, drop=drop)
+        for p in (present, absent)
+    )
+    torch.testing.assert_close(one.parameters, two.parameters)
+
+
+def test_weights_and_soft_targets_enter_the_loss(data):
+    y = data[2]
+    a = Architecture(width=8, heads=2, epochs=1)
+    plain = fusion.train(*data, models=PAIRS, architecture=a)
+    same = fusion.train(
+        *data, models=PAIRS, architecture=a, weight=torch.ones(len(y)), target=y.expand(2, -1)
+    )
+    torch.testing.assert_close(same.parameters, plain.parameters)
+    half = torch.arange(len(y)) % 2 == 0
+    flipped = torch.where(half, y, 1 - y)
+    silenced = [
+        fusion.train(*data, models=PAIRS, architecture=a, weight=half * 2.0, target=t.expand(2, -1))
+        for t in (y, flipped)
+    ]
+    torch.testing.assert_close(silenced[0].parameters, silenced[1].parameters)
+    assert not torch.allclose(silenced[0].parameters["head"], plain.parameters["head"])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"family": "mlp"}, "family is 'mlp'"),
+        ({"drop_rate": "any"}, "drop_rate is 'any'; expected one of fixed, varied"),
         ({"heads": 5}, "heads is 5"),
         ({"modality_dropout": 1}, "modality_dropout is 1"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"pooling": "sum"}, "pooling is 'sum'; expected one of mean, max, attention"),
-        ({"missing": "drop"}, "missing is 'drop'; expected one of mask, zero, mean, token"),
+        ({"missing": "drop"}, "missing is 'drop'; expected one of mask, zero, mean, token, indicator"),
         ({"width": "64"}, "width is '64'; expected a whole number"),
         ({"width": 8.0}, "width is 8.0; expected a whole number"),
         ({"heads": 0}, "heads is 0; expected a whole number, 1 or more"),
