@@ -1,6 +1,7 @@
 """Mechanisms of missingness: how likely each sample is to lose each modality, and what that depends on.
 
-Every mechanism returns an array ``(n, M)`` of drop probabilities for `mmlib.missing.pattern_probabilities`.
+Most return an array ``(n, M)`` of drop probabilities for `mmlib.missing.pattern_probabilities`; where drops
+hang together (`together`, `recorded_patterns`) it is the distribution ``(n, P)`` over patterns itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
-from scipy.special import expit
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+
+FEWEST = 30  # absences, or presences, from which a model of them is fitted
 
 
 def mcar(cohort: pd.DataFrame, modalities: Sequence[str], rate: float | Mapping[str, float]) -> np.ndarray:
@@ -104,13 +108,118 @@ def by_value(
             f"values have standard deviation {spread:.3g} and slope is {slope}; expected > 0 and finite."
         )
     tilt = slope * np.nan_to_num((values - np.nanmean(values)) / spread)
-    drop = np.full(len(values), rate)
-    if 0 < rate < 1:
-        centre, reach = np.log(rate / (1 - rate)), np.abs(tilt).max() + 1
-        drop = expit(
-            tilt + brentq(lambda a: expit(a + tilt).mean() - rate, centre - reach, centre + reach, xtol=1e-13)
-        )
-    return _spread(drop, modalities, only, "rate")
+    return _spread(tilted(tilt[:, None], rate)[:, 0], modalities, only, "rate")
+
+
+def tilted(tilt, rate: float, present=None) -> np.ndarray:
+    """Drop with odds that differ between samples by the factor ``exp(tilt)``, at a given mean rate.
+
+    Parameters
+    ----------
+    tilt : array-like of shape (n, M)
+        Log odds of a drop, up to a constant for each modality that is found here.
+    rate : float
+        Mean drop probability of each modality.
+    present : array-like of shape (n, M), optional
+        Samples over which the mean is taken: those that have the modality, so that mechanisms of one rate
+        take away equally much; all if not given.
+
+    Returns
+    -------
+    ndarray of shape (n, M)
+    """
+    tilt, rate = np.asarray(tilt, dtype=float), float(probabilities_in(rate, "rate"))
+    if not np.isfinite(tilt).all():
+        raise ValueError(f"tilt holds {(~np.isfinite(tilt)).sum()} values that are not finite.")
+    drop = np.full(tilt.shape, rate)
+    if not 0 < rate < 1:
+        return drop
+    for m, column in enumerate(tilt.T):
+        over = column if present is None else column[np.asarray(present, dtype=bool)[:, m]]
+        if len(over):
+            reach = np.abs(over).max() + 1
+            ends = logit(rate) + np.array([-reach, reach])
+            shift = brentq(lambda a, over=over: expit(a + over).mean() - rate, *ends, xtol=1e-13)
+            drop[:, m] = expit(shift + column)
+    return drop
+
+
+def together(drop, modalities: Sequence[str], only: Sequence[str] | None = None, present=None) -> np.ndarray:
+    """Drop modalities as one block: all of them or none (a missed visit, a system that is down).
+
+    Parameters
+    ----------
+    drop : array-like of shape (n,)
+        Probability that a sample loses the block.
+    modalities : sequence of str
+    only : sequence of str, optional
+        The block; all modalities if not given. The others stay.
+    present : array-like of shape (n, M), optional
+        What each sample has, and so can lose; all if not given.
+
+    Returns
+    -------
+    ndarray of shape (n, P)
+        Distribution over patterns.
+    """
+    drop = probabilities_in(drop, "drop")
+    lost = _spread(np.ones(len(drop)), modalities, only, "only") > 0
+    kept = ~lost if present is None else ~(lost & np.asarray(present, dtype=bool))
+    patterns = np.zeros((len(drop), 2 ** len(modalities)))
+    patterns[:, -1] = 1 - drop
+    patterns[np.arange(len(drop)), kept @ (1 << np.arange(len(modalities)))] += drop
+    return patterns
+
+
+def recorded(present, covariates: pd.DataFrame) -> np.ndarray:
+    """Estimate from a cohort how likely each modality is absent given covariates, by logistic regression.
+
+    Parameters
+    ----------
+    present : array-like of shape (n, M)
+        Which modalities each sample has.
+    covariates : pandas.DataFrame
+        A row per sample; numbers are standardised, anything else becomes one indicator a category.
+
+    Returns
+    -------
+    ndarray of shape (n, M)
+        Probability of absence; the plain share where a modality is absent, or there, in fewer than 30 samples.
+    """
+    present = np.asarray(present, dtype=bool)
+    if len(covariates) != len(present):
+        raise ValueError(f"covariates have {len(covariates)} rows; expected {len(present)}, as present has.")
+    numbers = covariates.select_dtypes("number")
+    scaled = (numbers - numbers.mean()) / numbers.std().replace(0, 1)
+    kinds = pd.get_dummies(covariates.drop(columns=numbers.columns).astype(object), dtype=float)
+    X = np.column_stack([scaled.fillna(0), kinds])
+    absence = np.tile((~present).mean(axis=0), (len(present), 1))
+    for m, there in enumerate(present.T):
+        if min(there.sum(), (~there).sum()) >= FEWEST:
+            absence[:, m] = LogisticRegression(max_iter=1000).fit(X, ~there).predict_proba(X)[:, 1]
+    return absence
+
+
+def recorded_patterns(present, groups) -> np.ndarray:
+    """Estimate the patterns of presence in each group of a cohort, as joint frequencies.
+
+    Parameters
+    ----------
+    present : array-like of shape (n, M)
+    groups : array-like of shape (n,)
+        The group of each sample; a missing value is a group of its own.
+
+    Returns
+    -------
+    ndarray of shape (n, P)
+        Shares of the patterns in the sample's group: another member's absences, drawn whole.
+    """
+    present = np.asarray(present, dtype=bool)
+    pattern = present @ (1 << np.arange(present.shape[1]))
+    code, names = pd.factorize(np.asarray(groups, dtype=object), use_na_sentinel=False)
+    counts = np.zeros((len(names), 2 ** present.shape[1]))
+    np.add.at(counts, (code, pattern), 1)
+    return (counts / counts.sum(axis=1, keepdims=True))[code]
 
 
 def _spread(drop, modalities, only, name):

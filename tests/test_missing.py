@@ -1,11 +1,12 @@
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from mmlib import metrics, missing, uncertainty
+from mmlib import mechanisms, metrics, missing, scenarios, uncertainty
 from mmlib.schema import subset_masks
 
 Y = np.array([0, 1, 1, 0, 1])
@@ -79,6 +80,32 @@ def test_expectations_equal_the_enumeration_of_all_joint_outcomes(seed, decimals
             # Signed differences: expectation of the difference, group minus reference.
             difference = uncertainty.contrast(ours[name], ["all", "A", "B"], "A")[:, r, 2]
             assert difference == pytest.approx(value[:, 2] - value[:, 1], abs=1e-9), name
+
+
+COHORT = pd.DataFrame(
+    {"sex": list("fmfmf"), "label": Y, "present_vitals": [1, 1, 0, 1, 1], "present_labs": [1, 0, 1, 1, 1]}
+).astype({"present_vitals": bool, "present_labs": bool})
+MECHANISMS = scenarios.default_mechanisms({"sex": "f"}) | {
+    "few, in one block": {"depends_on": "label", "odds": 0.2, "together": True},
+    "one alone": {"depends_on": "risk", "only": ["labs"]},
+}
+
+
+@pytest.mark.parametrize("name", [*MECHANISMS, "patterns as recorded"])
+def test_expectations_under_every_mechanism_equal_the_enumeration(name):
+    scores, weights, rng = tiny(3, 1)
+    present = COHORT[["present_vitals", "present_labs"]].to_numpy()
+    if name in MECHANISMS:
+        probabilities = scenarios.distribution(
+            MECHANISMS[name], COHORT, ["vitals", "labs"], 0.3, risk=rng.random(5), attributes=["sex"]
+        )
+    else:
+        probabilities = mechanisms.recorded_patterns(present, COHORT.sex)
+    # what a sample lacks, the model cannot see
+    scores = np.take_along_axis(scores, (MASKS[:, None] & present) @ np.array([1, 2]), axis=0)
+    ours = exact(scores, weights, probabilities)
+    for metric, value in enumerated(scores, weights, probabilities).items():
+        assert ours[metric][:, 0] == pytest.approx(value, abs=1e-9), metric
 
 
 @pytest.mark.parametrize(("seed", "decimals"), CASES)
