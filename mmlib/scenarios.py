@@ -108,3 +108,23 @@ def _tilt(chosen, cohort, present, risk, attributes) -> np.ndarray:
         z = score if depends_on == "risk" else cohort[column].to_numpy(dtype=float)
         z = np.nan_to_num((z - np.nanmean(z)) / (np.nanstd(z) or 1))
     return np.tile(np.log(chosen["odds"]) * z[:, None], (1, present.shape[1]))
+
+
+def decompose(values) -> dict[str, np.ndarray]:
+    """Split the step from a low rate at random to a high rate by mechanism into rate, structure and interaction.
+
+    Parameters
+    ----------
+    values : array-like of shape (..., S, 2)
+        Any quantity under S mechanisms, the first at random, at a low and a high mean rate.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (..., S - 1)
+        ``rate``: low to high at random; ``structure``: random to mechanism at the low rate; ``interaction``:
+        how much more the mechanism does at the high rate. The three add up to the whole step.
+    """
+    values = np.asarray(values, dtype=float)
+    extra = values[..., 1:, :] - values[..., :1, :]
+    rate = np.broadcast_to(values[..., :1, 1] - values[..., :1, 0], extra.shape[:-1])
+    return {"rate": rate, "structure": extra[..., 0], "interaction": extra[..., 1] - extra[..., 0]}

@@ -70,3 +70,13 @@ def test_the_dependence_is_the_one_declared():
 def test_bad_settings_are_one_sentence(settings, message):
     with pytest.raises(ValueError, match=message):
         patterns(settings)
+
+
+def test_rate_structure_and_interaction_add_up_to_the_whole_step():
+    values = RNG.normal(size=(7, 4, 2))
+    parts = scenarios.decompose(values)
+    assert sum(parts.values()) == pytest.approx(values[:, 1:, 1] - values[:, :1, 0])
+    additive = np.add.outer(np.arange(4), [0, 10])
+    parts = scenarios.decompose(additive)
+    assert (parts["rate"] == 10).all() and (parts["interaction"] == 0).all()
+    assert parts["structure"].tolist() == [1, 2, 3]
