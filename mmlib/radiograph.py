@@ -80,7 +80,7 @@ def measure_xray(image: Image.Image) -> dict[str, float]:
 
 
 def _step(value: float, step: float) -> float:
-    return round(round(value / step) * step, 6) + 0.0
+    return float(np.round(np.round(value / step) * step, 6)) + 0.0
 
 
 def _prepared(image: Image.Image) -> np.ndarray | None:

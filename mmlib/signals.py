@@ -315,15 +315,11 @@ def _p_onset(beat, onset, typical):
     window = beat[:, low:onset]
     window = np.sqrt(np.nansum((window - np.median(window, axis=1, keepdims=True)) ** 2, axis=0))
     window = np.convolve(window, np.ones(_ms(16)) / _ms(16), "same")
-    inner = window[: len(window) - _ms(30)]
-    if len(inner) < _ms(40):
+    peaks, found = signal.find_peaks(window, prominence=0.08)
+    if not len(peaks):
         return None
-    peak = int(inner.argmax())
-    base = np.quantile(window, 0.2)
-    if inner[peak] - base < 0.08 or peak < 2:
-        return None
-    limit = base + 0.15 * (inner[peak] - base)
-    start = peak
-    while start > 0 and window[start] > limit:
-        start -= 1
-    return low + start
+    peak = int(peaks[found["prominences"].argmax()])
+    first = max(peak - _ms(80), 0)  # before that, it is the T wave of the beat before
+    first += int(window[first : peak + 1].argmin())
+    rise = window[first : peak + 1] - window[first]
+    return low + first + int(np.flatnonzero(rise <= 0.15 * rise[-1]).max())
