@@ -4,7 +4,8 @@ Every sample is scored by the models that never saw its patient. What is fitted 
 calibration, threshold) is fitted on the training and validation patients of that fold alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -247,14 +248,17 @@ def train_powerset(
     names = list(subsets or masks)
     if unknown := [s for s in names if s not in masks]:
         raise ValueError(f"There is no subset {unknown[0]!r}; expected some of {', '.join(masks)}.")
-    parts, full = {}, None
-    # the largest first: whoever waits sees the slow part at once
+    # the largest first: whoever waits sees the slow part at once, and no core ends with it alone
     order = sorted((s for s in names if s != "none"), key=lambda s: -masks[s].sum())
-    for name in tqdm(order, desc="subsets", disable=None):
+
+    def learn(name):
         part = study.columns(name.split("+"))
         models = fit(part, architecture, seeds=range(seeds), key=list(masks).index(name))
-        parts[name] = _outcome(models, part, seeds)
-        full = models if masks[name].all() else full
+        return _outcome(models, part, seeds), models if masks[name].all() else None
+
+    found = side_by_side(learn, order, "subsets")
+    full = next((models for _, models in found if models), None)
+    parts = {name: outcome for name, (outcome, _) in zip(order, found, strict=True)}
     if "none" in names:
         y = study.y.numpy()
         prior = np.stack([np.full(len(y), y[rows].mean(), np.float32) for rows in study.training.numpy()])
@@ -265,6 +269,35 @@ def train_powerset(
     return xr.concat(
         [parts[n] for n in names], pd.Index(names, name="subset"), coords="minimal", compat="override"
     ), full
+
+
+def side_by_side(work: Callable, items: Sequence, name: str) -> list:
+    """Do independent trainings at once, each on one core: networks this small keep no second one busy.
+
+    Parameters
+    ----------
+    work : callable
+        Of one item. It runs in a thread: what it computes must not hang on how many there are.
+    items : sequence
+    name : str
+        Of what the progress bar counts.
+
+    Returns
+    -------
+    list
+        What ``work`` returned, in the order of ``items``.
+    """
+    cores = torch.get_num_threads()
+    workers = 1 if torch.cuda.is_available() else min(cores, len(items))
+    if workers < 2:
+        return [work(item) for item in tqdm(items, desc=name, disable=None)]
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        return list(tqdm(pool.map(work, items), desc=name, total=len(items), disable=None))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an interrupt, only what has begun is finished
+        torch.set_num_threads(cores)
 
 
 def restore(parameters: Mapping[str, torch.Tensor], study: Study, architecture: Architecture) -> Models:
@@ -337,10 +370,11 @@ def train_variants(variants: Mapping[str, tuple[Study, Architecture]], *, seeds:
         ``score`` (variant, seed, sample) and ``threshold`` (variant, seed, fold, rule).
     """
     # the stream of the full set, so that the unchanged variant is the model of the power set
-    parts = [
-        _outcome(fit(study, a, seeds=range(seeds), key=2 ** len(study.modalities) - 1), study, seeds)
-        for study, a in variants.values()
-    ]
+    def learn(name):
+        study, a = variants[name]
+        return _outcome(fit(study, a, seeds=range(seeds), key=2 ** len(study.modalities) - 1), study, seeds)
+
+    parts = side_by_side(learn, list(variants), "variants")
     joined = xr.concat(parts, pd.Index(list(variants), name="variant"), coords="minimal", compat="override")
     return joined.drop_vars("validation_score")
 
