@@ -1,10 +1,7 @@
 """The fusion models, trained many at a time: all folds and seeds of a subset of modalities share one leading axis.
 
-A model turns modality vectors into tokens (linear projection, layer norm, a learned modality embedding), lets
-them attend to each other with absent ones masked, and reads a logit off the mean of the present tokens.
-``family="concat"`` replaces attention by a two-layer perceptron on the concatenated tokens;
-``family="sequential"`` updates a state by one modality after another, and an absent one leaves it as it is
-[Swamy2023]_. Nothing is shared between models: a model trained in a batch equals the same model trained alone.
+The network is in `mmlib.network`. Nothing is shared between models: a model trained in a batch equals the same
+model trained alone.
 """
 
 from collections.abc import Sequence
@@ -13,10 +10,14 @@ from dataclasses import dataclass, field, fields, replace
 import torch
 from torch.nn import functional as F
 
+from mmlib.network import forward, initial
+
 FAMILIES = ("attention", "concat", "sequential")
 POOLINGS = ("mean", "max", "attention")
 MISSING = ("mask", "zero", "mean", "token", "indicator")
 DROP_RATES = ("fixed", "varied")
+IN_CACHE = 400_000  # numbers in the tokens of one step, all models together
+AT_ONCE = 1024  # samples scored at once
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,9 @@ def train(
     drop: torch.Tensor | None = None,
     weight: torch.Tensor | None = None,
     target: torch.Tensor | None = None,
+    device: str = "auto",
 ) -> Models:
-    """Train one model per (fold, seed), all in one batch.
+    """Train one model per (fold, seed), many of them in one batch.
 
     Parameters
     ----------
@@ -161,59 +163,77 @@ def train(
         Of each sample in the loss; mean 1 keeps the step size.
     target : torch.Tensor of shape (n_folds, n_samples), optional
         Probabilities to learn in place of the labels; validation is by label all the same.
+    device : str
+        ``"auto"`` takes a GPU if there is one. Random numbers are the CPU's in any case.
 
     Returns
     -------
     Models
+        In the memory of the CPU.
     """
-    a = architecture
+    a, device = architecture, _device(device)
+    target = (y.expand(len(X), -1) if target is None else target).to(X.dtype)
+    inputs = _Inputs(_by_modality(X).to(device), present.T.contiguous())
+    # All models of a step should stay in the cache of one core; a GPU wants all there are.
+    together = len(models) if device == "cuda" else max(1, IN_CACHE // (X.shape[2] * a.batch_size * a.width))
+    parts = [models[i : i + together] for i in range(0, len(models), together)]
+    return join(
+        [_train(inputs, y, training, validation, part, a, key, drop, weight, target) for part in parts]
+    )
+
+
+def _train(inputs, y, training, validation, models, a: Architecture, key, drop, weight, target) -> Models:
+    """Train models in one batch; those that stop early leave it."""
     folds = torch.tensor([f for f, _ in models])
     streams = [torch.Generator().manual_seed(1_000_003 * s + 1009 * f + key) for f, s in models]
-    parameters = _initial(streams, X.shape[2], X.shape[3], a, X.dtype)
-    for tensor in parameters.values():
-        tensor.requires_grad_()
-    optimiser = torch.optim.AdamW(
-        parameters.values(), lr=a.learning_rate, weight_decay=a.weight_decay, fused=X.dtype == torch.float32
-    )
+    parameters = initial(streams, inputs.X.shape[1], inputs.X.shape[3], a, inputs.X.dtype)
+    parameters = {k: v.to(inputs.X.device) for k, v in parameters.items()}
+    optimiser = _optimiser(parameters, a)
     rows = [torch.nonzero(training[f]).ravel() for f in folds]
     held = [torch.nonzero(validation[f]).ravel() for f in folds]
     steps = -(-int(training.sum(1).max()) // a.batch_size)
-    best = torch.full((len(models),), -1.0)
     kept = {k: v.detach().clone() for k, v in parameters.items()}
-    stale = torch.zeros(len(models), dtype=torch.int)
-    target = (y.expand(len(X), -1) if target is None else target).to(X.dtype)
+    best, stale = torch.full((len(models),), -1.0), torch.zeros(len(models), dtype=torch.int)
+    active = torch.arange(len(models))  # the model in each place of the batch
     for _ in range(a.epochs):
-        order = torch.stack(
-            [_shuffled(r, steps * a.batch_size, g) for r, g in zip(rows, streams, strict=True)]
-        )
+        mine = [streams[i] for i in active]
+        order = torch.stack([_shuffled(rows[i], steps * a.batch_size, streams[i]) for i in active])
         for batch in order.split(a.batch_size, dim=1):
-            seen = _dropped(present[batch], _drop_rate(a, drop, batch, streams), streams)
-            logits = _forward(parameters, X[folds[:, None], batch], seen, a, streams)
+            x, seen = inputs.look_up(folds[active], batch)
+            seen = _dropped(seen.mT, _drop_rate(a, drop, batch, mine), mine).mT.to(x.device)
+            out = forward(parameters, x, seen, a, _kept(mine, batch.shape[1], a).to(x.device))
             loss = F.binary_cross_entropy_with_logits(
-                logits,
-                target[folds[:, None], batch],
-                weight=None if weight is None else weight[batch],
+                out,
+                target[folds[active][:, None], batch].to(x.device),
+                weight=None if weight is None else weight[batch].to(x.device),
                 reduction="none",
             )
-            loss = loss.mean(1).sum()
             optimiser.zero_grad()
-            loss.backward()
+            loss.mean(1).sum().backward()
             optimiser.step()
-        with torch.no_grad():
-            auroc = _validation_auroc(parameters, X, present, y, folds, held, a)
-        better = (auroc > best) & (stale < a.patience)
-        stale = torch.where(better, 0, stale + (stale < a.patience).int())
-        best = torch.where(better, auroc, best)
+        auroc = _validation_auroc(parameters, inputs, y, folds[active], [held[i] for i in active], a)
+        better = auroc > best[active]
+        stale[active] = torch.where(better, 0, stale[active] + 1)
+        best[active] = torch.where(better, auroc, best[active])
         for name, tensor in parameters.items():
-            kept[name][better] = tensor.detach()[better]
-        if (stale >= a.patience).all():
+            kept[name][active[better]] = tensor.detach()[better]
+        going = stale[active] < a.patience
+        if not going.any():
             break
-    return Models(kept, tuple(f for f, _ in models), tuple(s for _, s in models), a, tuple(best.tolist()))
+        if not going.all():
+            active = active[going]
+            parameters, optimiser = _without(parameters, optimiser, going, a)
+    found = {k: v.cpu() for k, v in kept.items()}
+    return Models(found, tuple(f for f, _ in models), tuple(s for _, s in models), a, tuple(best.tolist()))
 
 
 @torch.inference_mode()
 def logits(
-    models: Models, X: torch.Tensor, present: torch.Tensor, rows: torch.Tensor | None = None
+    models: Models,
+    X: torch.Tensor,
+    present: torch.Tensor,
+    rows: torch.Tensor | None = None,
+    device: str = "auto",
 ) -> torch.Tensor:
     """Return the logits of every model, each on the inputs reduced for its fold.
 
@@ -225,135 +245,77 @@ def logits(
         Also the way to mask: a modality marked absent is not seen.
     rows : torch.Tensor of shape (n_models, n_rows), optional
         Samples that each model scores; all of them by default.
+    device : str
+        As in `train`.
 
     Returns
     -------
     torch.Tensor of shape (n_models, n_rows)
     """
-    folds = torch.tensor(models.fold)
+    folds, device = torch.tensor(models.fold), _device(device)
     if rows is None:
         rows = torch.arange(X.shape[1]).expand(len(folds), -1)
-    return torch.cat(
-        [
-            _forward(models.parameters, X[folds[:, None], r], present[r], models.architecture)
-            for r in rows.split(4096, dim=1)
-        ],
-        dim=1,
-    )
+    parameters = {k: v.to(device) for k, v in models.parameters.items()}
+    inputs = _Inputs(_by_modality(X).to(device), present.T.contiguous())
+    return _scores(parameters, inputs, folds, rows, models.architecture)
 
 
-def _initial(streams, m: int, d: int, a: Architecture, dtype) -> dict[str, torch.Tensor]:
-    w = a.width
-    together = {"attention": 1, "concat": m + (a.missing == "indicator"), "sequential": 2}
-    tokens = together[a.family] * w  # what the feed-forward layer reads at once
-
-    def draw(*shape, fan):
-        return torch.stack(
-            [(torch.rand(shape, generator=g, dtype=torch.float64) * 2 - 1) / fan**0.5 for g in streams]
-        ).to(dtype)
-
-    def constant(value, *shape):
-        return torch.full((len(streams), *shape), value, dtype=dtype)
-
-    parameters = {
-        "project": draw(m, d, w, fan=d),
-        "modality": draw(m, w, fan=w),
-        "norm0.scale": constant(1.0, m, w),
-        "norm0.shift": constant(0.0, m, w),
-        "ff1": draw(tokens, 2 * w, fan=tokens),
-        "ff1.bias": constant(0.0, 2 * w),
-        "ff2": draw(2 * w, w, fan=2 * w),
-        "ff2.bias": constant(0.0, w),
-        "head": draw(w, fan=w),
-        "head.bias": constant(0.0),
-    }
-    if a.family == "attention":
-        parameters |= {
-            "qkv": draw(w, 3 * w, fan=w),
-            "out": draw(w, w, fan=w),
-            "norm1.scale": constant(1.0, w),
-            "norm1.shift": constant(0.0, w),
-        }
-    if a.pooling == "attention":
-        parameters["pool"] = draw(w, fan=w)
-    if a.family == "sequential":
-        parameters["start"] = draw(w, fan=w)
-    if a.missing == "token":
-        parameters["token"] = draw(m, w, fan=w)
-    if a.missing == "indicator":
-        parameters["indicator"] = draw(m, w, fan=m)
-    return parameters
+def _device(name):
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
-def _forward(p, x, seen, a: Architecture, streams=None) -> torch.Tensor:
-    """Logits (n_models, batch) of inputs x (n_models, batch, m, d) with presence seen (n_models, batch, m)."""
-    g, b, m, d = x.shape
-    w = a.width
-    if a.missing in ("zero", "mean", "token"):
-        x = torch.where(
-            seen[..., None], x, 0
-        )  # inputs are centred on training rows: zero is the mean before the projection
-    h = torch.matmul(x.permute(0, 2, 1, 3), p["project"]).permute(0, 2, 1, 3)
-    h = F.layer_norm(h, (w,)) * p["norm0.scale"][:, None] + p["norm0.shift"][:, None] + p["modality"][:, None]
-    if a.missing == "zero":
-        h = h * seen[..., None]
-    if a.missing == "token":
-        h = torch.where(seen[..., None], h, p["token"][:, None])
-    visible = seen if a.missing in ("mask", "indicator") else torch.ones_like(seen)
-    if a.missing == "indicator":
-        told = torch.matmul(seen.to(h.dtype), p["indicator"])
-        h, visible = torch.cat([h, told[:, :, None]], 2), F.pad(visible, (0, 1), value=True)
-        m += 1
-    if a.family == "concat":
-        pooled = _feed_forward(p, (h * visible[..., None]).reshape(g, b, m * w))
-    elif a.family == "sequential":
-        pooled = p["start"][:, None].expand(g, b, w)
-        for token, there in zip(h.unbind(2), visible.unbind(2), strict=True):
-            pooled = pooled + there[..., None] * _feed_forward(p, torch.cat([pooled, token], -1))
-    else:
-        h = h + _attend(p, h, visible, a)
-        h = F.layer_norm(h, (w,)) * p["norm1.scale"][:, None, None] + p["norm1.shift"][:, None, None]
-        h = h + _feed_forward(p, h.reshape(g, b * m, w)).reshape(g, b, m, w)
-        pooled = _pool(p, h, visible, a)
-    if streams is not None and a.dropout:
-        keep = (
-            torch.stack([torch.rand(pooled.shape[1:], generator=s, dtype=torch.float32) for s in streams])
-            >= a.dropout
-        )
-        pooled = pooled * keep / (1 - a.dropout)
-    # a sample with nothing visible keeps only the bias
-    pooled = pooled * visible.any(-1, keepdim=True)
-    return (pooled * p["head"][:, None]).sum(-1) + p["head.bias"][:, None]
+def _by_modality(X):
+    """View or copy X as (n_folds, n_modalities, n_samples, n_features): a sample's vector is then one row of memory."""
+    return X.transpose(1, 2).contiguous()
 
 
-def _feed_forward(p, h):
-    return torch.baddbmm(
-        p["ff2.bias"][:, None], F.gelu(torch.baddbmm(p["ff1.bias"][:, None], h, p["ff1"])), p["ff2"]
-    )
+@dataclass(frozen=True)
+class _Inputs:
+    """X (n_folds, n_modalities, n_samples, n_features) on its device, present (n_modalities, n_samples) on the CPU."""
+
+    X: torch.Tensor
+    present: torch.Tensor
+
+    def look_up(self, folds, rows):
+        """Return the rows (n_models, n_rows) of each model in the inputs of its fold, and their presence."""
+        _, m, n, d = self.X.shape
+        line = (folds[:, None, None] * m + torch.arange(m)[:, None]) * n + rows[:, None]
+        x = self.X.reshape(-1, d).index_select(0, line.ravel().to(self.X.device)).reshape(*line.shape, d)
+        return x, self.present[:, rows].transpose(0, 1)
 
 
-def _attend(p, h, visible, a: Architecture):
-    g, b, m, w = h.shape
-    q, k, v = (
-        torch.bmm(h.reshape(g, b * m, w), p["qkv"])
-        .reshape(g * b, m, 3, a.heads, w // a.heads)
-        .permute(2, 0, 3, 1, 4)
-    )
-    score = q @ k.transpose(-1, -2) / (w // a.heads) ** 0.5
-    # a large negative number, not -inf: a row with nothing visible must stay finite
-    score = score.masked_fill(~visible.reshape(g * b, 1, 1, m), -1e4)
-    mixed = (score.softmax(-1) @ v).transpose(1, 2).reshape(g, b * m, w)
-    return torch.bmm(mixed, p["out"]).reshape(g, b, m, w)
+def _scores(parameters, inputs, folds, rows, a):
+    parts = []
+    for part in rows.split(AT_ONCE, dim=1):
+        x, seen = inputs.look_up(folds, part)
+        parts.append(forward(parameters, x, seen.to(x.device), a).cpu())
+    return torch.cat(parts, dim=1)
 
 
-def _pool(p, h, visible, a: Architecture):
-    if a.pooling == "max":
-        return h.masked_fill(~visible[..., None], -1e4).amax(2)
-    if a.pooling == "attention":
-        weight = (h * p["pool"][:, None, None]).sum(-1).masked_fill(~visible, -1e4).softmax(-1)
-    else:
-        weight = visible / visible.sum(-1, keepdim=True).clamp(min=1)
-    return (h * weight[..., None]).sum(2)
+def _kept(streams, samples, a: Architecture):
+    """Draw what dropout leaves of the pooled vectors (n_models, width, n_samples)."""
+    if not a.dropout:
+        return torch.ones(1, 1, 1, dtype=torch.bool)
+    noise = torch.stack([torch.rand(samples, a.width, generator=s, dtype=torch.float32) for s in streams])
+    return (noise >= a.dropout).mT
+
+
+def _optimiser(parameters, a: Architecture):
+    for tensor in parameters.values():
+        tensor.requires_grad_()
+    fused = next(iter(parameters.values())).dtype == torch.float32
+    return torch.optim.AdamW(parameters.values(), lr=a.learning_rate, weight_decay=a.weight_decay, fused=fused)
+
+
+def _without(parameters, optimiser, going, a: Architecture):
+    """Take models out of a batch, with what the optimiser remembers of them."""
+    smaller = {k: v.detach()[going] for k, v in parameters.items()}
+    successor = _optimiser(smaller, a)
+    for old, new in zip(parameters.values(), smaller.values(), strict=True):
+        if state := optimiser.state.get(old):  # a parameter without gradient has none
+            moments = {k: v[going] if v.ndim else v for k, v in state.items()}
+            successor.state[new] = moments
+    return smaller, successor
 
 
 def _shuffled(rows, length, stream):
@@ -384,12 +346,12 @@ def _dropped(seen, rate, streams):
     return torch.where(kept.any(-1, keepdim=True), kept, last)
 
 
-def _validation_auroc(p, X, present, y, folds, held, a):
-    out = []
+@torch.no_grad()
+def _validation_auroc(p, inputs, y, folds, held, a):
     width = max(len(r) for r in held)
     rows = torch.stack([F.pad(r, (0, width - len(r)), value=int(r[0])) for r in held])
-    scores = _forward(p, X[folds[:, None], rows], present[rows], a)
-    for score, r in zip(scores, held, strict=True):
+    out = []
+    for score, r in zip(_scores(p, inputs, folds, rows, a), held, strict=True):
         rank = torch.unique(score[: len(r)], return_inverse=True, return_counts=True)
         middle = rank[2].cumsum(0) - (rank[2] - 1) / 2
         positive = y[r] == 1

@@ -4,20 +4,21 @@ Every sample is scored by the models that never saw its patient. What is fitted 
 calibration, threshold) is fitted on the training and validation patients of that fold alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
 from mmlib.fusion import Architecture, Models, join, logits, train
 from mmlib.metrics import operating_point
+from mmlib.reduction import principal_components, scaled_columns
 from mmlib.schema import subset_masks
 
 RULES = ("prevalence", "f1", "half")
@@ -66,9 +67,11 @@ class Study:
             )
         index = [i for i, m in enumerate(self.modalities) if m in chosen]
         names = tuple(self.modalities[i] for i in index)
-        return replace(
-            self, X=self.X[:, :, index].contiguous(), present=self.present[:, index], modalities=names
-        )
+        if len(index) == len(self.modalities):
+            return self
+        # the modality comes first in memory, as training reads it
+        X = self.X.transpose(1, 2)[:, index].transpose(1, 2)
+        return replace(self, X=X, present=self.present[:, index], modalities=names)
 
 
 def prepare(
@@ -86,9 +89,9 @@ def prepare(
     cohort : pandas.DataFrame
         The artefact ``cohort``.
     embeddings : xarray.Dataset
-        The artefact ``embeddings``. Text vectors are reduced by a principal component analysis per modality
-        and brought to unit variance as a whole; native features are scaled one by one and an absent number
-        becomes the training mean.
+        The artefact ``embeddings``, in memory or opened lazily. Text vectors are reduced by a principal component
+        analysis per modality and brought to unit variance as a whole; native features are scaled one by one and
+        an absent number becomes the training mean.
     dimensions : int
         Components kept per modality.
     validation : float
@@ -120,19 +123,12 @@ def prepare(
     held = np.stack([_hold_out(cohort, f, validation, seed) for f in folds])
     training = (fold != folds[:, None]) & ~held
     present = embeddings["present"].values
-    reducer = _scale if embeddings.attrs["encoder"] == "native" else _principal
-    reduced = [
-        [
-            reducer(embeddings["embedding"].values[:, m], rows & present[:, m], dimensions)
-            for m in range(present.shape[1])
-        ]
-        for rows in training
-    ]
-    width = max(z.shape[1] for by_modality in reduced for z, _ in by_modality)
-    X = np.zeros((len(folds), *present.shape, width), np.float32)
-    for f, by_modality in enumerate(reduced):
-        for m, (z, _) in enumerate(by_modality):
-            X[f, :, m, : z.shape[1]] = np.where(present[:, [m]], z, 0)
+    learn = training[:, :, None] & present
+    if embeddings.attrs["encoder"] == "native":
+        X, kept = scaled_columns(embeddings["embedding"], learn)
+    else:
+        X, kept = principal_components(embeddings["embedding"], learn, dimensions)
+    X[:, ~present] = 0
     return Study(
         torch.from_numpy(X),
         torch.tensor(present),
@@ -142,7 +138,7 @@ def prepare(
         fold,
         tuple(cohort["sample_id"]),
         tuple(embeddings["modality"].values),
-        np.array([[share for _, share in by_modality] for by_modality in reduced]),
+        kept,
     )
 
 
@@ -252,14 +248,17 @@ def train_powerset(
     names = list(subsets or masks)
     if unknown := [s for s in names if s not in masks]:
         raise ValueError(f"There is no subset {unknown[0]!r}; expected some of {', '.join(masks)}.")
-    parts, full = {}, None
-    # the largest first: whoever waits sees the slow part at once
+    # the largest first: whoever waits sees the slow part at once, and no core ends with it alone
     order = sorted((s for s in names if s != "none"), key=lambda s: -masks[s].sum())
-    for name in tqdm(order, desc="subsets", disable=None):
+
+    def learn(name):
         part = study.columns(name.split("+"))
         models = fit(part, architecture, seeds=range(seeds), key=list(masks).index(name))
-        parts[name] = _outcome(models, part, seeds)
-        full = models if masks[name].all() else full
+        return _outcome(models, part, seeds), models if masks[name].all() else None
+
+    found = side_by_side(learn, order, "subsets")
+    full = next((models for _, models in found if models), None)
+    parts = {name: outcome for name, (outcome, _) in zip(order, found, strict=True)}
     if "none" in names:
         y = study.y.numpy()
         prior = np.stack([np.full(len(y), y[rows].mean(), np.float32) for rows in study.training.numpy()])
@@ -270,6 +269,35 @@ def train_powerset(
     return xr.concat(
         [parts[n] for n in names], pd.Index(names, name="subset"), coords="minimal", compat="override"
     ), full
+
+
+def side_by_side(work: Callable, items: Sequence, name: str) -> list:
+    """Do independent trainings at once, each on one core: networks this small keep no second one busy.
+
+    Parameters
+    ----------
+    work : callable
+        Of one item. It runs in a thread: what it computes must not hang on how many there are.
+    items : sequence
+    name : str
+        Of what the progress bar counts.
+
+    Returns
+    -------
+    list
+        What ``work`` returned, in the order of ``items``.
+    """
+    cores = torch.get_num_threads()
+    workers = 1 if torch.cuda.is_available() else min(cores, len(items))
+    if workers < 2:
+        return [work(item) for item in tqdm(items, desc=name, disable=None)]
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        return list(tqdm(pool.map(work, items), desc=name, total=len(items), disable=None))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an interrupt, only what has begun is finished
+        torch.set_num_threads(cores)
 
 
 def restore(parameters: Mapping[str, torch.Tensor], study: Study, architecture: Architecture) -> Models:
@@ -342,10 +370,11 @@ def train_variants(variants: Mapping[str, tuple[Study, Architecture]], *, seeds:
         ``score`` (variant, seed, sample) and ``threshold`` (variant, seed, fold, rule).
     """
     # the stream of the full set, so that the unchanged variant is the model of the power set
-    parts = [
-        _outcome(fit(study, a, seeds=range(seeds), key=2 ** len(study.modalities) - 1), study, seeds)
-        for study, a in variants.values()
-    ]
+    def learn(name):
+        study, a = variants[name]
+        return _outcome(fit(study, a, seeds=range(seeds), key=2 ** len(study.modalities) - 1), study, seeds)
+
+    parts = side_by_side(learn, list(variants), "variants")
     joined = xr.concat(parts, pd.Index(list(variants), name="variant"), coords="minimal", compat="override")
     return joined.drop_vars("validation_score")
 
@@ -430,37 +459,21 @@ def _padded(rows):
 
 
 def _hold_out(cohort, fold, share, seed):
-    """Draw validation patients among those that a fold does not test, stratified by label."""
-    rest = (cohort["fold"] != fold).to_numpy()
-    rows = cohort[rest]
-    rarest = rows["label"].value_counts().reindex([0, 1], fill_value=0).min()
-    splitter = StratifiedGroupKFold(max(2, min(round(1 / share), rarest)), shuffle=True, random_state=seed)
-    held = np.zeros(len(cohort), bool)
-    if rarest > 1:
-        _, test = next(splitter.split(rows, rows["label"], rows["patient_id"]))
-        held[np.flatnonzero(rest)[test]] = True
-    if cohort["label"][held].nunique() < 2 or cohort["label"][rest & ~held].nunique() < 2:
+    """Draw validation patients among those that a fold does not test, stratified by whether they have a positive."""
+    rest = cohort["fold"].to_numpy() != fold
+    y = cohort["label"].to_numpy()
+    positive = cohort[rest].groupby("patient_id", sort=False)["label"].max()
+    rarer = min(positive.sum(), (1 - positive).sum())
+    if rarer < 2:  # nearly every patient has a positive, or none has
+        positive[:] = 0
+    splits = max(2, min(round(1 / share), rarer if rarer > 1 else len(positive)))
+    splitter = StratifiedKFold(splits, shuffle=True, random_state=seed)
+    _, chosen = next(splitter.split(positive, positive))
+    held = rest & cohort["patient_id"].isin(positive.index[chosen]).to_numpy()
+    if len(np.unique(y[held])) < 2 or len(np.unique(y[rest & ~held])) < 2:
+        rarest = min(np.bincount(y[rest], minlength=2))
         raise ValueError(
             f"Fold {fold} has {rarest} training samples of the rarer label, too few to set some aside for "
             f"validation; use more samples or fewer folds."
         )
     return held
-
-
-def _principal(x, rows, dimensions):
-    if not rows.any() or not np.ptp(x[rows], axis=0).any():  # a constant tells nothing
-        return np.zeros_like(x[:, :1]), 1.0
-    dimensions = min(dimensions, x.shape[1], max(int(rows.sum()), 1))
-    pca = PCA(dimensions, svd_solver="covariance_eigh").fit(x[rows])
-    z = pca.transform(x)
-    return z / z[rows].std(), float(pca.explained_variance_ratio_.sum())
-
-
-def _scale(x, rows, _):
-    if not rows.any():
-        return np.zeros_like(x), 1.0
-    values = np.where(np.isnan(x[rows]).all(axis=0), 0, x[rows])  # a column may be empty in these rows
-    mean, sd = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    z = np.divide(x - mean, sd, out=np.zeros_like(x), where=sd > 0)
-    # heavy tails of laboratory values would otherwise own the gradient
-    return np.clip(np.nan_to_num(z), -4, 4), 1.0

@@ -66,40 +66,6 @@ def test_what_is_absent_has_no_influence(data, family):
     torch.testing.assert_close(silent, models.parameters["head.bias"][:, None].expand_as(silent))
 
 
-def test_attention_is_that_of_torch(data):
-    X, present, *_ = data
-    a = Architecture(width=8, heads=2)
-    streams = [torch.Generator().manual_seed(1)]
-    p = fusion._initial(streams, 3, 6, a, torch.float64)
-    h, seen = (
-        torch.randn(1, 50, 3, 8, dtype=torch.float64),
-        present[None, :50] | torch.tensor([True, False, False]),
-    )
-    layer = torch.nn.MultiheadAttention(8, 2, batch_first=True, bias=False, dtype=torch.float64)
-    with torch.no_grad():
-        layer.in_proj_weight.copy_(p["qkv"][0].T)
-        layer.out_proj.weight.copy_(p["out"][0].T)
-        expected, _ = layer(h[0], h[0], h[0], key_padding_mask=~seen[0])
-    torch.testing.assert_close(fusion._attend(p, h, seen, a)[0], expected)
-
-
-@pytest.mark.parametrize("missing", fusion.MISSING)
-@pytest.mark.parametrize("pooling", fusion.POOLINGS)
-@pytest.mark.parametrize("family", fusion.FAMILIES)
-def test_a_sample_with_nothing_is_finite_and_gives_no_gradient_that_is_not(family, pooling, missing):
-    a = Architecture(width=8, heads=2, family=family, pooling=pooling, missing=missing)
-    p = fusion._initial([torch.Generator().manual_seed(0)], 3, 6, a, torch.float32)
-    for tensor in p.values():
-        tensor.requires_grad_()
-    seen = torch.tensor([[[False] * 3, [True, False, False]]])
-    logit = fusion._forward(p, torch.randn(1, 2, 3, 6), seen, a)
-    logit.sum().backward()
-    assert torch.isfinite(logit).all()
-    assert all(torch.isfinite(t.grad).all() for t in p.values() if t.grad is not None)
-    if missing == "mask":
-        assert torch.equal(logit[:, 0], p["head.bias"])
-
-
 def test_the_mean_stands_in_for_what_is_absent(data):
     X, present, *_ = data
     a = Architecture(width=8, heads=2, epochs=1)
@@ -110,20 +76,34 @@ def test_the_mean_stands_in_for_what_is_absent(data):
     torch.testing.assert_close(fusion.logits(as_mean, X, present), fusion.logits(models, filled, everything))
 
 
-def test_training_stops_once_nothing_improves(data, monkeypatch):
+def test_each_model_stops_once_nothing_improves_and_leaves_the_others_to_go_on(data, monkeypatch):
     seen, measure = [], fusion._validation_auroc
     monkeypatch.setattr(fusion, "_validation_auroc", lambda *a: seen.append(measure(*a)) or seen[-1])
     a = Architecture(width=8, heads=2, epochs=60, patience=2, batch_size=64, learning_rate=0.01)
-    models = fusion.train(*data, models=PAIRS, architecture=a)
-    history = torch.stack(seen)
-    for m in range(len(PAIRS)):
+    together = fusion.train(*data, models=PAIRS, architecture=a)
+    left = [len(measured) for measured in seen]
+    epochs = []
+    for m, pair in enumerate(PAIRS):
+        seen.clear()
+        alone = fusion.train(*data, models=[pair], architecture=a)
+        epochs.append(len(seen))
         best, stale = -1.0, 0
-        for value in history[:, m].tolist():
+        for (value,) in torch.stack(seen).tolist():
             best, stale = (value, 0) if value > best else (best, stale + 1)
-            if stale == a.patience:
-                break
-        assert models.best[m] == best
-    assert len(history) < a.epochs
+        assert alone.best == (best,) and stale == a.patience
+        for name, tensor in alone.parameters.items():
+            torch.testing.assert_close(together.parameters[name][m], tensor[0], rtol=1e-6, atol=1e-8)
+    assert len(set(epochs)) > 1 and max(epochs) < a.epochs
+    assert left == [sum(e >= epoch for e in epochs) for epoch in range(1, max(epochs) + 1)]
+
+
+def test_how_many_models_share_a_batch_changes_none(data, monkeypatch):
+    a = Architecture(width=8, heads=2, epochs=2, batch_size=64)
+    together = fusion.train(*data, models=PAIRS, architecture=a)
+    monkeypatch.setattr(fusion, "IN_CACHE", 2 * 64 * 3 * 8)
+    pairs = fusion.train(*data, models=PAIRS, architecture=a)
+    torch.testing.assert_close(together.parameters, pairs.parameters, rtol=1e-9, atol=1e-10)
+    assert together.best == pairs.best and together.fold == pairs.fold and together.seed == pairs.seed
 
 
 def test_it_learns_and_keeps_the_best_epoch(data):

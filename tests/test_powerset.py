@@ -171,6 +171,21 @@ def test_variants_are_trained_alone_on_the_same_folds(study, trained):
     assert np.isnan(scores).sum() == 2 * 2 * len(study.y)  # each fold scores its own samples only
 
 
+def test_subsets_trained_side_by_side_are_the_same(study, trained):
+    cores = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        scores, full = powerset.train_powerset(study, SMALL, seeds=2)
+        assert torch.get_num_threads() == 2
+        with pytest.raises(ZeroDivisionError):
+            powerset.side_by_side(lambda item: 1 / item, [1, 0, 2], "items")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(cores)
+    xr.testing.assert_allclose(scores, trained[0], rtol=1e-4)
+    torch.testing.assert_close(full.parameters, trained[1].parameters, rtol=1e-3, atol=1e-4)
+
+
 def test_the_columns_of_a_study_keep_the_order_of_the_cohort(study):
     part = study.columns(["c", "a"])
     assert part.modalities == ("a", "c")
