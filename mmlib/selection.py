@@ -1,6 +1,7 @@
-"""What each modality adds: every single addition and the exact Shapley value, read off the power set."""
+"""What each modality adds, read off the power set: single additions, exact Shapley values, interactions of pairs."""
 
 from collections.abc import Sequence
+from itertools import combinations
 from math import factorial
 
 import numpy as np
@@ -69,6 +70,34 @@ def shapley(values: np.ndarray, subsets: Sequence[str], *, axis: int = 1) -> np.
     for at, (modality, i, j) in enumerate(zip(table.modality, table.i, table.j, strict=True)):
         matrix[names.index(modality), j] += weight[at]
         matrix[names.index(modality), i] -= weight[at]
+    return np.moveaxis(np.tensordot(matrix, values, axes=1), 0, axis)
+
+
+def interactions(values: np.ndarray, subsets: Sequence[str], *, axis: int = 1) -> np.ndarray:
+    """Measure what two modalities do together beyond what each does alone [Grabisch1999]_.
+
+    Parameters
+    ----------
+    values, subsets, axis
+        As in :func:`shapley`: any linear quantity.
+
+    Returns
+    -------
+    numpy.ndarray
+        Like ``values`` with the pairs of modalities along ``axis``, in the order of
+        ``itertools.combinations``. Negative: each repeats part of what the other says (for AUROC); positive:
+        they need one another; zero on average over all subsets of the others: they add up.
+    """
+    values, names = np.moveaxis(np.asarray(values, float), axis, 0), _modalities(subsets)
+    sets = [frozenset() if s == "none" else frozenset(s.split("+")) for s in subsets]
+    where, m = {s: i for i, s in enumerate(sets)}, len(names)
+    pairs = list(combinations(names, 2))
+    matrix = np.zeros((len(pairs), len(subsets)))
+    for row, pair in zip(matrix, pairs, strict=True):
+        for s in (s for s in sets if not s & set(pair)):
+            weight = factorial(len(s)) * factorial(m - len(s) - 2) / factorial(m - 1)
+            for added, sign in ((set(pair), 1), ({pair[0]}, -1), ({pair[1]}, -1), (set(), 1)):
+                row[where[s | added]] += sign * weight
     return np.moveaxis(np.tensordot(matrix, values, axes=1), 0, axis)
 
 

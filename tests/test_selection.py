@@ -1,4 +1,4 @@
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -65,3 +65,25 @@ def test_an_order_must_name_every_modality_once():
         selection.order_positions(NAMES, ["a", "b", "c", "vitals"])
     with pytest.raises(ValueError, match="expected each of"):
         selection.order_positions(NAMES, ["a", "b", "c", "d", "d"])
+
+
+def test_interactions_are_the_joint_gain_over_all_orders_of_a_pair_taken_as_one():
+    found = selection.interactions(VALUES, NAMES)
+    where = {frozenset(n.split("+")) - {"none"}: i for i, n in enumerate(NAMES)}
+    for at, (a, b) in enumerate(combinations("abcd", 2)):
+        joint = []
+        for order in permutations([a + b, *(m for m in "abcd" if m not in (a, b))]):
+            before = frozenset(order[: order.index(a + b)])
+            v = [VALUES[:, where[before | set(added)]] for added in (a + b, a, b, "")]
+            joint.append(v[0] - v[1] - v[2] + v[3])
+        np.testing.assert_allclose(found[:, at], np.mean(joint, axis=0), atol=1e-12)
+
+
+def test_additive_quantities_have_no_interactions():
+    _, masks = subset_masks(["a", "b", "c", "d"])
+    additive = masks @ np.array([1.0, 2.0, 3.0, 4.0])
+    np.testing.assert_allclose(selection.interactions(additive, NAMES, axis=0), 0, atol=1e-12)
+    product = masks[:, 0] * masks[:, 1] + additive
+    np.testing.assert_allclose(selection.interactions(product, NAMES, axis=0)[0], 1, atol=1e-12)
+    alone = selection.interactions(np.ones((3, 2)), ["none", "a"])
+    assert alone.shape == (3, 0)
