@@ -13,7 +13,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 RUNS = str(config.get("runs", "support2")).split()
 
 # What each notebook reads of other notebooks and what it writes. Its parameters, the notebook itself and the
-# modules it imports are added below: a change to anything else leaves it alone. Threads are for torch and BLAS.
+# modules it imports are added below: a change to anything else leaves it alone. Tables are of the book. Threads are for torch and BLAS.
 CHAPTERS = {
     "01_cohort": {
         "reads": [],
@@ -38,6 +38,12 @@ CHAPTERS = {
     "05_fairness": {
         "reads": ["cohort.parquet", "powerset.nc"],
         "writes": ["fairness.parquet"],
+        "threads": 1,
+    },
+    "06_selection": {
+        "reads": ["cohort.parquet", "embeddings.nc", "powerset.nc"],
+        "tables": ["flags.csv", "prediction_model.csv", "prediction_twins.csv"],
+        "writes": ["selection.parquet"],
         "threads": 1,
     },
 }
@@ -99,6 +105,7 @@ for name, chapter in CHAPTERS.items():
             name
         input:
             [f"results/{{run}}/{file}" for file in chapter["reads"]],
+            [f"book/tables/{file}" for file in chapter.get("tables", [])],
             notebook=f"notebooks/{name}.ipynb",
             sources=sources(f"notebooks/{name}.ipynb"),
         output:

@@ -1,5 +1,11 @@
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
+
+from mmlib.metrics import operating_point
+from mmlib.schema import subset_masks
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +30,37 @@ def write_notebook():
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def small_powerset():
+    """Scores of 300 patients, three folds, in which b helps and c shifts the scores of one group."""
+    names, masks = subset_masks(["a", "b", "c"])
+    rng, n, folds = np.random.default_rng(0), 300, 3
+    cohort = pd.DataFrame(
+        {"sample_id": [f"s{i}" for i in range(n)], "patient_id": [f"p{i}" for i in range(n)]}
+    )
+    cohort["label"], cohort["fold"] = (
+        rng.integers(0, 2, n).astype("int8"),
+        (np.arange(n) % folds).astype("int8"),
+    )
+    cohort["sex"] = np.where(rng.random(n) < 0.5, "Male", "Female")
+    y, female = cohort.label.to_numpy(), (cohort.sex == "Female").to_numpy()
+    noise = rng.normal(size=(8, n))
+    raw = masks @ np.array([0.3, 1.0, 0.6])[:, None] * y + noise - 2.0 * masks[:, [2]] * female
+    score = np.repeat((1 / (1 + np.exp(-raw)))[:, None], 2, axis=1)
+    score[0] = y.mean()
+    held = np.stack([(cohort.fold != f) & (rng.random(n) < 0.4) for f in range(folds)])
+    validation = np.where(held, score[:, :, None], np.nan)
+    threshold = np.array([[[operating_point(y[h], s[h])] * 3 for h in held] for s in score[:, 0]])
+    threshold = np.repeat(threshold[:, None], 2, axis=1)
+    threshold[0] = np.nan
+    powerset = xr.Dataset(
+        {
+            "score": (("subset", "seed", "sample"), score),
+            "threshold": (("subset", "seed", "fold", "rule"), threshold),
+            "validation_score": (("subset", "seed", "fold", "sample"), validation),
+        },
+        {"subset": names, "seed": [0, 1], "fold": range(folds), "rule": ["prevalence", "f1", "half"]},
+    )
+    return powerset.assign_coords(sample=cohort.sample_id.to_numpy(object)), cohort

@@ -1,52 +1,16 @@
 from itertools import product
 
 import numpy as np
-import pandas as pd
 import pytest
-import xarray as xr
 from sklearn.metrics import roc_auc_score
 
 from mmlib import choice
 from mmlib.evaluate import evaluate
-from mmlib.metrics import operating_point
 from mmlib.schema import subset_masks
 from mmlib.uncertainty import patient_weights
 
-NAMES, MASKS = subset_masks(["a", "b", "c"])
+NAMES, _ = subset_masks(["a", "b", "c"])
 SETTINGS = {"margin": 0.1, "tolerance": 0.0, "costs": {}}
-
-
-@pytest.fixture(scope="module")
-def study():
-    """Scores of 300 patients, three folds, in which b helps and c shifts the scores of one group."""
-    rng, n, folds = np.random.default_rng(0), 300, 3
-    cohort = pd.DataFrame(
-        {"sample_id": [f"s{i}" for i in range(n)], "patient_id": [f"p{i}" for i in range(n)]}
-    )
-    cohort["label"], cohort["fold"] = (
-        rng.integers(0, 2, n).astype("int8"),
-        (np.arange(n) % folds).astype("int8"),
-    )
-    cohort["sex"] = np.where(rng.random(n) < 0.5, "Male", "Female")
-    y, female = cohort.label.to_numpy(), (cohort.sex == "Female").to_numpy()
-    noise = rng.normal(size=(8, n))
-    raw = MASKS @ np.array([0.3, 1.0, 0.6])[:, None] * y + noise - 2.0 * MASKS[:, [2]] * female
-    score = np.repeat((1 / (1 + np.exp(-raw)))[:, None], 2, axis=1)
-    score[0] = y.mean()
-    held = np.stack([(cohort.fold != f) & (rng.random(n) < 0.4) for f in range(folds)])
-    validation = np.where(held, score[:, :, None], np.nan)
-    threshold = np.array([[[operating_point(y[h], s[h])] * 3 for h in held] for s in score[:, 0]])
-    threshold = np.repeat(threshold[:, None], 2, axis=1)
-    threshold[0] = np.nan
-    powerset = xr.Dataset(
-        {
-            "score": (("subset", "seed", "sample"), score),
-            "threshold": (("subset", "seed", "fold", "rule"), threshold),
-            "validation_score": (("subset", "seed", "fold", "sample"), validation),
-        },
-        {"subset": NAMES, "seed": [0, 1], "fold": range(folds), "rule": ["prevalence", "f1", "half"]},
-    )
-    return powerset.assign_coords(sample=cohort.sample_id.to_numpy(object)), cohort
 
 
 def test_the_front_is_what_brute_force_finds():
@@ -104,8 +68,8 @@ def test_bad_settings_end_in_one_sentence(settings, message):
         choice.choose(np.arange(8), np.zeros(8), NAMES, **SETTINGS | settings)
 
 
-def test_validation_rows_are_the_scores_of_held_out_patients(study):
-    powerset, cohort = study
+def test_validation_rows_are_the_scores_of_held_out_patients(small_powerset):
+    powerset, cohort = small_powerset
     score, rows = choice.validation_rows(powerset, cohort)
     assert len(rows) == int(powerset.validation_score[0, 0].notnull().sum())
     assert (rows.fold != rows.tested).all() and (rows.tested == cohort.fold.to_numpy()[rows.position]).all()
@@ -116,8 +80,8 @@ def test_validation_rows_are_the_scores_of_held_out_patients(study):
         assert score.sel(subset="a+b", seed=1).values[i] == there
 
 
-def test_a_fold_is_chosen_for_without_its_own_patients(study):
-    powerset, cohort = study
+def test_a_fold_is_chosen_for_without_its_own_patients(small_powerset):
+    powerset, cohort = small_powerset
     weights = patient_weights(cohort.patient_id, 30)
     contrasts = {"sex": ("Female", "Male")}
     chosen = choice.choose_subsets(powerset, cohort, weights, contrasts=contrasts)
@@ -132,8 +96,8 @@ def test_a_fold_is_chosen_for_without_its_own_patients(study):
     assert "c" not in chosen.overall["constrained"]  # c lowers the scores of women
 
 
-def test_chosen_scores_are_those_of_the_subset_of_each_fold(study):
-    powerset, cohort = study
+def test_chosen_scores_are_those_of_the_subset_of_each_fold(small_powerset):
+    powerset, cohort = small_powerset
     by_fold = {"mixed": ["a", "b", "a+b"], "one": ["a+c"] * 3}
     mixed = choice.chosen_scores(powerset, by_fold, cohort)
     for f, name in enumerate(by_fold["mixed"]):

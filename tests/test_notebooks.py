@@ -25,7 +25,7 @@ def execute(notebook, results, *extra):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """The five notebooks, executed one after another on a small piece of real data."""
+    """The notebooks, executed one after another on a small piece of real data."""
     results = tmp_path_factory.mktemp("results")
     executed = {}
     for notebook in NOTEBOOKS:
@@ -42,7 +42,7 @@ def test_every_artefact_is_written_and_keeps_its_contract(study):
 
 def test_results_carry_intervals_and_sizes(study):
     results, _ = study
-    for name in ("rq1", "rq2", "fairness"):
+    for name in ("rq1", "rq2", "fairness", "selection"):
         table = artefacts.read("smoke", name, root=results)
         known = table[table.estimate.notna() & table.low.notna()]
         assert len(known) > 0.5 * len(table)
