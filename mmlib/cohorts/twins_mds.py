@@ -239,17 +239,17 @@ def _write_ecgs(signs, names, root, rng, seed, mess, wfdb):
 
 
 def _write_wfdb(ecg, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # wfdb's tables are built in a way that pandas is about to retire
+        warnings.simplefilter("ignore")  # wfdb uses pandas in ways that it is about to retire
         import wfdb
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    wfdb.wrsamp(
-        path.name,
-        500,
-        ["mV"] * 12,
-        list(LEADS),
-        p_signal=ecg.astype(float),
-        fmt=["16"] * 12,
-        write_dir=str(path.parent),
-    )
+        wfdb.wrsamp(
+            path.name,
+            fs=500,
+            units=["mV"] * 12,
+            sig_name=list(LEADS),
+            p_signal=ecg.astype(float),
+            fmt=["16"] * 12,
+            write_dir=str(path.parent),
+        )
