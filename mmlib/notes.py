@@ -30,27 +30,27 @@ def write_notes(cohort: Cohort, *, flags: bool = True, not_recorded: bool = Fals
         Columns sample_id, modality, field, sentence, in cohort order.
     """
     present = cohort.present()
-    parts = []
-    for order, field in enumerate(cohort.fields):
-        sentence = _sentences(cohort.values[field.column], field, flags)
+    sentences, rows = [], []
+    for field in cohort.fields:
+        column = cohort.values[field.column].reset_index(drop=True)
+        said = _sentences(column, field, flags)
         if not_recorded:
-            sentence = sentence.where(
-                sentence.notna() | ~present[field.modality], f"{_label(field)}: not recorded."
-            )
-        parts.append(
-            pd.DataFrame(
-                {
-                    "sample_id": cohort.samples["sample_id"],
-                    "modality": field.modality,
-                    "field": field.name,
-                    "sentence": sentence,
-                    "order": order,
-                    "row": range(len(sentence)),
-                }
-            ).dropna(subset="sentence")
-        )
-    notes = pd.concat(parts).sort_values(["row", "order"], kind="stable", ignore_index=True)
-    return notes[["sample_id", "modality", "field", "sentence"]]
+            absent = np.flatnonzero(column.isna() & present[field.modality].to_numpy())
+            said = pd.concat([said, pd.Series(f"{_label(field)}: not recorded.", absent, dtype="str")])
+        sentences.append(said)
+        rows.append(said.index.to_numpy())
+    order = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
+    row = np.concatenate(rows)
+    turn = np.lexsort((order, row))  # stable, so that entries of a list keep their order
+    order, row = order[turn], row[turn]
+    return pd.DataFrame(
+        {
+            "sample_id": cohort.samples["sample_id"].array.take(row),
+            "modality": pd.array([f.modality for f in cohort.fields], "str").take(order),
+            "field": pd.array([f.name for f in cohort.fields], "str").take(order),
+            "sentence": pd.concat(sentences).array.take(turn),
+        }
+    )
 
 
 def join_notes(notes: pd.DataFrame) -> pd.DataFrame:
@@ -71,20 +71,28 @@ def join_notes(notes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sentences(values: pd.Series, field: Field, flags: bool) -> pd.Series:
+    """Sentences of what is recorded, indexed by row; each distinct value is put into words once."""
     if field.kind in ("image", "ecg"):
         raise ValueError(
             f"Field {field.column!r} is of kind {field.kind}; it has to be described in words first."
         )
+    values = values.dropna()
     if field.kind == "text":
-        return values.str.strip()
+        return values.astype("str").str.strip()
+    if field.kind == "list":
+        values = values.str.split("\n").explode().str.strip()
+        values = values[values != ""]
+    place, distinct = pd.factorize(values)
+    distinct = pd.Series(distinct)
     if field.kind == "number":
-        words = values.map(f"{{:.{field.decimals}f}}".format, na_action="ignore").astype("str")
+        words = distinct.map(f"{{:.{field.decimals}f}}".format).astype("str")
         words = words.where(words != f"-{0:.{field.decimals}f}", f"{0:.{field.decimals}f}")  # no "-0"
     else:
-        words = values.astype("str")
+        words = distinct.astype("str")
     unit = f" {field.unit}" if field.unit else ""
-    flag = _flag(values, field.reference) if flags and field.reference else ""
-    return (_label(field) + ": " + words + unit + flag + ".").where(values.notna())
+    flag = _flag(distinct, field.reference) if flags and field.reference else ""
+    sentences = (_label(field) + ": " + words + unit + flag + ".").astype("str")
+    return pd.Series(sentences.array.take(place), values.index)
 
 
 def _flag(values: pd.Series, reference) -> np.ndarray:

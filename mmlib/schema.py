@@ -8,7 +8,7 @@ import pandas as pd
 import pandera.pandas as pa
 import xarray as xr
 
-KINDS = ("number", "category", "text", "image", "ecg")
+KINDS = ("number", "category", "text", "list", "image", "ecg")
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class Field:
         Digits after the point that a sentence keeps; the raw value is never rounded.
     words : mapping or None
         Code -> words. Given, the field is a category; codes that are not listed are written as they are.
-    kind : {"number", "category", "text", "image", "ecg"}
-        ``text`` is free text: its sentence is the passage itself. The values of ``image`` are paths of
+    kind : {"number", "category", "text", "list", "image", "ecg"}
+        ``text`` is free text: its sentence is the passage itself. A ``list`` holds different entries, one a
+        line, and has a sentence for each. The values of ``image`` are paths of
         pictures, those of ``ecg`` paths of WFDB records without suffix, or ``memmap.npy#i`` for record i of a
         memmap.
     reference : tuple of float or None
@@ -143,7 +144,7 @@ NOTES = pa.DataFrameSchema(
         "field": pa.Column(str),
         "sentence": pa.Column(str, pa.Check.str_length(min_value=1)),
     },
-    unique=["sample_id", "modality", "field"],
+    unique=["sample_id", "modality", "field", "sentence"],  # a list has several
 )
 FIELDS = pa.DataFrameSchema(
     {"sample_id": pa.Column(str, unique=True), r"^[^.]+\..+$": pa.Column(regex=True, nullable=True)}

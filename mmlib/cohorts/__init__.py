@@ -10,10 +10,18 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from mmlib.cohorts import nhanes, reviews, support2, table
+from mmlib.cohorts import mds_ed, mimic_eye, mimic_iv_ed, nhanes, reviews, support2, table
 from mmlib.schema import Cohort, Field
 
-LOADERS = {"nhanes": nhanes.load, "reviews": reviews.load, "support2": support2.load, "table": table.load}
+LOADERS = {
+    "mds_ed": mds_ed.load,
+    "mimic_eye": mimic_eye.load,
+    "mimic_iv_ed": mimic_iv_ed.load,
+    "nhanes": nhanes.load,
+    "reviews": reviews.load,
+    "support2": support2.load,
+    "table": table.load,
+}
 
 
 def load_cohort(
