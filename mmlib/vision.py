@@ -5,6 +5,8 @@ go online. Decoding is greedy, so that the same picture always gets the same tex
 """
 
 import hashlib
+import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +137,6 @@ def load_describer(
             f"precision is {precision!r}, max_new_tokens {max_new_tokens}, batch_size {batch_size}, prompt "
             f"{prompt!r}; expected fp32 or bf16, whole numbers from 1, and some text."
         )
-    logging.disable_progress_bar()
     model, processor = load_checkpoint(name, torch.bfloat16 if precision == "bf16" else torch.float32)
     getattr(processor, "tokenizer", processor).padding_side = "left"
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
@@ -160,13 +161,17 @@ def load_checkpoint(name: str, dtype: torch.dtype) -> tuple:
     Parameters
     ----------
     name : str
-        Folder or hub id.
+        Folder or hub id; the folder may be an adapter, which names its base.
     dtype : torch.dtype
 
     Returns
     -------
     model, processor
     """
+    logging.disable_progress_bar()
+    adapter = Path(name) / "adapter_config.json"
+    if adapter.is_file():
+        return _with_adapter(Path(name), json.loads(adapter.read_text(encoding="utf-8")), dtype)
     options = {"local_files_only": Path(name).is_dir()}
     try:
         kind = PretrainedConfig.get_config_dict(name, **options)[0].get("model_type")
@@ -190,6 +195,21 @@ def load_checkpoint(name: str, dtype: torch.dtype) -> tuple:
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise _not_loaded(name, error) from error
     return model, processor
+
+
+def _with_adapter(folder: Path, settings: dict, dtype) -> tuple:
+    from peft import PeftModel  # here, since only adapters need it
+
+    weights = folder / "adapter_model.safetensors"
+    if not weights.is_file():
+        raise _not_loaded(str(folder), f"it has no {weights.name}")
+    model, processor = load_checkpoint(settings["base_model_name_or_path"], dtype)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers for a name about to go
+            return PeftModel.from_pretrained(model, folder).merge_and_unload(), processor
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise _not_loaded(str(folder), error) from error
 
 
 def _not_loaded(name, error):

@@ -95,7 +95,9 @@ def save_qwen(folder):
         vision_start_token_id=3,
         vision_end_token_id=4,
     )
-    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    model = Qwen2_5_VLForConditionalGeneration(config)
+    model.lm_head.weight.data *= 30  # words as far apart as in a trained model
+    model.save_pretrained(folder)
     Qwen2VLImageProcessorPil(min_pixels=56 * 56, max_pixels=112 * 112).save_pretrained(folder)
     tokenizer("<|vision_start|> <|image_pad|> <|vision_end|>").save_pretrained(folder)
     return str(folder)
