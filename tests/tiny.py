@@ -1,0 +1,144 @@
+"""Vision-language checkpoints of a few thousand weights, saved as real ones are."""
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+)
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+SPECIAL = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+]
+WORDS = [
+    "[UNK]",
+    "user",
+    "assistant",
+    "describe",
+    "heart",
+    "lungs",
+    "is",
+    "are",
+    "clear",
+    "normal",
+    "large",
+    "dense",
+    "right",
+    "left",
+    ".",
+    "ST",
+    "up",
+]
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|> {{ m.role }} {% for c in m.content %}{% if c.type == 'image' %}"
+    "IMAGE {% else %}{{ c.text }} {% endif %}{% endfor %}<|im_end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|> assistant {% endif %}"
+)
+
+
+def tokenizer(image):
+    vocabulary = {word: i for i, word in enumerate(SPECIAL + WORDS)}
+    model = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    model.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=model,
+        unk_token="[UNK]",
+        pad_token="<|endoftext|>",
+        eos_token="<|im_end|>",
+        additional_special_tokens=SPECIAL,
+    )
+    made.chat_template = TEMPLATE.replace("IMAGE", image)
+    assert len(made) == len(vocabulary)
+    return made
+
+
+def save_qwen(folder):
+    """Qwen2.5-VL, without a video processor, as it is used where there is no torchvision."""
+    torch.manual_seed(0)
+    config = Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": len(SPECIAL) + len(WORDS),
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]},
+            "bos_token_id": 0,
+            "eos_token_id": 2,
+            "pad_token_id": 0,
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "out_hidden_size": 32,
+            "window_size": 56,
+            "fullatt_block_indexes": [1],
+        },
+        image_token_id=5,
+        video_token_id=len(SPECIAL),
+        vision_start_token_id=3,
+        vision_end_token_id=4,
+    )
+    model = Qwen2_5_VLForConditionalGeneration(config)
+    model.lm_head.weight.data *= 30  # words as far apart as in a trained model
+    model.save_pretrained(folder)
+    Qwen2VLImageProcessorPil(min_pixels=56 * 56, max_pixels=112 * 112).save_pretrained(folder)
+    tokenizer("<|vision_start|> <|image_pad|> <|vision_end|>").save_pretrained(folder)
+    return str(folder)
+
+
+def save_llava(folder):
+    """LLaVA with its own processor."""
+    torch.manual_seed(0)
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=32,
+            intermediate_size=64,
+            projection_dim=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            image_size=56,
+            patch_size=14,
+        ),
+        text_config=LlamaConfig(
+            vocab_size=len(SPECIAL) + len(WORDS),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            bos_token_id=0,
+            eos_token_id=2,
+            pad_token_id=0,
+        ),
+        image_token_index=5,
+    )
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    words = tokenizer("<|image_pad|>")
+    LlavaProcessor(
+        image_processor=CLIPImageProcessorPil(
+            size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}
+        ),
+        tokenizer=words,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        image_token="<|image_pad|>",
+        num_additional_image_tokens=1,
+        chat_template=words.chat_template,
+    ).save_pretrained(folder)
+    return str(folder)
