@@ -54,6 +54,23 @@ def parameters_of(name):
     return lambda wildcards: own_parameters(f"notebooks/{name}.ipynb", f"notebooks/params/{wildcards.run}.yml")
 
 
+def shards_before(name):
+    """Let chapter 2 wait for the jobs that fill the cache of vectors, if the run has `encode_shards: K`."""
+
+    def markers(wildcards):
+        run = run_parameters(f"notebooks/params/{wildcards.run}.yml", sorted(Path("notebooks").glob("*.ipynb")))
+        parts = run.get("encode_shards", 1) if name == "02_encoding" else 1
+        return [f"results/{wildcards.run}/shards/{i}-of-{parts}" for i in range(1, parts + 1) if parts > 1]
+
+    return markers
+
+
+def encoder_options(wildcards):
+    own = parameters_of("02_encoding")(wildcards)
+    names = ("encoder", "unit", "pooling", "max_length", "precision", "device")
+    return [word for n in names if n in own for word in (f"--{n.replace('_', '-')}", str(own[n]))]
+
+
 # A misspelt or ill-typed parameter of any run stops everything before the first notebook starts.
 try:
     for run in RUNS:
@@ -98,6 +115,22 @@ rule book:
         " && jupyter-book build _build/src --path-output . --all -W --keep-going --quiet) >{log} 2>&1"
 
 
+rule encode_shard:
+    input:
+        "results/{run}/notes.parquet",
+    output:
+        touch("results/{run}/shards/{part}-of-{parts}"),
+    params:
+        options=encoder_options,
+    log:
+        "results/{run}/logs/encode-{part}-of-{parts}.log",
+    message:
+        "{wildcards.run}: part {wildcards.part} of {wildcards.parts} of the texts"
+    threads: 8
+    shell:
+        "python -m mmlib.encode {input} --shard {wildcards.part}/{wildcards.parts} {params.options:q} >{log} 2>&1"
+
+
 for name, chapter in CHAPTERS.items():
 
     rule:
@@ -106,6 +139,7 @@ for name, chapter in CHAPTERS.items():
         input:
             [f"results/{{run}}/{file}" for file in chapter["reads"]],
             [f"book/tables/{file}" for file in chapter.get("tables", [])],
+            shards_before(name),
             notebook=f"notebooks/{name}.ipynb",
             sources=sources(f"notebooks/{name}.ipynb"),
         output:

@@ -1,12 +1,13 @@
 """Texts to vectors: any BERT-like encoder, each distinct text once, cached on disk by content; and the native encoding.
 
 ``unit="field"`` embeds each distinct field sentence and averages a sample's sentences per modality;
-``unit="note"`` embeds each whole note, as the paper does.
+``unit="note"`` embeds each whole note, as the paper does. ``python -m mmlib.encode NOTES --shard i/K`` fills the
+cache with one part of K of the texts, so that K processes or machines share the work.
 """
 
+import argparse
 import hashlib
-import os
-import uuid
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,11 @@ import pandas as pd
 import torch
 import xarray as xr
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_array
 from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer, logging
 
+from mmlib.cache import read_vectors, write_vectors
 from mmlib.notes import join_notes
 from mmlib.packaged import cache_folder, digest_folder, fetch
 
@@ -40,6 +41,7 @@ PACKAGED = {
     )
 }
 SAVE_EVERY = 4096  # texts between two cache files: what a kill can cost
+TOKENS = {"cpu": 1024, "cuda": 65536}  # in a batch, padding included: what stays in a core's cache, or fills a GPU
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def embed_texts(
     texts: Sequence[str],
     encoder: Encoder,
     *,
-    batch_size: int = 64,
+    batch_tokens: int | None = None,
     cached: bool = True,
 ) -> np.ndarray:
     """Embed texts, each distinct one once, through the cache on disk.
@@ -153,8 +155,9 @@ def embed_texts(
     ----------
     texts : sequence of str, length n
     encoder : Encoder
-    batch_size : int
-        Texts per forward pass; batches hold texts of similar length.
+    batch_tokens : int, optional
+        Tokens per forward pass, at least one text; batches hold texts of like length, so that little is padding.
+        By default what suits the device.
     cached : bool
         False neither reads nor writes the cache, to measure time.
 
@@ -162,23 +165,38 @@ def embed_texts(
     -------
     numpy.ndarray of shape (n, n_features), float32
     """
-    distinct, position = np.unique(np.asarray(texts, dtype=object).astype(str), return_inverse=True)
+    position, distinct = pd.factorize(np.asarray(texts, dtype=object))
     keys = [hashlib.sha256(t.encode()).digest() for t in distinct]
     folder = cache_folder() / "embeddings" / encoder.fingerprint
-    known = _read_cache(folder) if cached else {}
-    todo = sorted((i for i, k in enumerate(keys) if k not in known), key=lambda i: len(distinct[i]))
-    for start in tqdm(range(0, len(todo), SAVE_EVERY), desc="encoding", disable=None):
-        chunk = todo[start : start + SAVE_EVERY]
-        vectors = np.concatenate(
-            [
-                _forward(list(distinct[chunk[b : b + batch_size]]), encoder)
-                for b in range(0, len(chunk), batch_size)
-            ]
-        )
-        if cached:
-            _write_cache(folder, [keys[i] for i in chunk], vectors)
-        known |= {keys[i]: v for i, v in zip(chunk, vectors, strict=True)}
+    known = read_vectors(folder, keys) if cached else {}
+    todo = [i for i, k in enumerate(keys) if k not in known]
+    todo.sort(key=lambda i: (len(distinct[i]), distinct[i]))
+    budget = batch_tokens or TOKENS.get(encoder.model.device.type, TOKENS["cuda"])
+    with tqdm(total=len(todo), desc="encoding", unit="text", disable=None) as bar:
+        for start in range(0, len(todo), SAVE_EVERY):
+            chunk = todo[start : start + SAVE_EVERY]
+            for batch in _batches(distinct[chunk], encoder, budget):
+                rows = [chunk[i] for i in batch]
+                vectors = _forward(list(distinct[rows]), encoder)
+                known |= {keys[i]: v for i, v in zip(rows, vectors, strict=True)}
+                bar.update(len(rows))
+            if cached:
+                saved = [keys[i] for i in chunk]
+                write_vectors(folder, saved, np.stack([known[k] for k in saved]))
     return np.stack([known[k] for k in keys])[position]
+
+
+def _batches(texts, encoder, budget):
+    """Yield positions of texts of like length, each batch at most ``budget`` tokens after padding."""
+    options = {"truncation": True, "max_length": encoder.max_length, "return_attention_mask": False}
+    length = np.array([len(ids) for ids in encoder.tokenizer(list(texts), **options)["input_ids"]])
+    batch = []
+    for i in np.argsort(length, kind="stable"):
+        if batch and length[i] * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(int(i))
+    yield batch
 
 
 def embed_notes(
@@ -210,11 +228,9 @@ def embed_notes(
         ``embedding`` (sample, modality, feature) float32, zero where absent; ``present`` (sample, modality)
         bool.
     """
-    if unit not in ("field", "note"):
-        raise ValueError(f"unit is {unit!r}; expected field or note.")
-    rows = notes if unit == "field" else join_notes(notes)
-    texts, column = np.unique(rows["sentence"].to_numpy(str), return_inverse=True)
-    vectors = embed_texts(list(texts), encoder, **options)
+    rows = _rows(notes, unit)
+    column, texts = pd.factorize(rows["sentence"])
+    vectors = embed_texts(texts, encoder, **options).astype(float)
     n, m = len(sample_id), len(modalities)
     sample, modality = (
         _positions(rows[c], known) for c, known in (("sample_id", sample_id), ("modality", modalities))
@@ -222,8 +238,33 @@ def embed_notes(
     cell = sample * m + modality
     counts = np.bincount(cell, minlength=n * m)
     average = csr_array((1.0 / counts[cell], (cell, column)), shape=(n * m, len(texts)))
-    data = (average @ vectors.astype(np.float64)).astype(np.float32).reshape(n, m, -1)
+    data = np.empty((n * m, vectors.shape[1]), np.float32)
+    for start in range(0, n * m, 65536):  # the sums are in double precision, the memory is not
+        data[start : start + 65536] = average[start : start + 65536] @ vectors
+    data = data.reshape(n, m, -1)
     return _dataset(data, (counts > 0).reshape(n, m), sample_id, modalities, encoder.name, unit)
+
+
+def encode_shard(notes: pd.DataFrame, encoder: Encoder, part: int, parts: int, *, unit: str = "field") -> int:
+    """Embed every ``parts``-th distinct text into the cache, from the ``part``-th on; return how many.
+
+    Parameters
+    ----------
+    notes : pandas.DataFrame
+    encoder : Encoder
+    part, parts : int
+        From 1 to ``parts``. All parts together are what :func:`embed_notes` needs.
+    unit : {"field", "note"}
+    """
+    texts = sorted(_rows(notes, unit)["sentence"].unique(), key=lambda text: (len(text), text))[part - 1 :: parts]
+    embed_texts(texts, encoder)
+    return len(texts)
+
+
+def _rows(notes, unit):
+    if unit not in ("field", "note"):
+        raise ValueError(f"unit is {unit!r}; expected field or note.")
+    return notes if unit == "field" else join_notes(notes)
 
 
 def _positions(column: pd.Series, known: Sequence[str]) -> np.ndarray:
@@ -305,21 +346,36 @@ def _forward(texts: list[str], encoder: Encoder) -> np.ndarray:
     return ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
 
 
-def _read_cache(folder: Path) -> dict[bytes, np.ndarray]:
-    known = {}
-    for file in folder.glob("*.safetensors"):
-        try:
-            content = load_file(file)
-            known |= {k.tobytes(): v for k, v in zip(content["keys"], content["vectors"], strict=True)}
-        except (SafetensorError, KeyError, ValueError, FileNotFoundError):
-            # a damaged cache file costs its texts once more, nothing else; another run may have removed it
-            file.unlink(missing_ok=True)
-    return known
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mmlib.encode", description="Embed texts of notes into the cache that all runs share."
+    )
+    parser.add_argument("notes", type=Path, help="the artefact notes.parquet of a run")
+    parser.add_argument("--shard", default="1/1", metavar="i/K", help="which part of the texts; all by default")
+    for name, default in (("encoder", "minilm"), ("unit", "field"), ("pooling", "mean")):
+        parser.add_argument(f"--{name}", default=default, help=f"as in chapter 2; {default} by default")
+    for name, default in (("max-length", 256), ("precision", "fp32"), ("device", "auto")):
+        parser.add_argument(f"--{name}", default=default, type=type(default), help=f"{default} by default")
+    options = parser.parse_args(arguments)
+    try:
+        part, parts = _shard(options.shard)
+        settings = {name: getattr(options, name) for name in ("pooling", "max_length", "precision", "device")}
+        notes = pd.read_parquet(options.notes, columns=["sample_id", "modality", "field", "sentence"])
+        count = encode_shard(notes, load_encoder(options.encoder, **settings), part, parts, unit=options.unit)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{count} texts of part {part} of {parts} are in the cache.")
+    return 0
 
 
-def _write_cache(folder: Path, keys: list[bytes], vectors: np.ndarray) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    name = uuid.uuid4().hex
-    scratch = folder / f".{name}"
-    save_file({"keys": np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32), "vectors": vectors}, scratch)
-    os.replace(scratch, folder / f"{name}.safetensors")
+def _shard(text):
+    part, slash, parts = text.partition("/")
+    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise ValueError(f"shard is {text!r}; expected i/K with i from 1 to K, for example 2/8.")
+    return int(part), int(parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

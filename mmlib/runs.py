@@ -16,7 +16,8 @@ import yaml
 
 #: Keys of a run that no notebook has to read, each with an example: the type it must have.
 #: ``title`` names the run in the book: in the table of contents and behind the heading of each chapter.
-RUN_KEYS = {"title": "SUPPORT2"}
+#: ``encode_shards`` is the number of jobs that share the encoding, one after the other if there is one machine.
+RUN_KEYS = {"title": "SUPPORT2", "encode_shards": 1}
 
 _NAMES = {
     bool: "true or false",

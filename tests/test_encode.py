@@ -1,4 +1,7 @@
+import os
 import shutil
+import subprocess
+import sys
 
 import huggingface_hub
 import numpy as np
@@ -9,7 +12,7 @@ from sklearn.impute import MissingIndicator
 from sklearn.preprocessing import OneHotEncoder
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, BertTokenizer
 
-from mmlib import encode
+from mmlib import cache, encode
 from mmlib.packaged import cache_folder
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d", "e", "."]
@@ -45,7 +48,7 @@ def own_cache(monkeypatch, tmp_path):
 def test_vectors_are_those_of_plain_transformers(folder, pooling):
     encoder = encode.load_encoder(str(folder), pooling=pooling, device="cpu")
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
-    for text, vector in zip(TEXTS, encode.embed_texts(TEXTS, encoder, batch_size=2), strict=True):
+    for text, vector in zip(TEXTS, encode.embed_texts(TEXTS, encoder, batch_tokens=8), strict=True):
         with torch.no_grad():
             states = model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0]
         expected = states[0] if pooling == "cls" else states.mean(0)
@@ -127,6 +130,57 @@ def test_fields_are_averaged_and_whole_notes_are_not(folder):
     np.testing.assert_allclose(whole.embedding[1, 0], note, atol=1e-5)
 
 
+def test_batches_hold_texts_of_like_length_within_the_budget(folder):
+    encoder = encode.load_encoder(str(folder), device="cpu")
+    texts = [" ".join("a" * (1 + i * 7 % 11)) for i in range(50)] + ["b " * 30]
+    batches = list(encode._batches(texts, encoder, 40))
+    assert sorted(i for batch in batches for i in batch) == list(range(51))
+    tokens = [[len(encoder.tokenizer(texts[i])["input_ids"]) for i in batch] for batch in batches]
+    assert all(len(t) * max(t) <= 40 or len(t) == 1 for t in tokens)
+    assert all(max(t) <= min(later) for t, later in zip(tokens, tokens[1:], strict=False))
+
+
+def test_a_read_takes_from_a_large_cache_only_what_was_asked_for(tmp_path):
+    keys = [bytes([i]) * 32 for i in range(20)]
+    vectors = np.arange(60, dtype=np.float32).reshape(20, 3)
+    for part in range(0, 20, 5):
+        cache.write_vectors(tmp_path, keys[part : part + 5], vectors[part : part + 5])
+    known = cache.read_vectors(tmp_path, [keys[3], keys[12], b"?" * 32])
+    assert known.keys() == {keys[3], keys[12]}
+    np.testing.assert_array_equal(known[keys[12]], vectors[12])
+    assert all(v.base is None or v.base.size <= 3 for v in known.values())
+    assert cache.read_vectors(tmp_path / "nowhere", keys) == {}
+
+
+def test_shards_in_processes_of_their_own_fill_the_cache_that_one_run_needs(folder, tmp_path, monkeypatch):
+    encoder = encode.load_encoder(str(folder), device="cpu")
+    rows = {"sample_id": [str(i // 2) for i in range(60)], "modality": ["x", "y"] * 30, "field": "f"}
+    notes = pd.DataFrame(rows | {"sentence": [" ".join("abcde"[: 1 + i % 5]) + " b" * (i % 7) for i in range(60)]})
+    expected = encode.embed_notes(notes, [str(i) for i in range(30)], ["x", "y"], encoder, cached=False)
+    notes.to_parquet(tmp_path / "notes.parquet")
+    monkeypatch.setenv("MMLIB_CACHE", str(tmp_path / "shared"))
+    command = [sys.executable, "-m", "mmlib.encode", tmp_path / "notes.parquet", "--encoder", folder]
+    jobs = [
+        subprocess.Popen([*command, "--shard", f"{i}/3"], env=os.environ, stdout=subprocess.PIPE, text=True)
+        for i in (1, 2, 3)
+    ]
+    said = [job.communicate()[0] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0, 0]
+    assert sum(int(line.split()[0]) for line in said) == notes.sentence.nunique()
+    monkeypatch.setattr(encode, "_forward", None)  # nothing is left to encode
+    found = encode.embed_notes(notes, [str(i) for i in range(30)], ["x", "y"], encoder)
+    np.testing.assert_allclose(found.embedding, expected.embedding, atol=1e-6)
+    assert found.attrs == expected.attrs and (found.present == expected.present).all()
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b", "1/2/3", "-1/2"])
+def test_a_part_that_is_none_is_one_sentence(shard, capsys):
+    assert encode.main(["notes.parquet", f"--shard={shard}"]) == 1
+    assert capsys.readouterr().err.strip() == (
+        f"shard is {shard!r}; expected i/K with i from 1 to K, for example 2/8."
+    )
+
+
 def test_native_keeps_numbers_codes_and_absence():
     fields = pd.DataFrame(
         {
@@ -150,8 +204,8 @@ def test_native_keeps_numbers_codes_and_absence():
 def test_the_order_of_texts_and_the_size_of_batches_change_nothing(folder):
     encoder = encode.load_encoder(str(folder), device="cpu")
     texts = [" ".join(w * (1 + i % 7)) for i in range(40) for w in ("a", "bc", "de")]
-    one, many = (encode.embed_texts(texts, encoder, batch_size=b, cached=False) for b in (1, 64))
-    back = encode.embed_texts(texts[::-1], encoder, batch_size=5, cached=False)[::-1]
+    one, many = (encode.embed_texts(texts, encoder, batch_tokens=b, cached=False) for b in (1, 900))
+    back = encode.embed_texts(texts[::-1], encoder, batch_tokens=40, cached=False)[::-1]
     np.testing.assert_allclose(many, one, atol=1e-5)
     np.testing.assert_allclose(back, one, atol=1e-5)
     assert one.dtype == np.float32
@@ -176,7 +230,7 @@ def test_a_kill_while_saving_leaves_no_cache_file_to_read(folder, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(encode, "save_file", killed)
+        patch.setattr(cache, "save_file", killed)
         with pytest.raises(KeyboardInterrupt):
             encode.embed_texts(TEXTS, encoder)
     expected = encode.embed_texts(TEXTS, encoder, cached=False)
@@ -193,7 +247,7 @@ def test_a_field_average_is_that_of_a_plain_loop(folder):
         for f in range(rng.integers(0, 4))
     ]
     notes = pd.DataFrame(rows, columns=["sample_id", "modality", "field", "sentence"])
-    data = encode.embed_notes(notes, [str(s) for s in range(12)], ["x", "y"], encoder, batch_size=3)
+    data = encode.embed_notes(notes, [str(s) for s in range(12)], ["x", "y"], encoder, batch_tokens=12)
     for s in range(12):
         for i, m in enumerate(("x", "y")):
             texts = [t for sample, modality, _, t in rows if (sample, modality) == (str(s), m)]

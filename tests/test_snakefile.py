@@ -88,6 +88,21 @@ def test_only_what_is_stale_runs_again(checkout):
     notebook.write_text(text)
 
 
+def test_a_run_can_share_its_encoding_among_jobs_of_a_cluster(checkout):
+    file = checkout / "notebooks/params/demo.yml"
+    text = file.read_text()
+    file.write_text(text + "encode_shards: 3\n")
+    shutil.copytree(ROOT / "profiles", checkout / "profiles", dirs_exist_ok=True)
+    # the profile as it is, save for the executor, whose package only a cluster needs
+    result = snakemake(
+        checkout, "--dry-run", "--profile", "profiles/slurm", "--executor", "local", "--", EXECUTED[1]
+    )
+    file.write_text(text)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("results/demo/shards/2-of-3") >= 1
+    assert "mem_mb=16000" in result.stdout
+
+
 def test_a_misspelt_parameter_stops_before_anything_runs(checkout):
     file = checkout / "notebooks/params/demo.yml"
     text = file.read_text()

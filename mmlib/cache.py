@@ -1,0 +1,54 @@
+"""Vectors of texts kept on disk by content: many processes may read and write at once, and a kill costs little."""
+
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+KEY = 32  # bytes of a key
+
+
+def read_vectors(folder: Path, wanted: Sequence[bytes]) -> dict[bytes, np.ndarray]:
+    """Read the vectors of some keys, and of the rest of the cache nothing but its keys.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        It need not exist.
+    wanted : sequence of bytes
+        Digests of 32 bytes.
+
+    Returns
+    -------
+    dict of bytes to numpy.ndarray
+        Of those keys that the cache has.
+    """
+    left, known = set(wanted), {}
+    for file in folder.glob("*.safetensors"):
+        if not left:
+            break
+        try:
+            with safe_open(file, framework="numpy") as content:
+                keys = content.get_tensor("keys").view(f"V{KEY}").ravel().tolist()
+                rows = [i for i, key in enumerate(keys) if key in left]
+                if rows:
+                    vectors = content.get_tensor("vectors")[rows]
+                    known |= {keys[i]: v for i, v in zip(rows, vectors, strict=True)}
+        except (SafetensorError, IndexError, ValueError, OSError):
+            # a damaged file costs its texts once more, nothing else; another run may have removed it
+            file.unlink(missing_ok=True)
+        left -= known.keys()
+    return known
+
+
+def write_vectors(folder: Path, keys: Sequence[bytes], vectors: np.ndarray) -> None:
+    """Add vectors (n, n_features) under their keys in a file of their own, moved into place once it is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = uuid.uuid4().hex
+    scratch = folder / f".{name}"
+    save_file({"keys": np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY), "vectors": vectors}, scratch)
+    os.replace(scratch, folder / f"{name}.safetensors")
