@@ -100,7 +100,6 @@ def test_a_run_can_share_its_encoding_among_jobs_of_a_cluster(checkout):
     file.write_text(text)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("results/demo/shards/2-of-3") >= 1
-    assert "mem_mb=16000" in result.stdout
 
 
 def test_a_misspelt_parameter_stops_before_anything_runs(checkout):
