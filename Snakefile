@@ -17,11 +17,11 @@ RUNS = str(config.get("runs", "support2")).split()
 CHAPTERS = {
     "01_cohort": {
         "reads": [],
-        "writes": ["cohort.parquet", "fields.parquet", "notes.parquet"],
+        "writes": ["cohort.parquet", "fields.parquet", "notes.parquet", "audit.parquet"],
         "threads": 1,
     },
     "02_encoding": {
-        "reads": ["cohort.parquet", "fields.parquet", "notes.parquet"],
+        "reads": ["cohort.parquet", "fields.parquet", "notes.parquet", "audit.parquet"],
         "writes": ["embeddings.nc"],
         "threads": 8,
     },

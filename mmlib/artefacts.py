@@ -19,6 +19,7 @@ ARTEFACTS = {
     "cohort": (".parquet", "01_cohort"),
     "fields": (".parquet", "01_cohort"),
     "notes": (".parquet", "01_cohort"),
+    "audit": (".parquet", "01_cohort"),
     "embeddings": (".nc", "02_encoding"),
     "powerset": (".nc", "03_rq1_addition"),
     "models": (".safetensors", "03_rq1_addition"),

@@ -37,6 +37,20 @@ def contrasts():
 SAMPLES = pd.DataFrame({"label": [1, 0, 0, 1, 1, 0], "sex": ["f", "f", "f", "m", "m", "m"]})
 RECORDED = pd.DataFrame({"labs": [True, True, False, False, False, True], "age": [True] * 6})
 LABS = Field("labs", "alb", "serum albumin, a protein that the liver makes and the kidneys should keep")
+VERDICTS = pd.DataFrame(
+    {
+        "field": [f"labs.{i}" for i in range(6)],
+        "label": "a field",
+        "verdict": ["fine"] * 2 + ["unresolved", "leak"] + ["fine"] * 2,
+        "reason": "why",
+        "source": "",
+        "n_absent": 1000,
+        "rate_present": 0.5,
+        "rate_absent": np.nan,
+    }
+)
+ALONE = pd.DataFrame({"metric": "value_auroc", "estimate": 0.6, "low": 0.5, "high": 0.7}, index=range(6))
+LACKING = contrasts().assign(field="labs.alb", low=0.05)
 STEPS = selection.additions(["none", "a", "b", "a+b"]).assign(change=[0.1, 0.2, -0.1, 0.05])
 POINTS = pd.DataFrame(
     {"rule": ["prevalence"] * 3 + ["half"] * 3, "auroc": [0.5, 0.6, 0.7] * 2, "contrast": [0.1, 0, 0.2] * 2}
@@ -57,6 +71,7 @@ CALIBRATION = metrics.calibration(
         lambda: shown_cohort.group_sizes(audit.group_sizes(SAMPLES, ["sex"]), title="t"),
         lambda: shown_cohort.recorded_fields(pd.Series({"labs.alb": 0.5}), [LABS], title="t"),
         lambda: shown_cohort.presence(audit.presence(RECORDED, SAMPLES, ["sex"]), title="t"),
+        lambda: shown_cohort.audit(VERDICTS.join(ALONE), title="t"),
         lambda: shown_encoding.auroc_differences(VARIANTS, title="t"),
         lambda: shown_additions.additions(STEPS, title="t"),
         lambda: shown_additions.operating_points(POINTS, contrast="TPR, f minus m", title="t"),
@@ -126,7 +141,10 @@ UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
     ("table", "shown"),
     [
         (lambda: shown_cohort.count_table(audit.group_sizes(SAMPLES, ["sex"])), "50.0% [18.8%, 81.2%]"),
-        (lambda: shown_cohort.presence_table(audit.presence_and_label(RECORDED, SAMPLES.label)), "33.3%"),
+        (lambda: shown_cohort.left_out_table({"babies, left out": 1200}, 6), "1,200"),
+        (lambda: shown_cohort.presence_table(audit.presence(RECORDED, SAMPLES, ["sex"]), "sex"), "66.7% ["),
+        (lambda: shown_cohort.verdict_table(VERDICTS), "4 others"),
+        (lambda: shown_cohort.lacking_table(LACKING), "f minus m"),
         (lambda: shown_encoding.unit_table(UNITS), "-0.100 [-0.200, +0.100]"),
         (lambda: shown_additions.unimodal_table(RESULT, ["labs"], {"labs": 1234}, 0.5), "1,234"),
         (lambda: shown_additions.rules_table({"half": RESULT}, ["labs", "labs+age"], SHOWN), "TPR f minus m"),
@@ -161,6 +179,12 @@ def test_every_table_is_styled_without_its_index(table, shown):
     styler = table()
     assert isinstance(styler, pd.io.formats.style.Styler)
     assert shown in styler.to_html() and styler.hide_index_ == [True]
+
+
+def test_the_worst_verdicts_come_first_and_small_groups_are_not_shown():
+    html = shown_cohort.verdict_table(VERDICTS).to_html()
+    assert html.index(">leak<") < html.index(">unresolved<") < html.index("4 others") and ">1,000<" in html
+    assert "x minus m" not in shown_cohort.lacking_table(LACKING).to_html()  # 5 positives
 
 
 def test_numbers_of_the_table_are_those_of_the_result():

@@ -44,6 +44,7 @@ _HOW_OFTEN = {0: "never", 1: "a few times a year", 2: "monthly", 3: "weekly", 4:
 _HOME = ("before", "interview at home, before the examination")
 _MOBILE = ("before", "interview on the day of the examination")
 _EXAM = ("before", "examination, on the day the blood for HbA1c was drawn")
+_XRAY = ("before", "X-ray scan at the examination, of people below 60 only")
 _BLOOD = ("before", "same blood sample as HbA1c")
 _RECALL = {
     1: ("before", "recall on the day of the examination"),
@@ -318,8 +319,8 @@ FIELDS = (
         reference=(16, 18.5, 24.9, 34.9),
     ),
     _field("examination", "WaistCircumferenceCm", "BMXWAIST", "waist circumference", _EXAM, "cm"),
-    _field("examination", "TrunkPercentFat", "DXDTRPF", "fat of the trunk by X-ray", _EXAM, "%"),
-    _field("examination", "TotalPercentFat", "DXDTOPF", "fat of the body by X-ray", _EXAM, "%"),
+    _field("examination", "TrunkPercentFat", "DXDTRPF", "fat of the trunk by X-ray", _XRAY, "%"),
+    _field("examination", "TotalPercentFat", "DXDTOPF", "fat of the body by X-ray", _XRAY, "%"),
     *_recall(1),
     _field(
         "diet",
