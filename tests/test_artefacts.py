@@ -67,7 +67,9 @@ def examples():
     models = {"w": torch.arange(3.0), "b": torch.zeros(2, 0)}
     tables = {"cohort": cohort, "fields": fields, "notes": notes}
     arrays = {"embeddings": embeddings, "powerset": powerset, "masking": masking}
-    return tables | arrays | {"models": models} | dict.fromkeys(("rq1", "rq2", "fairness"), result)
+    return tables | arrays | {"models": models} | dict.fromkeys(
+        ("audit", "encoding", "rq1", "rq2", "fairness"), result
+    )
 
 
 def made_by(file):
