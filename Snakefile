@@ -22,7 +22,7 @@ CHAPTERS = {
     },
     "02_encoding": {
         "reads": ["cohort.parquet", "fields.parquet", "notes.parquet", "audit.parquet"],
-        "writes": ["embeddings.nc"],
+        "writes": ["embeddings.nc", "encoding.parquet"],
         "threads": 8,
     },
     "03_rq1_addition": {

@@ -21,6 +21,7 @@ ARTEFACTS = {
     "notes": (".parquet", "01_cohort"),
     "audit": (".parquet", "01_cohort"),
     "embeddings": (".nc", "02_encoding"),
+    "encoding": (".parquet", "02_encoding"),
     "powerset": (".nc", "03_rq1_addition"),
     "models": (".safetensors", "03_rq1_addition"),
     "rq1": (".parquet", "03_rq1_addition"),

@@ -257,3 +257,37 @@ def compare_auroc(
             "at_least": np.quantile(change[1:], 0.05, axis=0),
         }
     )
+
+
+def comparison_frame(
+    compared: pd.DataFrame, cohort: pd.DataFrame, *, run: str, reference: str
+) -> pd.DataFrame:
+    """Turn the frame of :func:`compare_auroc` into rows of the results contract.
+
+    Parameters
+    ----------
+    compared : pandas.DataFrame
+    cohort : pandas.DataFrame
+    run, reference : str
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the key ``variant`` and the metrics ``auroc`` and, for all but the reference, ``auroc_difference``.
+    """
+    about = {
+        "run": run,
+        "attribute": "everybody",
+        "group": "all",
+        "se_patients": np.nan,
+        "se_retrain": np.nan,
+    }
+    about |= {"n": len(cohort), "n_positive": int(cohort["label"].sum()), "primary": False}
+    level = compared[["variant", "auroc", "low", "high"]].assign(metric="auroc", reference=None)
+    change = compared.loc[
+        compared.variant != reference, ["variant", "difference", "difference_low", "difference_high"]
+    ].assign(metric="auroc_difference", reference=reference)
+    columns = ["variant", "estimate", "low", "high", "metric", "reference"]
+    return pd.concat(
+        [level.set_axis(columns, axis=1), change.set_axis(columns, axis=1)], ignore_index=True
+    ).assign(**about)

@@ -18,7 +18,7 @@ def study():
 
 
 def test_boosting_is_out_of_fold_and_better_than_chance(study, monkeypatch):
-    monkeypatch.setattr(baselines, "BOOSTING_GRID", ({"max_iter": 20, "min_samples_leaf": 10},))
+    monkeypatch.setattr(baselines, "BOOSTING_GRID", ({"min_samples_leaf": 10},))
     _, embeddings = cohort_and_embeddings()
     fields = pd.DataFrame(embeddings.embedding.values[:, :2].reshape(len(study.y), -1)).add_prefix("a.f")
     fields["sample_id"] = list(study.samples)
@@ -32,8 +32,8 @@ def test_boosting_is_out_of_fold_and_better_than_chance(study, monkeypatch):
     assert not np.allclose(same[study.fold == 1], scores[study.fold == 1])
 
 
-def test_boosting_chooses_its_size_on_validation_rows_and_refits_on_both(study, monkeypatch):
-    grid = ({"max_iter": 1, "min_samples_leaf": 60}, {"max_iter": 30, "min_samples_leaf": 10})
+def test_boosting_is_stopped_and_chosen_on_validation_rows_and_refitted_on_both(study, monkeypatch):
+    grid = ({"min_samples_leaf": 90}, {"min_samples_leaf": 10})
     monkeypatch.setattr(baselines, "BOOSTING_GRID", grid)
     _, embeddings = cohort_and_embeddings()
     fields = (
@@ -45,14 +45,39 @@ def test_boosting_chooses_its_size_on_validation_rows_and_refits_on_both(study, 
     scores = baselines.boosting(fields.assign(**{"a.text": "free"}), study)
     y, x = study.y.numpy().astype(int), fields.drop(columns="sample_id")
     training, held, test = study.training[1].numpy(), study.validation[1].numpy(), study.tested[1]
+    common = {"learning_rate": 0.06, "categorical_features": "from_dtype", "random_state": 0}
     models = [
-        HistGradientBoostingClassifier(**g, categorical_features="from_dtype", random_state=0) for g in grid
+        HistGradientBoostingClassifier(
+            **common, **g, max_iter=400, early_stopping=True, n_iter_no_change=20
+        ).fit(x[training], y[training], X_val=x[held], y_val=y[held])
+        for g in grid
     ]
-    quality = [
-        roc_auc_score(y[held], m.fit(x[training], y[training]).predict_proba(x[held])[:, 1]) for m in models
-    ]
-    best = models[int(np.argmax(quality))].fit(x[training | held], y[training | held])
-    np.testing.assert_allclose(scores[test], best.predict_proba(x[test])[:, 1])
+    quality = [roc_auc_score(y[held], m.predict_proba(x[held])[:, 1]) for m in models]
+    best = int(np.argmax(quality))
+    refit = HistGradientBoostingClassifier(
+        **common, **grid[best], max_iter=models[best].n_iter_, early_stopping=False
+    ).fit(x[training | held], y[training | held])
+    np.testing.assert_allclose(scores[test], refit.predict_proba(x[test])[:, 1])
+
+
+def test_counted_words_read_text_kinds_and_numbers_and_never_their_own_fold(study):
+    y, rng = study.y.numpy().astype(int), np.random.default_rng(0)
+    said = np.where(rng.random(len(y)) < 0.85, y, 1 - y)
+    fields = pd.DataFrame(
+        {"sample_id": list(study.samples), "t.note": np.array(["poor fit", "lovely cut"])[said]}
+    )
+    fields.loc[:9, "t.note"] = None
+    assert baselines.free_text(fields) == ["t.note"]
+    assert roc_auc_score(y, baselines.counted_words(fields, study)) > 0.75
+    more = fields.assign(
+        **{"a.x": np.where(said, np.nan, 1.0), "a.kind": pd.Categorical(rng.choice(["u", "v"], len(y)))}
+    )
+    scores = baselines.counted_words(more, study)
+    changed = replace(study, y=torch.where(torch.from_numpy(study.tested[0]), 1 - study.y, study.y))
+    same = baselines.counted_words(more, changed)
+    np.testing.assert_array_equal(scores[study.fold == 0], same[study.fold == 0])
+    with pytest.raises(ValueError, match="No field is free text"):
+        baselines.counted_words(more.drop(columns="t.note"), study)
 
 
 def test_late_fusion_by_hand_on_one_fold(study):

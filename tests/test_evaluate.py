@@ -144,3 +144,14 @@ def test_differences_are_paired():
         < table.loc["other", "at_least"]
         < table.loc["other", "difference_high"]
     )
+
+
+def test_a_comparison_becomes_rows_of_the_results_contract():
+    scores = {"u": SCORE.values[0, 0], "v": SCORE.values[0, 1]}
+    compared = evaluate.compare_auroc(scores, COHORT, WEIGHTS, reference="u")
+    rows = RESULTS.validate(evaluate.comparison_frame(compared, COHORT, run="r", reference="u"))
+    rows = rows.set_index(["metric", "variant"])
+    assert rows.estimate["auroc", "v"] == pytest.approx(roc_auc_score(COHORT.label, scores["v"]))
+    change = rows.estimate["auroc", "v"] - rows.estimate["auroc", "u"]
+    assert rows.estimate["auroc_difference", "v"] == pytest.approx(change)
+    assert ("auroc_difference", "u") not in rows.index

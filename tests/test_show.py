@@ -51,6 +51,7 @@ VERDICTS = pd.DataFrame(
 )
 ALONE = pd.DataFrame({"metric": "value_auroc", "estimate": 0.6, "low": 0.5, "high": 0.7}, index=range(6))
 LACKING = contrasts().assign(field="labs.alb", low=0.05)
+DECODED = LACKING.assign(subset="labs", estimate=0.6, low=0.5, high=0.7)
 STEPS = selection.additions(["none", "a", "b", "a+b"]).assign(change=[0.1, 0.2, -0.1, 0.05])
 POINTS = pd.DataFrame(
     {"rule": ["prevalence"] * 3 + ["half"] * 3, "auroc": [0.5, 0.6, 0.7] * 2, "contrast": [0.1, 0, 0.2] * 2}
@@ -73,6 +74,7 @@ CALIBRATION = metrics.calibration(
         lambda: shown_cohort.presence(audit.presence(RECORDED, SAMPLES, ["sex"]), title="t"),
         lambda: shown_cohort.audit(VERDICTS.join(ALONE), title="t"),
         lambda: shown_encoding.auroc_differences(VARIANTS, title="t"),
+        lambda: shown_encoding.decoded(DECODED, title="t"),
         lambda: shown_additions.additions(STEPS, title="t"),
         lambda: shown_additions.operating_points(POINTS, contrast="TPR, f minus m", title="t"),
         lambda: shown_masking.simulation(RUNS, RUNS.drop(index=1), attribute="sex", title="t"),
@@ -146,6 +148,8 @@ UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
         (lambda: shown_cohort.verdict_table(VERDICTS), "4 others"),
         (lambda: shown_cohort.lacking_table(LACKING), "f minus m"),
         (lambda: shown_encoding.unit_table(UNITS), "-0.100 [-0.200, +0.100]"),
+        (lambda: shown_encoding.without_table({"network": VARIANTS}, SAMPLES), "-0.100 [-0.200, +0.100]"),
+        (lambda: shown_encoding.kinds_table({"all": VARIANTS.assign(n=1234, n_positive=99)}), "1,234"),
         (lambda: shown_additions.unimodal_table(RESULT, ["labs"], {"labs": 1234}, 0.5), "1,234"),
         (lambda: shown_additions.rules_table({"half": RESULT}, ["labs", "labs+age"], SHOWN), "TPR f minus m"),
         (

@@ -104,12 +104,8 @@ def audit(table: pd.DataFrame, *, title: str, most: int = 12) -> np.ndarray:
     """
     panels = {"presence_auroc": "presence alone", "value_auroc": "value alone"}
     away = (table.estimate - 0.5).abs()
-    rows = {
-        m: table[table.metric == m].loc[lambda d: away[d.index].nlargest(most).index] for m in panels
-    }
-    figure, axes = plt.subplots(
-        1, 2, figsize=(10, 0.3 * max(3, *(len(r) for r in rows.values())) + 1.6)
-    )
+    rows = {m: table[table.metric == m].loc[lambda d: away[d.index].nlargest(most).index] for m in panels}
+    figure, axes = plt.subplots(1, 2, figsize=(10, 0.3 * max(3, *(len(r) for r in rows.values())) + 1.6))
     for ax, (metric, label) in zip(axes, panels.items(), strict=True):
         shown = rows[metric].reset_index(drop=True)
         for y, r in shown.iterrows():
@@ -174,7 +170,16 @@ def verdict_table(verdicts: pd.DataFrame):
     rest = pd.DataFrame([[f"{len(verdicts) - len(rows)} others", "", "fine", "", np.nan, np.nan, np.nan, ""]])
     table = pd.DataFrame(
         np.concatenate([rows[columns].to_numpy(object), rest.to_numpy(object)]),
-        columns=["field", "name", "verdict", "why", "n without it", "label rate with it", "without", "source"],
+        columns=[
+            "field",
+            "name",
+            "verdict",
+            "why",
+            "n without it",
+            "label rate with it",
+            "without",
+            "source",
+        ],
     )
     return (
         table.style.hide(axis="index")

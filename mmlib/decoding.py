@@ -1,0 +1,93 @@
+"""What the vectors reveal: which protected attribute can be read from which modality."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+
+from mmlib.metrics import group_masks
+from mmlib.powerset import Study
+from mmlib.ranking import auroc
+from mmlib.uncertainty import simultaneous_interval, standard_error
+
+
+def decode_groups(
+    study: Study,
+    cohort: pd.DataFrame,
+    weights: np.ndarray,
+    attributes: Sequence[str],
+    *,
+    run: str,
+    least: int = 30,
+    C: float = 0.1,
+) -> pd.DataFrame:
+    """Predict each protected attribute from each modality's vectors alone, out of fold.
+
+    Parameters
+    ----------
+    study : mmlib.powerset.Study
+        Vectors, reduced per fold, and folds; training and validation rows are used together.
+    cohort : pandas.DataFrame
+        The artefact ``cohort``.
+    weights : numpy.ndarray of shape (1 + B, n_samples)
+    attributes : sequence of str
+    run : str
+    least : int
+        Groups with fewer samples that have the modality, or that lack the attribute's value, are left out.
+    C : float
+        Inverse strength of the penalty of the logistic regressions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of the results contract with the key ``subset`` (one modality): the metric ``decoded_auroc`` of a group
+        against all others, among samples that have the modality; ``n_positive`` counts the group. Intervals are
+        simultaneous over all rows of an attribute; one half means that the vectors do not tell.
+    """
+    parts = []
+    for attribute, (names, masks) in group_masks(cohort, attributes).items():
+        code, known, found, draws = masks[1:].argmax(axis=0), masks[1:].any(axis=0), [], []
+        for m, modality in enumerate(study.modalities):
+            there = study.present[:, m].numpy() & known
+            inside = (masks[1:] & there).sum(axis=1)
+            kept = np.flatnonzero((inside >= least) & (there.sum() - inside >= least))
+            if len(kept) < 2:
+                continue
+            score = _membership(study, m, there & np.isin(code, kept), code, len(names) - 1, C)
+            for g in kept:
+                draws.append(auroc(masks[1:][g].astype(int), score[:, g], weights, there[None])[..., 0])
+                found.append((modality, names[1:][g], int(there.sum()), int(inside[g])))
+        if not found:
+            continue
+        values = np.concatenate(draws, axis=1)
+        low, high = simultaneous_interval(values)
+        parts.append(
+            pd.DataFrame(found, columns=["subset", "group", "n", "n_positive"]).assign(
+                run=run,
+                metric="decoded_auroc",
+                attribute=attribute,
+                reference=None,
+                estimate=values[0],
+                low=low,
+                high=high,
+                se_patients=standard_error(values),
+                se_retrain=np.nan,
+                primary=False,
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _membership(study, m, learnable, code, n_groups, C):
+    """Probability of each group (n_samples, n_groups), from models that never saw the sample's patient."""
+    score = np.zeros((len(code), n_groups))
+    there = study.present[:, m].numpy()
+    for f in range(len(study.training)):
+        rows, test = learnable & (study.fold != f), there & (study.fold == f)
+        if len(set(code[rows])) < 2 or not test.any():
+            continue
+        x = study.X[f, :, m].numpy()
+        model = LogisticRegression(C=C, max_iter=1000).fit(x[rows], code[rows])
+        score[np.ix_(test, model.classes_)] = model.predict_proba(x[test])
+    return score
