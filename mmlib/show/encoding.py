@@ -9,20 +9,27 @@ import pandas as pd
 from mmlib.show.style import COLOURS, GREY, interval, words
 
 
-def auroc_differences(table: pd.DataFrame, *, title: str) -> plt.Axes:
-    """Draw AUROC differences to a reference with intervals; takes the frame of ``evaluate.compare_auroc``."""
+def auroc_differences(table: pd.DataFrame, *, title: str, farthest: float = 0.15) -> plt.Axes:
+    """Draw AUROC differences to a reference with intervals; takes the frame of ``evaluate.compare_auroc``.
+
+    Those farther below than ``farthest`` are written, not drawn, so that the others can be told apart.
+    """
     table = table.sort_values("difference", ascending=False).reset_index(drop=True)
     _, ax = plt.subplots(figsize=(8, 0.5 * len(table) + 1.2))
     ax.axvline(0, color=GREY, lw=1)
     spread = [table.difference - table.difference_low, table.difference_high - table.difference]
-    ax.errorbar(table.difference, table.index, xerr=spread, fmt="o", capsize=3)
+    far = table.difference < -farthest
+    ax.errorbar(table.difference.mask(far), table.index, xerr=spread, fmt="o", capsize=3)
+    for y, r in table[far].iterrows():
+        text = f"$\\leftarrow$ {interval(r.difference, r.difference_low, r.difference_high, '+.3f')}"
+        place = {"transform": ax.get_yaxis_transform(), "va": "center", "backgroundcolor": "white"}
+        ax.text(0.01, y, text, fontsize=9, color=GREY, **place)
     ax.set_yticks(
         table.index,
         [f"{v}\nAUROC {a:.3f}" for v, a in zip(table.variant, table.auroc, strict=True)],
         fontsize=9,
     )
-    ax.set(xlabel="difference in AUROC (95 % interval)")
-    ax.invert_yaxis()
+    ax.set(xlabel="difference in AUROC (95 % interval)", ylim=(len(table) - 0.5, -0.5))
     ax.set_title(title)
     return ax
 
