@@ -68,7 +68,7 @@ def examples():
     tables = {"cohort": cohort, "fields": fields, "notes": notes}
     arrays = {"embeddings": embeddings, "powerset": powerset, "masking": masking}
     return tables | arrays | {"models": models} | dict.fromkeys(
-        ("audit", "encoding", "rq1", "rq2", "fairness"), result
+        ("audit", "encoding", "rq1", "rq2", "fairness", "selection"), result
     )
 
 
