@@ -81,5 +81,6 @@ def _shares(truth, samples, attributes):
         for name, mask in zip(names, masks, strict=True):
             n, k = int(mask.sum()), int(truth[mask].sum())
             low, high = proportion_confint(k, n, method="wilson")
-            rows.append((attribute, name, n, k, k / n, low, high))
+            # a share of 0 or 1 is an end of its interval, which rounding may miss
+            rows.append((attribute, name, n, k, k / n, min(low, k / n), max(high, k / n)))
     return pd.DataFrame(rows, columns=["attribute", "group", "n", "n_true", "rate", "low", "high"])
