@@ -324,7 +324,7 @@ def test_wrong_roots_and_broken_trees_are_one_sentence(trees, ed, eye, tmp_path)
     for name in ("mimic_eye", "mimic_iv_ed"):
         for root in (None, tmp_path / "nowhere", tmp_path):
             with pytest.raises(
-                FileNotFoundError, match="expected th.* (folder|that) of MIMIC"
+                FileNotFoundError, match="expected th.* of MIMIC"
             ):
                 load_cohort(name, root)
     change(ed, "triage", lambda t: t.rename(columns={"o2sat": "spo2"}))
