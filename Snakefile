@@ -58,7 +58,7 @@ def shards_before(name):
     """Let chapter 2 wait for the jobs that fill the cache of vectors, if the run has `encode_shards: K`."""
 
     def markers(wildcards):
-        run = run_parameters(f"notebooks/params/{wildcards.run}.yml", sorted(Path("notebooks").glob("*.ipynb")))
+        run = run_parameters(f"notebooks/params/{wildcards.run}.yml", NOTEBOOKS)
         parts = run.get("encode_shards", 1) if name == "02_encoding" else 1
         return [f"results/{wildcards.run}/shards/{i}-of-{parts}" for i in range(1, parts + 1) if parts > 1]
 
@@ -71,10 +71,23 @@ def encoder_options(wildcards):
     return [word for n in names if n in own for word in (f"--{n.replace('_', '-')}", str(own[n]))]
 
 
+def twin_of(name):
+    """Give the folder of the twin that this notebook reads, if its run is of one."""
+
+    def folder(wildcards):
+        run = run_parameters(f"notebooks/params/{wildcards.run}.yml", NOTEBOOKS)
+        reads = "root" in own_parameters(f"notebooks/{name}.ipynb", f"notebooks/params/{wildcards.run}.yml")
+        return [run["root"]] if "twin" in run and reads else []
+
+    return folder
+
+
+NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
+
 # A misspelt or ill-typed parameter of any run stops everything before the first notebook starts.
 try:
     for run in RUNS:
-        run_parameters(f"notebooks/params/{run}.yml", sorted(Path("notebooks").glob("*.ipynb")))
+        run_parameters(f"notebooks/params/{run}.yml", NOTEBOOKS)
 except (OSError, ValueError) as error:
     sys.exit(str(error))
 
@@ -131,6 +144,19 @@ rule encode_shard:
         "python -m mmlib.encode {input} --shard {wildcards.part}/{wildcards.parts} {params.options:q} >{log} 2>&1"
 
 
+rule twin:
+    output:
+        directory("results/twins/{run}"),
+    params:
+        arguments=lambda wildcards: run_parameters(f"notebooks/params/{wildcards.run}.yml", NOTEBOOKS)["twin"],
+    log:
+        "results/logs/twin_{run}.log",
+    message:
+        "{wildcards.run}: the synthetic data"
+    shell:
+        "python -m mmlib.cohorts.twins {params.arguments} {output} >{log} 2>&1"
+
+
 for name, chapter in CHAPTERS.items():
 
     rule:
@@ -140,6 +166,7 @@ for name, chapter in CHAPTERS.items():
             [f"results/{{run}}/{file}" for file in chapter["reads"]],
             [f"book/tables/{file}" for file in chapter.get("tables", [])],
             shards_before(name),
+            twin=twin_of(name),
             notebook=f"notebooks/{name}.ipynb",
             sources=sources(f"notebooks/{name}.ipynb"),
         output:

@@ -276,7 +276,7 @@ def _judge(timing, when, signs, margin, suspicious) -> tuple[str, str]:
 def _score_alone(column: pd.Series, field: Field, y, fold, there) -> np.ndarray:
     """Score those who have a field, out of fold, from its value alone; others get 0."""
     score = np.zeros(len(y))
-    if field.kind == "text":
+    if field.kind in ("text", "list"):
         X = column.fillna("").to_numpy(str)
     else:
         X = (pd.get_dummies(column) if field.kind == "category" else column.to_frame()).to_numpy(float)
@@ -286,7 +286,7 @@ def _score_alone(column: pd.Series, field: Field, y, fold, there) -> np.ndarray:
             continue
         model = (
             make_pipeline(TfidfVectorizer(min_df=5, sublinear_tf=True), LogisticRegression(max_iter=1000))
-            if field.kind == "text"
+            if field.kind in ("text", "list")
             else DecisionTreeClassifier(max_leaf_nodes=16, min_samples_leaf=20, random_state=0)
         )
         score[test] = model.fit(X[training], y[training]).predict_proba(X[test])[:, 1]

@@ -4,14 +4,19 @@ import argparse
 import json
 import os
 import sys
+import tempfile
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import yaml
 
-from mmlib.runs import check_type, notebook_parameters, own_parameters, unknown_parameter
+from mmlib.runs import check_type, notebook_parameters, own_parameters, run_parameters, unknown_parameter
+
+#: Figures come as pictures and as drawings whose words can be searched.
+READABLE = "c.InlineBackend.figure_formats = {'png', 'svg'}\nc.InlineBackend.rc = {'svg.fonttype': 'none'}\n"
 
 
-def execute(notebook: str | Path, out: str | Path, parameters: dict) -> None:
+def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credentialed: bool = False) -> None:
     """Run a notebook through papermill and move the executed copy into place once it is whole.
 
     Parameters
@@ -20,6 +25,8 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict) -> None:
         Source notebook and executed copy.
     parameters : dict
         Values to inject, already checked.
+    credentialed : bool
+        Keep each figure as a drawing too, so that `mmlib.publish` can read its words.
 
     Raises
     ------
@@ -37,9 +44,10 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict) -> None:
     failed, part = out.with_suffix(".failed.ipynb"), out.with_name(f".{out.stem}.part.ipynb")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        papermill.execute_notebook(
-            notebook, part, parameters, kernel_name="python3", progress_bar=sys.stderr.isatty()
-        )
+        with _readable_figures() if credentialed else nullcontext():
+            papermill.execute_notebook(
+                notebook, part, parameters, kernel_name="python3", progress_bar=sys.stderr.isatty()
+            )
         content = json.loads(part.read_text(encoding="utf-8"))
         content["metadata"]["papermill"]["output_path"] = out.as_posix()
         part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -58,6 +66,23 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict) -> None:
         ) from None
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _readable_figures():
+    """Give kernels that start meanwhile a configuration of their own."""
+    before = os.environ.get("IPYTHONDIR")
+    with tempfile.TemporaryDirectory() as folder:
+        profile = Path(folder) / "profile_default"
+        profile.mkdir()
+        (profile / "ipython_kernel_config.py").write_text(READABLE, encoding="utf-8")
+        os.environ["IPYTHONDIR"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("IPYTHONDIR")
+            if before is not None:
+                os.environ["IPYTHONDIR"] = before
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -84,7 +109,8 @@ def main(arguments: list[str] | None = None) -> int:
                 raise unknown_parameter(name, defaults, owner=str(options.notebook))
             parameters[name] = _value(text, defaults[name])
             check_type(name, parameters[name], defaults[name])
-        execute(options.notebook, options.out, parameters)
+        run = run_parameters(options.file, sorted(options.notebook.parent.glob("*.ipynb")))
+        execute(options.notebook, options.out, parameters, credentialed=run.get("credentialed", False))
     except (OSError, RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -15,9 +15,17 @@ from pathlib import Path
 import yaml
 
 #: Keys of a run that no notebook has to read, each with an example: the type it must have.
-#: ``title`` names the run in the book: in the table of contents and behind the heading of each chapter.
+#: ``title`` names the run in the book: in the table of contents and behind the heading of each chapter. Pages of
+#: ``synthetic`` data say so at the top; those of ``credentialed`` data are searched for what must not be shown.
+#: ``twin`` holds the arguments of `mmlib.cohorts.twins` that make the folder ``root``.
 #: ``encode_shards`` is the number of jobs that share the encoding, one after the other if there is one machine.
-RUN_KEYS = {"title": "SUPPORT2", "encode_shards": 1}
+RUN_KEYS = {
+    "title": "SUPPORT2",
+    "synthetic": True,
+    "credentialed": True,
+    "twin": "mimic_eye --patients 2000",
+    "encode_shards": 1,
+}
 
 _NAMES = {
     bool: "true or false",

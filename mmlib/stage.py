@@ -27,11 +27,20 @@ from pathlib import Path
 
 import yaml
 
+from mmlib.publish import guard
 from mmlib.runs import run_parameters
 
 MARK = "# Staged by mmlib.stage: whatever is changed here is lost.\n"
 #: One self-contained script, fonts included, so that formulas can be read without a network.
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
+
+SYNTHETIC = """
+```{admonition} Synthetic data
+:class: warning
+Every number on this page comes from a simulation with known truth, written in the layout of a real data set. Nobody
+stands behind it, and it says nothing about patients.
+```
+"""
 
 
 def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Path:
@@ -57,15 +66,16 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     FileNotFoundError
         If a run or one of its executed notebooks is missing, or a file of the table of contents is.
     ValueError
-        If there is no run, a run is asked for twice or has the name of a folder of the book, or ``out`` holds
-        something else than an earlier tree.
+        If there is no run, a run is asked for twice or has the name of a folder of the book, ``out`` holds
+        something else than an earlier tree, or a credentialed run shows what must not be published.
     """
     root, out = Path(root), Path(out)
     if not runs or len(set(runs)) < len(runs):
         raise ValueError(f"The runs of the book are {list(runs)}, expected one or more different ones.")
     if out.exists() and not _is_staged(out):
         raise ValueError(f"{out} holds something else than a staged book; give --out a folder of its own.")
-    titles = {run: run_title(run, root=root) for run in runs}
+    settings = {run: _settings(run, root) for run in runs}
+    titles = {run: settings[run].get("title", run) for run in runs}
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
 
     part = out.with_name(out.name + ".part")
@@ -79,8 +89,12 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
         if (part / folder).exists():
             raise ValueError(f"A run cannot be called {run!r}: the book has a folder of that name.")
         (part / folder).mkdir()
-        for name in _chapters(toc):
-            notebook = stage_notebook(_executed(run, name, root), run, titles[run])
+        notebooks = {name: _executed(run, name, root) for name in _chapters(toc)}
+        if settings[run].get("credentialed"):
+            guard(run, notebooks, root=root / "results")
+        notice = SYNTHETIC if settings[run].get("synthetic") else ""
+        for name, executed in notebooks.items():
+            notebook = stage_notebook(executed, run, titles[run], notice)
             content = json.dumps(notebook, indent=1, ensure_ascii=False)
             (part / folder / f"{name}.ipynb").write_text(content + "\n", encoding="utf-8")
             for figure, image in named_images(notebook).items():
@@ -99,20 +113,12 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     return out
 
 
-def run_title(run: str, *, root: str | Path = ".") -> str:
-    """Return how a run is called in the book: its ``title``, or its name if it has none."""
-    notebooks = Path(root) / "notebooks"
-    return run_parameters(notebooks / "params" / f"{run}.yml", sorted(notebooks.glob("*.ipynb"))).get(
-        "title", run
-    )
-
-
 def label(text: str, run: str) -> str:
     """Replace the token ``RUN-`` of labels and glue keys by the run's name."""
     return re.sub(r"\bRUN-", f"{run}-", text)
 
 
-def stage_notebook(notebook: Mapping, run: str, title: str) -> dict:
+def stage_notebook(notebook: Mapping, run: str, title: str, notice: str = "") -> dict:
     """Return an executed notebook as it appears in the book for one run.
 
     Parameters
@@ -121,6 +127,8 @@ def stage_notebook(notebook: Mapping, run: str, title: str) -> dict:
         The notebook's JSON.
     run, title : str
         Name and title of the run.
+    notice : str
+        Markdown that stands under the first heading.
 
     Returns
     -------
@@ -132,6 +140,9 @@ def stage_notebook(notebook: Mapping, run: str, title: str) -> dict:
     headed = False
     for cell in notebook["cells"]:
         cell["metadata"].pop("papermill", None)
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output["data"].pop("image/svg+xml", None)  # there to be searched, not shown
         if "mystnb" in cell["metadata"]:
             cell["metadata"]["mystnb"] = _relabel(cell["metadata"]["mystnb"], run)
         if cell["cell_type"] == "markdown":
@@ -139,7 +150,9 @@ def stage_notebook(notebook: Mapping, run: str, title: str) -> dict:
             if not headed:
                 text, headed = re.subn(
                     r"^(# .*?)([?!.]?)[ \t]*$",
-                    lambda found: found[1] + (f"{found[2]} ({title})" if found[2] else f", {title}"),
+                    lambda found: (
+                        found[1] + (f"{found[2]} ({title})" if found[2] else f", {title}") + notice.rstrip()
+                    ),
                     text,
                     count=1,
                     flags=re.M,
@@ -183,6 +196,11 @@ def stage_toc(toc: Mapping, titles: Mapping[str, str]) -> dict:
             text = json.dumps(part).replace('"notebooks/', f'"{folder}/')
             parts.append({**json.loads(text), "caption": titles[run]})
     return {**toc, "parts": parts}
+
+
+def _settings(run, root):
+    notebooks = Path(root) / "notebooks"
+    return run_parameters(notebooks / "params" / f"{run}.yml", sorted(notebooks.glob("*.ipynb")))
 
 
 def _folders(runs):

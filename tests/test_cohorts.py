@@ -69,6 +69,18 @@ def test_folds_keep_patients_together_and_labels_balanced():
     assert (folds != assign_folds(samples, folds=5, seed=2)).any()
 
 
+def test_official_folds_are_kept_whole():
+    rng = np.random.default_rng(0)
+    patient = np.arange(400)
+    samples = pd.DataFrame({"patient_id": patient.astype(str), "label": rng.integers(0, 2, 400)})
+    samples["split_fold"] = rng.integers(0, 20, 400)
+    folds = assign_folds(samples, folds=5)
+    assert (folds == samples.split_fold // 4).all()
+    assert set(assign_folds(samples, folds=20) - samples.split_fold) == {0}
+    with pytest.raises(ValueError, match="folds is 21; expected 2 to 20, the number of official folds"):
+        assign_folds(samples, folds=21)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -66,6 +66,44 @@ def checkout(tmp_path, monkeypatch, write_notebook):
     return tmp_path
 
 
+def test_pages_of_synthetic_data_say_so_under_their_heading(checkout):
+    params = checkout / "notebooks" / "params" / "two.yml"
+    params.write_text(params.read_text() + "synthetic: true\n")
+    out = stage(["one", "two"], "_build/src")
+    for folder, told in (("notebooks", False), ("two", True)):
+        for name in ("01_a", "02_b"):
+            cells = json.loads((out / folder / f"{name}.ipynb").read_text())["cells"]
+            lines = "".join(cells[0]["source"]).split("\n")
+            heading = next(i for i, line in enumerate(lines) if line.startswith("# A question?"))
+            following = "\n".join(lines[heading + 1 : heading + 4])
+            assert ("{admonition} Synthetic data" in following) == told
+            assert lines[-1] == "# no heading"
+
+
+def test_a_credentialed_run_is_searched_before_anything_of_it_is_staged(checkout, monkeypatch):
+    params = checkout / "notebooks" / "params" / "two.yml"
+    params.write_text(params.read_text() + "credentialed: true\n")
+    searched = []
+
+    def refuse(run, notebooks, root):
+        searched.append((run, list(notebooks), root.as_posix()))
+        raise ValueError("01_a: cell 1 shows an identifier")
+
+    monkeypatch.setattr("mmlib.stage.guard", refuse)
+    assert stage(["one"], "_build/src") and not searched
+    with pytest.raises(ValueError, match="shows an identifier"):
+        stage(["two"], "_build/other")
+    assert searched == [("two", ["01_a", "02_b"], "results")]
+    assert not (checkout / "_build" / "other").exists()
+
+
+def test_drawings_that_were_kept_to_be_searched_are_not_shown():
+    notebook = executed()
+    notebook["cells"][1]["outputs"][0]["data"]["image/svg+xml"] = "<svg/>"
+    data = stage_notebook(notebook, "one", "One")["cells"][1]["outputs"][0]["data"]
+    assert list(data) == ["image/png"]
+
+
 def test_labels_carry_the_run_and_code_does_not():
     notebook = stage_notebook(executed(), "support2", "SUPPORT2")
     first, figure, _, last = notebook["cells"]

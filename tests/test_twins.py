@@ -128,6 +128,7 @@ def test_an_interrupted_twin_leaves_nothing_and_no_folder_is_overwritten(tmp_pat
         write_twin("mimic_eye", tmp_path / "twin", patients=10)
     assert not list(tmp_path.iterdir())
     (tmp_path / "twin").mkdir()
+    (tmp_path / "twin" / "mine.txt").touch()
     with pytest.raises(FileExistsError, match="twin exists; remove it"):
         write_twin("mimic_eye", tmp_path / "twin", patients=10)
 

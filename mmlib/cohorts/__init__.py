@@ -82,9 +82,10 @@ def assign_folds(samples: pd.DataFrame, *, folds: int = 5, seed: int = 0) -> pd.
     Parameters
     ----------
     samples : pandas.DataFrame
-        With ``patient_id`` and ``label``.
+        With ``patient_id`` and ``label``; official folds in ``split_fold`` are kept whole and joined, in their
+        order, to as many folds as asked for.
     folds, seed : int
-        Number of folds (two or more) and seed of the shuffle.
+        Number of folds (two or more) and seed of the shuffle, which official folds do without.
 
     Returns
     -------
@@ -96,6 +97,12 @@ def assign_folds(samples: pd.DataFrame, *, folds: int = 5, seed: int = 0) -> pd.
         raise ValueError(
             f"folds is {folds}; expected 2 to {rarest}, the number of patients of the rarer label."
         )
+    if "split_fold" in samples:
+        official = np.unique(samples["split_fold"])
+        if folds > len(official):
+            raise ValueError(f"folds is {folds}; expected 2 to {len(official)}, the number of official folds.")
+        place = np.searchsorted(official, samples["split_fold"])
+        return pd.Series((place * folds // len(official)).astype("int8"), samples.index, name="fold")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold = np.empty(len(samples), "int8")
     for k, (_, test) in enumerate(splitter.split(samples, samples.label, samples.patient_id)):

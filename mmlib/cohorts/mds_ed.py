@@ -214,7 +214,7 @@ def _sampled(frame, label, file, counts):
     fold, target = frame["general_strat_fold"], frame[label]
     if not fold.isin(range(FOLDS)).all():
         raise ValueError(
-            f"{file}: general_strat_fold holds {fold[~fold.isin(range(FOLDS))].iloc[0]!r}; expected 0 to 19."
+            f"{file}: general_strat_fold holds {fold[~fold.isin(range(FOLDS))].iloc[0]:g}; expected 0 to 19."
         )
     split = frame.groupby("general_subject_id")["general_strat_fold"].nunique()
     if split.max() > 1:
@@ -223,7 +223,7 @@ def _sampled(frame, label, file, counts):
         )
     odd = target.notna() & ~target.isin([0, 1, BEFORE])
     if odd.any():
-        raise ValueError(f"{file}: {label} holds {target[odd].iloc[0]!r}; expected 0, 1 or {BEFORE}.")
+        raise ValueError(f"{file}: {label} holds {target[odd].iloc[0]:g}; expected 0, 1 or {BEFORE}.")
     twice = frame["general_study_id"].duplicated()
     before, unknown = target == BEFORE, target.isna()
     later = (fold >= FOLDS - 2) & (frame["general_ecg_no_within_stay"] != 0)

@@ -52,7 +52,7 @@ def write_twin(
     ----------
     name : {"mimic_eye", "mimic_iv_ed", "mds_ed"}
     folder : path
-        Must not exist.
+        Must not exist, or be empty.
     patients : int
         Number of patients; a patient may have several stays.
     seed : int
@@ -78,7 +78,7 @@ def write_twin(
             f"patients is {patients} and mess {mess}; expected 1 or more, and a share below 0.5."
         )
     folder = Path(folder)
-    if folder.exists():
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} exists; remove it or choose another folder for the twin.")
     knobs = KNOBS[name] if knobs is None else knobs
     if {m: knobs.names(m) for m in knobs.signal} != {m: KNOBS[name].names(m) for m in KNOBS[name].signal}:
@@ -204,7 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m mmlib.cohorts.twins", description=__doc__.partition(":")[0]
     )
     parser.add_argument("name", choices=list(KNOBS))
-    parser.add_argument("folder", type=Path, help="folder of the twin; must not exist")
+    parser.add_argument("folder", type=Path, help="folder of the twin; must not exist, or be empty")
     parser.add_argument("--patients", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--mess", type=float, default=0.01, help="share of untidy rows")

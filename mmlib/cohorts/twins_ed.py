@@ -141,7 +141,7 @@ def tables(population: Draw, *, seed: int = 0, mess: float = 0.01) -> dict[str, 
     vitalsign["pain"] = vitalsign["pain"].where(rng.random(len(at)) < 0.7)
 
     medrecon, at, item = _list(population, "medrecon", 6, len(HOME_MEDICATIONS), rng, own)
-    medrecon["charttime"] = _later(intime, 0.3 + rng.exponential(0.9, n))[at]
+    medrecon["charttime"] = _later(intime, np.minimum(0.3 + rng.exponential(0.9, n), 0.9 * hours))[at]
     names, classes = map(np.array, zip(*HOME_MEDICATIONS, strict=True))
     medrecon["name"], medrecon["gsn"], medrecon["ndc"] = names[item], 1000 + item, 10_000_000 + item
     medrecon["etc_rn"], medrecon["etccode"], medrecon["etcdescription"] = 1, 200 + item, classes[item]
