@@ -4,7 +4,7 @@ CORES ?= all
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test serve clean
+.PHONY: book test bench-large serve clean
 
 book: .venv/ready
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --nolock --show-failed-logs --quiet host reason --config runs="$(RUNS)"
@@ -13,6 +13,10 @@ test: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+bench-large: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/operating_characteristics.py
+	$(BIN)/pytest -m slow
 
 serve:
 	$(PYTHON) -m http.server --directory _build/html --bind 127.0.0.1

@@ -36,8 +36,8 @@ CHAPTERS = {
         "threads": 4,
     },
     "05_fairness": {
-        "reads": ["cohort.parquet", "powerset.nc"],
-        "writes": ["fairness.parquet"],
+        "reads": ["cohort.parquet", "powerset.nc", "masking.nc"],
+        "writes": ["fairness.parquet", "primaries.parquet"],
         "threads": 1,
     },
     "06_selection": {

@@ -28,6 +28,7 @@ ARTEFACTS = {
     "masking": (".nc", "04_rq2_masking"),
     "rq2": (".parquet", "04_rq2_masking"),
     "fairness": (".parquet", "05_fairness"),
+    "primaries": (".parquet", "05_fairness"),
     "selection": (".parquet", "06_selection"),
 }
 TABLES = {"cohort": schema.COHORT, "fields": schema.FIELDS, "notes": schema.NOTES}

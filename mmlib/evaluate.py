@@ -1,19 +1,21 @@
 """From scores to estimates with uncertainty: every metric, score vector, group and resample in one call."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mmlib.calibration import observed_expected
 from mmlib.metrics import group_masks, rates, sizes
 from mmlib.missing import expected_auroc, expected_selection
 from mmlib.ranking import auroc, average_precision
-from mmlib.uncertainty import average_seeds, percentile_interval, tidy
+from mmlib.uncertainty import average_seeds, contrast, percentile_interval, tidy
 
-RANKING = {"auroc": auroc, "average_precision": average_precision}
+#: Metrics of scores, which need no threshold.
+RANKING = {"auroc": auroc, "average_precision": average_precision, "observed_expected": observed_expected}
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Evaluation:
     labels : list
         Their names.
     groups : dict of attribute to (names, n, n_positive)
+    versus : list or None
+        If the vectors are paired changes: what each is compared with.
     """
 
     values: dict[tuple[str, str], np.ndarray]
@@ -38,6 +42,7 @@ class Evaluation:
     key: str
     labels: list
     groups: dict[str, tuple[list[str], np.ndarray, np.ndarray]]
+    versus: list | None = None
 
     def overall(self, metric: str) -> np.ndarray:
         """Return a metric for everybody, shape (1 + B, K)."""
@@ -51,6 +56,29 @@ class Evaluation:
         """Return a signed difference, group minus reference, shape (1 + B, K)."""
         return self.group(metric, attribute, name) - self.group(metric, attribute, reference)
 
+    def series(
+        self, metric: str, attribute: str | None = None, group: str = "all", reference: str | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return a group's metric, or its signed difference: resamples (1 + B, K), and each seed's estimate (S, K)."""
+        attribute = attribute or next(iter(self.groups))
+        names = self.groups[attribute][0]
+        draws, spread = (part[metric, attribute] for part in (self.values, self.spread))
+        if reference is not None:
+            draws, spread = (contrast(part, names, reference) for part in (draws, spread))
+        return draws[..., names.index(group)], spread[..., names.index(group)]
+
+    def changes(self, pairs: Sequence[tuple], metrics: Sequence[str] | None = None) -> "Evaluation":
+        """Return the paired changes ``(before, after)`` between vectors, of some metrics or all."""
+        keys = [k for k in self.values if metrics is None or k[0] in metrics]
+        before, after = ([self.labels.index(pair[end]) for pair in pairs] for end in (0, 1))
+        return replace(
+            self,
+            values={k: self.values[k][:, after] - self.values[k][:, before] for k in keys},
+            spread={k: self.spread[k][:, after] - self.spread[k][:, before] for k in keys},
+            labels=[pair[1] for pair in pairs],
+            versus=[pair[0] for pair in pairs],
+        )
+
     def frame(
         self,
         run: str,
@@ -61,14 +89,17 @@ class Evaluation:
         primary=False,
         interval="percentile",
     ) -> pd.DataFrame:
-        """Return the tidy rows of one metric: by group, or as signed differences to a reference group."""
+        """Return the tidy rows of one metric: by group, or as signed differences to a reference group.
+
+        Rows of changes say in the column ``versus`` what they are compared with.
+        """
         size = self.values[metric, attribute].shape[2]  # one: everybody only
         names, n, n_positive = (part[:size] for part in self.groups[attribute])
         spread = self.spread[metric, attribute]
         if reference is not None:
-            spread = spread - spread[..., [names.index(reference)]]
+            spread = contrast(spread, names, reference)
         seeds = len(spread)
-        return tidy(
+        table = tidy(
             self.values[metric, attribute],
             run=run,
             metric=metric,
@@ -84,6 +115,9 @@ class Evaluation:
             seeds=seeds,
             primary=primary,
         )
+        if self.versus is None:
+            return table
+        return table.assign(versus=np.repeat([str(v) for v in self.versus], len(table) // len(self.labels)))
 
 
 def decisions(score: xr.DataArray, threshold: xr.DataArray, fold) -> xr.DataArray:
@@ -130,8 +164,8 @@ def evaluate(
     metrics : sequence of str
         Threshold metrics of :func:`mmlib.metrics.rates`.
     ranking : mapping of str to sequence of str, optional
-        ``auroc`` and ``average_precision`` -> attributes for whose groups they are wanted; an empty sequence
-        means everybody only.
+        ``auroc``, ``average_precision`` and ``observed_expected`` -> attributes for whose groups they are
+        wanted; an empty sequence means everybody only.
 
     Returns
     -------

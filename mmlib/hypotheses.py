@@ -43,8 +43,9 @@ def gap_test(
     ----------
     y, patient_id : array-like of shape (n,)
         Labels, and who the rows belong to.
-    q : array-like of shape (n,)
-        Probability of selection; scores for ``metric="auroc"``.
+    q : array-like of shape (n,) or (S, n)
+        Probability of selection; scores for ``metric="auroc"``; a row per training seed, over which the metric
+        is averaged.
     names : sequence of str
     groups : array-like of shape (G, n)
         As `mmlib.metrics.group_masks` returns them; ``"all"`` is skipped.
@@ -52,8 +53,8 @@ def gap_test(
         Groups are permuted within Y = 1, within Y = 0, within both, within both, and over all.
     reference : str
     minimum : int
-        Patients with a label that the metric conditions on (each of the two for AUROC and equalized odds; any
-        for the selection rate) below which a group is refused, not tested.
+        Patients with a label that the metric conditions on (each of the two for AUROC and equalized odds; with
+        a positive one for the selection rate) below which a group is refused, not tested.
     permutations, seed : int
 
     Returns
@@ -70,7 +71,7 @@ def gap_test(
     between patients (for rates the linearised ratio, for AUROC that of DeLong's components added up by
     patient). A patient with rows in both groups counts as one unit in each.
     """
-    y, q, groups = np.asarray(y), np.asarray(q, dtype=float), np.asarray(groups, dtype=bool)
+    y, q, groups = np.asarray(y), np.atleast_2d(np.asarray(q, float)), np.asarray(groups, dtype=bool)
     if metric not in WITHIN:
         raise ValueError(f"metric is {metric!r}; expected one of {', '.join(WITHIN)}.")
     if reference not in names:
@@ -85,7 +86,7 @@ def gap_test(
         row |= {"statistic": np.nan, "p": np.nan, "refused": ""}
         pair = np.array([masks[name], masks[reference]])
         for which, mask in ((reference, pair[1]), (name, pair[0])):
-            row["refused"] = _too_small(y, mask, patient_id, metric, which, minimum) or row["refused"]
+            row["refused"] = too_small(y, mask, patient_id, metric, which, minimum) or row["refused"]
         if not row["refused"]:
             permuted = permuted_groups(y, pair, patient_id, metric, permutations, seed)
             difference, t = studentised_difference(y, q, pair, permuted, patient_id, metric)
@@ -96,12 +97,29 @@ def gap_test(
     return pd.DataFrame(rows)
 
 
-def _too_small(y, mask, patient_id, metric, name, minimum) -> str:
-    for label in WITHIN[metric] or (None,):
-        patients = len(np.unique(np.asarray(patient_id)[mask if label is None else mask & (y == label)]))
+def too_small(y, mask, patient_id, metric: str, name: str, minimum: int = 30) -> str:
+    """Say why a group is too small to be tested, or nothing.
+
+    Parameters
+    ----------
+    y, mask, patient_id : array-like of shape (n,)
+        Labels, members of the group, and who the rows belong to.
+    metric : {"tpr", "fpr", "auroc", "equalized_odds", "selection_rate"}
+    name : str
+        What the group is called.
+    minimum : int
+        Patients that it needs, as in `gap_test`.
+
+    Returns
+    -------
+    str
+        A sentence, or ``""``.
+    """
+    for label in WITHIN[metric] or (1,):
+        patients = len(np.unique(np.asarray(patient_id)[mask & (y == label)]))
         if patients < minimum:
-            kind = {None: "", 0: " with a negative label", 1: " with a positive label"}[label]
-            return f"{name} has {patients} of the {minimum} patients{kind} that a test of {metric} needs."
+            kind = ("a negative", "a positive")[label]
+            return f"{name} has {patients} of the {minimum} patients with {kind} label that a test of {metric} needs."
     return ""
 
 

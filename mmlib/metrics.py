@@ -10,19 +10,15 @@ from collections.abc import Callable, Sequence
 import fairlearn.metrics as fm
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from sklearn import metrics as skm
-from statsmodels.stats.proportion import proportion_confint
 
 from mmlib.ranking import auroc, average_precision, check_shapes, divide
 
 __all__ = [
     "auroc",
     "average_precision",
-    "calibration",
     "describe",
     "group_masks",
-    "observed_expected",
     "operating_point",
     "paper_gaps",
     "rates",
@@ -153,59 +149,6 @@ def rates(y, q, weights, groups) -> dict[str, np.ndarray]:
     }
 
 
-def observed_expected(y, scores, weights, groups) -> np.ndarray:
-    """Divide the observed positives by the sum of predicted probabilities; shapes as in `rates`."""
-    y, scores, weights, groups = check_shapes(y, scores, weights, groups)
-    ratio = np.empty((len(weights), len(scores), len(groups)))
-    for g, group in enumerate(groups):
-        w = weights[:, group].astype(float)
-        ratio[:, :, g] = divide((w @ y[group])[:, None], w @ scores[:, group].T)
-    return ratio
-
-
-def calibration(y, scores, groups, names: Sequence[str]) -> pd.DataFrame:
-    """Describe calibration in groups: observed/expected with exact interval, intercept and slope.
-
-    Parameters
-    ----------
-    y, scores : array-like of shape (n,)
-        Labels and probabilities of one model.
-    groups : array-like of shape (G, n)
-    names : sequence of str
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per group: ``group, n, n_positive, observed_expected, low, high, intercept, slope``. The
-        interval is Clopper and Pearson's for the observed share, over the mean prediction taken as known.
-        ``intercept`` has the slope fixed at 1 (0 is right: calibration in the large); ``slope`` is fitted
-        with a free intercept (1 is right, below 1 is overconfident). Fits that do not exist (one class, a
-        constant or separating score) are nan.
-    """
-    y, scores, groups = np.asarray(y), np.asarray(scores, dtype=float), np.asarray(groups, dtype=bool)
-    table = []
-    for name, group in zip(names, groups, strict=True):
-        n, events, expected = int(group.sum()), int(y[group].sum()), scores[group].sum()
-        low, high = np.array(proportion_confint(events, n, method="beta")) * n if n else (np.nan, np.nan)
-        ratios = [v / expected if expected > 0 else np.nan for v in (events, low, high)]
-        table.append((name, n, events, *ratios, *_recalibrate(y[group], scores[group])))
-    columns = ["group", "n", "n_positive", "observed_expected", "low", "high", "intercept", "slope"]
-    return pd.DataFrame(table, columns=columns)
-
-
-def _recalibrate(y, scores) -> tuple[float, float]:
-    if not 0 < y.sum() < len(y):
-        return np.nan, np.nan
-    clipped = np.clip(scores, 1e-6, 1 - 1e-6)  # a score of exactly 0 or 1 has no finite logit
-    logit = np.log(clipped / (1 - clipped))
-    binomial = sm.families.Binomial()
-    intercept = sm.GLM(y, np.ones_like(logit), family=binomial, offset=logit).fit().params[0]
-    below, above = logit[y == 0], logit[y == 1]
-    if below.max() <= above.min() or above.max() <= below.min():
-        return intercept, np.nan
-    return intercept, sm.GLM(y, sm.add_constant(logit), family=binomial).fit().params[1]
-
-
 def describe(y, scores, decisions, frame: pd.DataFrame, attribute: str) -> pd.DataFrame:
     """Point estimates by group through fairlearn's ``MetricFrame``: the table shown to readers.
 
@@ -221,7 +164,7 @@ def describe(y, scores, decisions, frame: pd.DataFrame, attribute: str) -> pd.Da
     Returns
     -------
     pandas.DataFrame
-        Index: ``all``, then the groups; columns: ``n, n_positive, selection_rate, tpr, fpr, accuracy,
+        Index: ``all``, then the groups; columns: ``n, n_positive, selection_rate, tpr, fpr, fnr, ppv, accuracy,
         balanced_accuracy, f1, auroc, average_precision``; nan where a group lacks the class that a metric
         needs.
     """
@@ -285,6 +228,8 @@ _DECIDED = {
     "selection_rate": fm.selection_rate,
     "tpr": _needs(_has_positives, lambda y, d: fm.true_positive_rate(y, d, pos_label=1)),
     "fpr": _needs(_has_negatives, lambda y, d: fm.false_positive_rate(y, d, pos_label=1)),
+    "fnr": _needs(_has_positives, lambda y, d: fm.false_negative_rate(y, d, pos_label=1)),
+    "ppv": lambda y, d: skm.precision_score(y, d, zero_division=np.nan),
     "accuracy": skm.accuracy_score,
     "balanced_accuracy": _needs(_has_both, skm.balanced_accuracy_score),
     "f1": lambda y, d: skm.f1_score(y, d, zero_division=np.nan),

@@ -135,8 +135,9 @@ def studentised_difference(y, q, pair, permuted, patient_id, metric):
     Parameters
     ----------
     y, patient_id : array-like of shape (n,)
-    q : ndarray of shape (n,)
-        Probability of selection; scores for ``metric="auroc"``.
+    q : ndarray of shape (S, n)
+        Probability of selection; scores for ``metric="auroc"``; a row per training seed, over which the metric
+        is averaged.
     pair : ndarray of shape (2, n)
         The group and the reference.
     permuted : ndarray of shape (1 + permutations, n)
@@ -159,13 +160,13 @@ def studentised_difference(y, q, pair, permuted, patient_id, metric):
         return max(abs(d) for d, _ in parts), np.max([np.abs(t) for _, t in parts], axis=0)
     used, _, first, unit = units(y, pair, patient_id, metric)
     found = _area_and_variance if metric == "auroc" else _rate_and_variance
-    (a, va), (b, vb) = (found(y[used], q[used], permuted[:, used] == g, first, unit) for g in (0, 1))
+    (a, va), (b, vb) = (found(y[used], q[:, used], permuted[:, used] == g, first, unit) for g in (0, 1))
     return a[0] - b[0], np.where(a == b, 0, divide(a - b, np.sqrt(va + vb)))
 
 
 def _rate_and_variance(_, q, member, first, unit):
     """Return the rate of the members of each row, and its variance between units (a linearised ratio)."""
-    rows, selected = np.bincount(unit), np.bincount(unit, q)
+    rows, selected = np.bincount(unit), np.bincount(unit, q.mean(axis=0))  # a rate is linear in q
     sums = member[:, first] @ np.array([rows, selected, selected**2, selected * rows, rows**2], dtype=float).T
     n, x, xx, xn, nn = sums.T
     rate = divide(x, n)
@@ -174,22 +175,30 @@ def _rate_and_variance(_, q, member, first, unit):
 
 def _area_and_variance(y, scores, member, first, unit):
     """Return the AUROC of the members of each row, and its variance from DeLong's components by unit."""
+    area, variance = np.zeros(len(member)), np.empty(len(member))
+    sorted_once = [_sort(y, s, unit, len(first)) for s in scores]
+    for b in range(0, len(member), 100):
+        influence = 0
+        for order, start, end, positive, rows, begins in sorted_once:
+            z = member[b : b + 100, order].astype(float)
+            below = np.zeros((2, len(z), z.shape[1] + 1))
+            np.cumsum(z * ~positive, axis=1, out=below[0, :, 1:])
+            np.cumsum(z * positive, axis=1, out=below[1, :, 1:])
+            rank = (below[:, :, start] + below[:, :, end]) / 2  # members of the other label below, ties as half
+            negatives, positives = below[:, :, -1:]
+            beaten = np.where(positive, rank[0] / negatives, 1 - rank[1] / positives)
+            a = (z * positive * beaten).sum(axis=1, keepdims=True) / positives
+            moved = z * (beaten - a) / np.where(positive, positives, negatives)
+            area[b : b + 100] += a[:, 0] / len(scores)
+            influence = influence + np.add.reduceat(moved[:, rows], begins, axis=1) / len(scores)
+        variance[b : b + 100] = (influence**2).sum(axis=1)
+    return area, variance
+
+
+def _sort(y, scores, unit, units):
+    """Sort one score vector: order, where its ties start and end, who is positive; and the rows of each unit."""
     order = np.argsort(scores, kind="stable")
     value = np.unique(scores, return_inverse=True)[1][order]
     start, end = np.searchsorted(value, value), np.searchsorted(value, value, side="right")
-    positive, rows = y[order] == 1, np.argsort(unit[order], kind="stable")
-    begins = np.searchsorted(unit[order][rows], np.arange(len(first)))
-    area, variance = np.empty(len(member)), np.empty(len(member))
-    for b in range(0, len(member), 100):
-        z = member[b : b + 100, order].astype(float)
-        below = np.zeros((2, len(z), z.shape[1] + 1))
-        np.cumsum(z * ~positive, axis=1, out=below[0, :, 1:])
-        np.cumsum(z * positive, axis=1, out=below[1, :, 1:])
-        rank = (below[:, :, start] + below[:, :, end]) / 2  # members of the other label below, ties as half
-        negatives, positives = below[:, :, -1:]
-        beaten = np.where(positive, rank[0] / negatives, 1 - rank[1] / positives)
-        a = (z * positive * beaten).sum(axis=1, keepdims=True) / positives
-        influence = z * (beaten - a) / np.where(positive, positives, negatives)
-        area[b : b + 100] = a[:, 0]
-        variance[b : b + 100] = (np.add.reduceat(influence[:, rows], begins, axis=1) ** 2).sum(axis=1)
-    return area, variance
+    rows = np.argsort(unit[order], kind="stable")
+    return order, start, end, y[order] == 1, rows, np.searchsorted(unit[order][rows], np.arange(units))

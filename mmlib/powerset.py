@@ -261,7 +261,8 @@ def train_powerset(
     parts = {name: outcome for name, (outcome, _) in zip(order, found, strict=True)}
     if "none" in names:
         y = study.y.numpy()
-        prior = np.stack([np.full(len(y), y[rows].mean(), np.float32) for rows in study.training.numpy()])
+        # one constant for all folds: with a prevalence of its own each, the AUROC would not be one half
+        prior = np.full((len(study.training), len(y)), y[study.training.numpy().any(axis=0)].mean(), np.float32)
         parts["none"] = summary(np.tile(prior, (seeds, 1)), study, seeds)
         parts["none"]["threshold"].loc[{"rule": "prevalence"}] = (
             np.nan

@@ -1,11 +1,14 @@
 """What each modality adds, read off the power set: single additions, exact Shapley values, interactions of pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from math import factorial
 
 import numpy as np
 import pandas as pd
+import xarray as xr
+from sklearn.metrics import roc_auc_score
 
 from mmlib.uncertainty import simultaneous_interval
 
@@ -101,33 +104,102 @@ def interactions(values: np.ndarray, subsets: Sequence[str], *, axis: int = 1) -
     return np.moveaxis(np.tensordot(matrix, values, axes=1), 0, axis)
 
 
-def count_additions(gain: np.ndarray, gaps: dict[str, np.ndarray], steps: pd.DataFrame) -> pd.DataFrame:
+def best_single(powerset: xr.Dataset, cohort: pd.DataFrame) -> xr.Dataset:
+    """Compose the best single modality, chosen in every fold and seed by AUROC on its validation patients.
+
+    What is reported was then never used to choose, as it would be if the best of the tested AUROCs were taken.
+
+    Parameters
+    ----------
+    powerset : xarray.Dataset
+        The artefact; the single modalities are its subsets without ``+``.
+    cohort : pandas.DataFrame
+
+    Returns
+    -------
+    xarray.Dataset
+        ``score`` (seed, sample), ``threshold`` (seed, fold, rule), and ``chosen`` (seed, fold), the modality's
+        name.
+    """
+    singles = [s for s in powerset["subset"].values if s != "none" and "+" not in s]
+    part, y = powerset.sel(subset=singles), cohort["label"].to_numpy()
+    validation = part["validation_score"].transpose("seed", "fold", "subset", "sample").values
+    areas = [
+        [[roc_auc_score(y[~np.isnan(v)], v[~np.isnan(v)]) for v in fold] for fold in seed]
+        for seed in validation
+    ]
+    best = xr.DataArray(np.argmax(areas, axis=2), dims=("seed", "fold"))
+    of_sample = best.isel(fold=xr.DataArray(cohort["fold"].to_numpy(), dims="sample"))
+    seeds = xr.DataArray(np.arange(part.sizes["seed"]), dims="seed")
+    score = part["score"].isel(subset=of_sample, seed=seeds, sample=xr.DataArray(np.arange(len(y)), dims="sample"))
+    folds = xr.DataArray(np.arange(part.sizes["fold"]), dims="fold")
+    threshold = part["threshold"].isel(subset=best, seed=seeds, fold=folds)
+    found = xr.Dataset({"score": score.drop_vars("subset"), "threshold": threshold.drop_vars("subset")})
+    return found.assign(chosen=(("seed", "fold"), np.array(singles, dtype=object)[best.values]))
+
+
+def shapley_values(result):
+    """Share out everything that an ``Evaluation`` over the power set holds, retraining spread included.
+
+    Parameters
+    ----------
+    result : mmlib.evaluate.Evaluation
+        Its vectors are the subsets; its metrics must be linear (see `shapley`).
+
+    Returns
+    -------
+    mmlib.evaluate.Evaluation
+        Its vectors are the modalities.
+    """
+    share = {
+        part: {k: shapley(v, result.labels) for k, v in getattr(result, part).items()}
+        for part in ("values", "spread")
+    }
+    return replace(result, key="modality", labels=_modalities(result.labels), **share)
+
+
+def additions_interval(draws: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cover the changes of all additions at once (max-T), retraining included.
+
+    Parameters
+    ----------
+    draws : numpy.ndarray of shape (1 + B, n_additions)
+    spread : numpy.ndarray of shape (S, n_additions)
+        The change of each training seed. Its variance is pooled over additions, since each alone has few seeds.
+
+    Returns
+    -------
+    low, high : numpy.ndarray of shape (n_additions,)
+    """
+    seeds = len(spread)
+    pooled = np.sqrt(spread.var(axis=0, ddof=1).mean() / seeds) if seeds > 1 else 0.0
+    return simultaneous_interval(draws, se_retrain=pooled)
+
+
+def count_additions(quantities: Mapping[str, tuple], steps: pd.DataFrame) -> pd.DataFrame:
     """Count single additions by what they do, and how many of these verdicts survive looking at all of them at once.
 
     Parameters
     ----------
-    gain : numpy.ndarray of shape (1 + B, n_additions)
-        Change in AUROC of each addition.
-    gaps : dict of str to numpy.ndarray of shape (1 + B, 2**M)
-        Signed differences of every subset.
+    quantities : mapping of str to (draws, spread)
+        Values of every subset, ``(1 + B, 2**M)`` and ``(S, 2**M)``: AUROC first, then signed differences, of which
+        the *widening* is counted.
     steps : pandas.DataFrame
         From :func:`additions`.
 
     Returns
     -------
     pandas.DataFrame
-        Columns quantity, additions, raise or widen, share, surely (raise or widen), surely not (lower or
-        narrow). Sure: the simultaneous 95 % interval of the change, over all additions of the row, excludes
-        zero.
+        Columns quantity, additions, raise or widen, share, surely (raise or widen), surely the opposite. Sure: the
+        interval of `additions_interval` excludes zero.
     """
-    rows = [("AUROC", gain)]
-    for name, values in gaps.items():
-        before, after = values[:, steps["i"]], values[:, steps["j"]]
-        # |after| > |before| exactly if the change has the sign of their sum
-        rows.append((name, (after - before) * np.sign(before[0] + after[0])))
     table = []
-    for name, change in rows:
-        low, high = simultaneous_interval(change)
+    for at, (name, parts) in enumerate(quantities.items()):
+        before, after = ([part[:, steps[end]] for part in parts] for end in ("i", "j"))
+        # |after| > |before| exactly if the change has the sign of their sum
+        sign = np.sign(before[0][0] + after[0][0]) if at else 1
+        change, spread = ((a - b) * sign for a, b in zip(after, before, strict=True))
+        low, high = additions_interval(change, spread)
         up = change[0] > 0
         table.append(
             (name, len(steps), int(up.sum()), f"{up.mean():.0%}", int((low > 0).sum()), int((high < 0).sum()))

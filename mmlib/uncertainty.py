@@ -90,7 +90,7 @@ def percentile_interval(values, level: float = 0.95) -> tuple[np.ndarray, np.nda
     return tuple(np.where(refused, np.nan, end) for end in ends)
 
 
-def simultaneous_interval(values, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def simultaneous_interval(values, level: float = 0.95, se_retrain=0.0) -> tuple[np.ndarray, np.ndarray]:
     """Cover all groups of the last axis at once with probability ``level`` (max-T).
 
     Parameters
@@ -98,6 +98,8 @@ def simultaneous_interval(values, level: float = 0.95) -> tuple[np.ndarray, np.n
     values : array-like of shape (1 + B, ..., G)
         For example the contrasts of one attribute; each index of the middle axes is a family of its own.
     level : float
+    se_retrain : float or array-like of shape (..., G)
+        Standard error from retraining, ``s_retrain / sqrt(seeds)``, added to that over patients; nan adds nothing.
 
     Returns
     -------
@@ -111,7 +113,7 @@ def simultaneous_interval(values, level: float = 0.95) -> tuple[np.ndarray, np.n
     usable = se > 0
     distance = np.abs(values[1:] - values[0]) / np.where(usable, se, 1)
     largest = np.where(usable & ~np.isnan(distance), distance, 0).max(axis=-1)
-    reach = np.quantile(largest, level, axis=0)[..., None] * se
+    reach = np.quantile(largest, level, axis=0)[..., None] * np.hypot(se, np.nan_to_num(se_retrain))
     return values[0] - reach, values[0] + reach
 
 
@@ -242,11 +244,11 @@ def tidy(
     retrain = np.full(shape, np.nan) if s_retrain is None else np.broadcast_to(s_retrain, shape)
     if reference is not None:
         values = contrast(values, names, reference)
-    low, high = percentile_interval(values, level)
+    low, high = widen(values[0], *percentile_interval(values, level), retrain, seeds, level)
     if interval == "simultaneous":
         family = [g for g, name in enumerate(names) if name not in ("all", reference)]
-        low[:, family], high[:, family] = simultaneous_interval(values[:, :, family], level)
-    low, high = widen(values[0], low, high, retrain, seeds, level)
+        se_retrain = retrain[:, family] / np.sqrt(seeds)
+        low[:, family], high[:, family] = simultaneous_interval(values[:, :, family], level, se_retrain)
     cells = {
         key: np.broadcast_to(np.asarray(labels)[:, None], shape),
         "group": np.broadcast_to(np.asarray(names, dtype=object), shape),

@@ -155,3 +155,21 @@ def test_a_comparison_becomes_rows_of_the_results_contract():
     change = rows.estimate["auroc", "v"] - rows.estimate["auroc", "u"]
     assert rows.estimate["auroc_difference", "v"] == pytest.approx(change)
     assert ("auroc_difference", "u") not in rows.index
+
+
+def test_changes_are_paired_and_carry_the_spread_of_their_own():
+    result = evaluate.evaluate(
+        SCORE, CUT, COHORT, WEIGHTS, attributes=["sex"], ranking={"auroc": ["sex"], "observed_expected": ["sex"]}
+    )
+    changes = result.changes([("u", "w"), ("u", "v")])
+    whole = result.group("auroc", "sex", "f")
+    np.testing.assert_array_equal(changes.group("auroc", "sex", "f"), whole[:, [2, 1]] - whole[:, [0, 0]])
+    frame = changes.frame("toy", "tpr", "sex", reference="m")
+    RESULTS.validate(frame)
+    assert frame.variant.tolist() == ["w", "v"] and frame.versus.tolist() == ["u", "u"]
+    contrast = result.contrast("tpr", "sex", "f", "m")
+    np.testing.assert_allclose(frame.estimate, contrast[0, [2, 1]] - contrast[0, 0])
+    np.testing.assert_allclose(frame.se_patients, (contrast[1:, [2, 1]] - contrast[1:, [0]]).std(axis=0, ddof=1))
+    female = (COHORT.sex == "f").to_numpy()
+    ratio = COHORT.label[female].sum() / SCORE.values[:, 0][:, female].sum(axis=1)
+    assert result.group("observed_expected", "sex", "f")[0, 0] == pytest.approx(ratio.mean())

@@ -119,6 +119,22 @@ def test_conditional_tests_keep_their_level_when_base_rates_differ():
     assert rejected["selection_rate"] > 0.9 * studies  # a real difference, and it is found
 
 
+def test_metrics_are_averaged_over_training_seeds():
+    rng = np.random.default_rng(14)
+    y, is_b = rng.integers(0, 2, 300), rng.random(300) < 0.4
+    s = np.round(rng.normal(0.5 * y, 1, (3, 300)), 1)
+    area = [roc_auc_score(y[is_b], row[is_b]) - roc_auc_score(y[~is_b], row[~is_b]) for row in s]
+    together = p_of(y, s, is_b, "auroc", permutations=99)
+    assert together.estimate == pytest.approx(np.mean(area))
+    once = p_of(y, s[0], is_b, "auroc", permutations=99)
+    assert p_of(y, s[[0, 0]], is_b, "auroc", permutations=99).statistic == pytest.approx(once.statistic)
+    alone = [p_of(y, row, is_b, "auroc", permutations=9) for row in s]
+    # the mean of three unlike models varies less than each of them does
+    assert abs(together.estimate / together.statistic) < min(abs(a.estimate / a.statistic) for a in alone)
+    rate = p_of(y, s > 0, is_b, "tpr", permutations=9).estimate
+    assert rate == pytest.approx(np.mean([p_of(y, r > 0, is_b, "tpr", permutations=9).estimate for r in s]))
+
+
 def test_auroc_test_keeps_its_level_when_base_rates_and_spreads_differ():
     rng = np.random.default_rng(5)
     studies, rejected = 300, 0
@@ -155,6 +171,7 @@ def test_small_groups_are_refused_with_a_reason():
     assert p_of(y, y, ~is_b, "tpr").refused.startswith("A has 29")
     same_patient = np.where(np.arange(200) < 100, 0, patient)
     assert "has 1 of the 30 patients" in p_of(y, y, ~is_b, "tpr", same_patient).refused
+    assert "with a positive label that a test of selection_rate" in p_of(y, y, is_b, "selection_rate").refused
 
 
 def test_equal_groups_are_no_evidence():

@@ -2,11 +2,9 @@ import fairlearn.metrics as fm
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
-from scipy.stats import binom
 from sklearn import metrics as skm
 
-from mmlib import metrics
+from mmlib import calibration, metrics
 
 
 @pytest.fixture
@@ -75,7 +73,7 @@ def test_empty_denominators_are_nan_everywhere(study):
     results = metrics.rates(y, scores >= 0.5, weights, groups)
     results["auroc"] = metrics.auroc(y, scores, weights, groups)
     results["average_precision"] = metrics.average_precision(y, scores, weights, groups)
-    results["observed_expected"] = metrics.observed_expected(y, scores, weights, groups)
+    results["observed_expected"] = calibration.observed_expected(y, scores, weights, groups)
     for name, values in results.items():
         assert np.isnan(values[..., 3]).all() and np.isfinite(values[..., :3]).all(), name
     only_negatives = metrics.rates(np.zeros(4), np.zeros(4), np.ones((1, 4)), np.ones((1, 4)))
@@ -128,42 +126,6 @@ def test_group_masks_of_attributes_and_intersections():
     assert groups[1:].sum() == 3
     n, n_positive = metrics.sizes([1, 0, 1, 1], groups)
     assert n.tolist() == [4, 1, 1, 1] and n_positive.tolist() == [3, 0, 1, 1]
-
-
-def test_observed_expected_and_its_exact_interval():
-    rng = np.random.default_rng(5)
-    scores = rng.random(500)
-    y = (rng.random(500) < scores).astype(int)
-    group = np.ones((1, 500), bool)
-    table = metrics.calibration(y, scores, group, ["all"]).iloc[0]
-    assert table.observed_expected == pytest.approx(y.sum() / scores.sum())
-    ratio = metrics.observed_expected(y, scores, np.ones((1, 500)), group)
-    assert ratio.item() == pytest.approx(table.observed_expected)
-    # Clopper and Pearson's defining property: each end leaves 2.5 % beyond the observed count.
-    low, high = (np.array([table.low, table.high]) * scores.sum()) / 500
-    assert binom.sf(y.sum() - 1, 500, low) == pytest.approx(0.025)
-    assert binom.cdf(y.sum(), 500, high) == pytest.approx(0.025)
-
-
-def test_calibration_finds_a_known_miscalibration():
-    rng = np.random.default_rng(6)
-    logit = rng.normal(0, 1.5, 100_000)
-    y = (rng.random(100_000) < 1 / (1 + np.exp(-logit))).astype(int)
-    overconfident, shifted = 1 / (1 + np.exp(-2 * logit)), 1 / (1 + np.exp(-(logit + 0.7)))
-    group = np.ones((1, 100_000), bool)
-    assert metrics.calibration(y, overconfident, group, ["all"]).slope.item() == pytest.approx(0.5, abs=0.02)
-    assert metrics.calibration(y, shifted, group, ["all"]).intercept.item() == pytest.approx(-0.7, abs=0.03)
-    logistic = sm.Logit(y, sm.add_constant(2 * logit)).fit(disp=0)
-    slope = metrics.calibration(y, overconfident, group, ["all"]).slope.item()
-    assert slope == pytest.approx(logistic.params[1], abs=1e-4)
-
-
-def test_calibration_without_a_fit_is_nan():
-    y, scores = np.array([0, 0, 1, 1, 0, 0]), np.array([0.1, 0.2, 0.8, 0.9, 0.3, 0.3])
-    groups = np.array([[1, 1, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1], [0] * 6], bool)
-    table = metrics.calibration(y, scores, groups, ["separated", "no events", "empty"])
-    assert np.isnan(table.slope).all()
-    assert np.isfinite(table.observed_expected[:2]).all() and np.isnan(table.observed_expected[2])
 
 
 def test_described_table_agrees_with_the_arrays():

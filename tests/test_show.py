@@ -5,9 +5,11 @@ import pytest
 import xarray as xr
 from sklearn.metrics import roc_auc_score
 
-from mmlib import audit, evaluate, metrics, selection, uncertainty
+from mmlib import audit, calibration, evaluate, metrics, primaries, selection, uncertainty
 from mmlib.schema import Field
 from mmlib.show import additions as shown_additions
+from mmlib.show import calibration as shown_calibration
+from mmlib.show import claims as shown_claims
 from mmlib.show import cohort as shown_cohort
 from mmlib.show import encoding as shown_encoding
 from mmlib.show import fairness as shown_fairness
@@ -53,17 +55,26 @@ ALONE = pd.DataFrame({"metric": "value_auroc", "estimate": 0.6, "low": 0.5, "hig
 LACKING = contrasts().assign(field="labs.alb", low=0.05)
 DECODED = LACKING.assign(subset="labs", estimate=0.6, low=0.5, high=0.7)
 STEPS = selection.additions(["none", "a", "b", "a+b"]).assign(change=[0.1, 0.2, -0.1, 0.05])
+STEPS = STEPS.assign(low=STEPS.change - 0.06, high=STEPS.change + 0.06)
 POINTS = pd.DataFrame(
     {"rule": ["prevalence"] * 3 + ["half"] * 3, "auroc": [0.5, 0.6, 0.7] * 2, "contrast": [0.1, 0, 0.2] * 2}
-).assign(selected=0.3)
+).assign(selected=0.3, low=-0.1, high=0.3)
 RUNS = pd.DataFrame({"rate": [0.1, 0.1, 0.2], "auroc": [0.7, 0.8, 0.6], "gap": [0.1, 0.2, 0.1]})
 VARIANTS = pd.DataFrame(
     {"variant": ["x", "y"], "auroc": [0.8, 0.7], "low": 0.6, "high": 0.9, "difference": [0, -0.1]}
 )
 VARIANTS = VARIANTS.assign(difference_low=[0, -0.2], difference_high=[0, 0.1], at_least=0.0)
-CALIBRATION = metrics.calibration(
+CALIBRATION = calibration.calibration(
     np.arange(200) % 2, np.linspace(0.3, 0.7, 200), np.ones((2, 200), bool), ["all", "f"]
 ).assign(attribute="sex")
+
+ROWS = contrasts().query("metric == 'tpr' and group == 'f'")
+PATH = pd.concat([ROWS] * 4, ignore_index=True)
+GAINS = pd.DataFrame({"modality": "a", "place": ["alone", "last"] * 2, "pairs": ["all"] * 2 + ["matched"] * 2})
+GAINS = GAINS.assign(estimate=0.1, low=0.0, high=0.2, present=0.5)
+BINS = calibration.reliability(np.arange(400) % 2, np.linspace(0.3, 0.7, 400), [np.ones(400, bool)], ["f"])
+DECLARED = contrasts().assign(question="gap", versus=None, rate=np.nan, refused=["", "few"] * 2, p=[0.001, np.nan] * 2)
+DECLARED = primaries.judge(DECLARED.assign(se_patients=0.02, se_retrain=np.nan), {"tpr": 0.01})
 
 
 @pytest.mark.parametrize(
@@ -78,9 +89,18 @@ CALIBRATION = metrics.calibration(
         lambda: shown_additions.additions(STEPS, title="t"),
         lambda: shown_additions.operating_points(POINTS, contrast="TPR, f minus m", title="t"),
         lambda: shown_masking.simulation(RUNS, RUNS.drop(index=1), attribute="sex", title="t"),
-        lambda: shown_fairness.calibration(CALIBRATION, title="t"),
+        lambda: shown_calibration.observed_expected(CALIBRATION, title="t"),
+        lambda: shown_calibration.reliability(BINS.assign(attribute="sex"), title="t"),
+        lambda: shown_calibration.decision_curves(
+            [0.1, 0.2, 0.3, 0.4], {"all": {"model": DRAWS, "act on everybody": DRAWS[:1]}}, title="t"
+        ),
+        lambda: shown_fairness.sweep(PATH.assign(selected=[0.1, 0.2, 0.3, 0.4]), 0.2, title="t"),
+        lambda: shown_claims.primaries(DECLARED, title="t"),
+        lambda: shown_additions.movement(PATH.assign(before=0.05, change="x"), title="t"),
+        lambda: shown_additions.matched_presence(GAINS, title="t"),
+        lambda: style.by_modality({"AUROC": PATH, "TPR": PATH}, list("abcd"), title="t"),
         lambda: style.by_modality({"AUROC": DRAWS, "TPR": DRAWS}, list("abcd"), title="t"),
-        lambda: shown_additions.order_path(DRAWS, {"f minus m": DRAWS}, list("abc"), title="t"),
+        lambda: shown_additions.order_path(PATH, PATH, list("abc"), title="t"),
         lambda: shown_masking.masking_curve([0, 0.1, 0.5, 1], DRAWS, DRAWS[0] ** 2, title="t"),
         lambda: shown_masking.contrast_curves(
             [0, 0.1, 0.5, 1], {"x": {"f": DRAWS}, "y": {"f": DRAWS}}, title="t"
@@ -151,12 +171,18 @@ UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
         (lambda: shown_encoding.without_table({"network": VARIANTS}, SAMPLES), "-0.100 [-0.200, +0.100]"),
         (lambda: shown_encoding.kinds_table({"all": VARIANTS.assign(n=1234, n_positive=99)}), "1,234"),
         (lambda: shown_additions.unimodal_table(RESULT, ["labs"], {"labs": 1234}, 0.5), "1,234"),
-        (lambda: shown_additions.rules_table({"half": RESULT}, ["labs", "labs+age"], SHOWN), "TPR f minus m"),
+        (
+            lambda: shown_additions.rules_table({"half": RESULT}, ["labs", "labs+age"], SHOWN),
+            "TPR f minus m (n=15, 5 positive) [95 %]",
+        ),
         (
             lambda: shown_additions.group_table(RESULT.frame("r", "auroc", "sex").query("subset == 'labs'")),
             "AUROC [95 %]",
         ),
-        (lambda: shown_additions.sensitivity_table(RESULT, SHOWN), "TPR f minus m [95 %]"),
+        (
+            lambda: shown_additions.sensitivity_table(RESULT, RESULT, SHOWN),
+            "TPR f minus m (n=15, 5 positive) [95 %]",
+        ),
         (lambda: shown_masking.slope_table({"AUROC": DRAWS}, list("abcd")), "sum"),
         (
             lambda: shown_masking.regime_table([0, 0.1], [0.1], RESULT, RESULT, SHOWN),
@@ -176,7 +202,15 @@ UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
             "everybody",
         ),
         (lambda: shown_fairness.gap_table(GAPS, FAIRLEARN), "0.250"),
-        (lambda: shown_fairness.calibration_table(CALIBRATION), "observed / expected"),
+        (lambda: shown_calibration.calibration_table(CALIBRATION), "slope [95 %]"),
+        (lambda: shown_claims.primaries_table(DECLARED), "0.01, not attainable"),
+        (lambda: shown_fairness.crossed_table(contrasts().replace("m", "White, m")), "f minus White, m"),
+        (
+            lambda: shown_fairness.worst_table(
+                pd.concat([contrasts().assign(n_positive=40), contrasts().assign(group="all")])
+            ),
+            "0.100 [0.000, 0.200]",
+        ),
     ],
 )
 def test_every_table_is_styled_without_its_index(table, shown):
@@ -192,9 +226,17 @@ def test_the_worst_verdicts_come_first_and_small_groups_are_not_shown():
 
 
 def test_numbers_of_the_table_are_those_of_the_result():
-    html = shown_additions.sensitivity_table(RESULT, SHOWN).to_html()
+    html = shown_additions.sensitivity_table(RESULT, RESULT, SHOWN).to_html()
     area = np.mean([roc_auc_score(COHORT.label, s) for s in SCORES.values[:, 1]])
     assert f">{area:.3f}<" in html
+
+
+def test_what_cannot_be_drawn_says_so():
+    for ax in (
+        shown_claims.primaries(DECLARED[:0], title="t"),
+        shown_calibration.reliability(BINS[:0], title="t")[0],
+    ):
+        assert len(ax.texts) == 1 and ax.get_title(loc="left") == "t"
 
 
 def test_words_are_readable():

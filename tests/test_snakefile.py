@@ -77,7 +77,7 @@ def test_only_what_is_stale_runs_again(checkout):
     assert stale(checkout) == []  # same values, same contents
 
     set_rate(checkout, 0.3)
-    assert stale(checkout) == ["04_rq2_masking"]
+    assert stale(checkout) == ["04_rq2_masking", "05_fairness"]
     set_rate(checkout, 0.2)
     assert stale(checkout) == []
 

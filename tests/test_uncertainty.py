@@ -44,10 +44,11 @@ def test_bootstrap_equals_a_plain_loop_over_repeated_rows():
             assert area[b, 0, g] == pytest.approx(skm.roc_auc_score(y[rows], scores[rows]), abs=1e-12)
 
 
-def test_endpoints_agree_with_the_row_bootstrap_of_fairlearn():
+@pytest.mark.parametrize("draws", [400, pytest.param(5000, marks=pytest.mark.slow)])
+def test_endpoints_agree_with_the_row_bootstrap_of_fairlearn(draws):
     rng = np.random.default_rng(3)
     y, decisions, sex = rng.integers(0, 2, 150), rng.integers(0, 2, 150), rng.choice(["F", "M"], 150)
-    draws, ends = 400, [0.025, 0.975]
+    ends = [0.025, 0.975]
     theirs = fm.MetricFrame(
         metrics=fm.selection_rate,
         y_true=y,
@@ -58,12 +59,12 @@ def test_endpoints_agree_with_the_row_bootstrap_of_fairlearn():
         random_state=1,
     ).by_group_ci
     names, groups = metrics.group_masks(pd.DataFrame({"sex": sex}), ["sex"])["sex"]
-    weights = uncertainty.patient_weights(np.arange(150), 4000)
+    weights = uncertainty.patient_weights(np.arange(150), 5000)
     values = metrics.rates(y, decisions, weights, groups)["selection_rate"][:, 0]
     interval = uncertainty.percentile_interval(values)
     # Monte Carlo error of a normal quantile, theirs and ours, and one step of a discrete rate.
     density = norm.pdf(norm.ppf(0.025)) / uncertainty.standard_error(values)
-    error = np.sqrt(0.025 * 0.975 * (1 / draws + 1 / 4000)) / density
+    error = np.sqrt(0.025 * 0.975 * (1 / draws + 1 / 5000)) / density
     for their, our in zip(theirs, interval, strict=True):
         for g in (1, 2):
             assert abs(their[names[g]] - our[g]) <= 3 * error[g] + 1 / groups[g].sum()
@@ -179,5 +180,11 @@ def test_tidy_simultaneous_family_leaves_everybody_out(normals):
     sizes = {"labels": [0.1, 0.2], "n": [3] * 3, "n_positive": [1] * 3}
     table = uncertainty.tidy(values, **common, **sizes, interval="simultaneous")
     low, high = uncertainty.simultaneous_interval(values[..., 1:])
+    wider = uncertainty.tidy(
+        values, **common, **sizes, interval="simultaneous", s_retrain=np.full((2, 3), 8.0), seeds=4
+    )
+    se = uncertainty.standard_error(values[..., 1:])
+    reach = (high - low) / 2 / se * np.hypot(se, 4)  # the same multiple of a larger standard error
+    assert wider.high[wider.group != "all"].to_numpy() == pytest.approx((values[0, :, 1:] + reach).ravel())
     assert table.low[table.group != "all"].to_numpy() == pytest.approx(low.ravel())
     assert table.high[table.group != "all"].to_numpy() == pytest.approx(high.ravel())

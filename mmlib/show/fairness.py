@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from mmlib.show.style import COLOURS, GREY, METRIC_NAMES, interval, words
+from mmlib.show.style import COLOURS, GREY, METRIC_NAMES, band, contrast_name, interval, words
 
 
 def signed_contrasts(rows: pd.DataFrame, references, *, title: str, minimum: int = 30) -> np.ndarray:
@@ -46,33 +46,21 @@ def signed_contrasts(rows: pd.DataFrame, references, *, title: str, minimum: int
     return axes
 
 
-def calibration(table: pd.DataFrame, *, title: str, minimum: int = 30) -> plt.Axes:
-    """Draw observed over expected events by group, from frames of ``metrics.calibration``."""
-    rows = table.drop_duplicates(["group", "n", "n_positive"]).reset_index(drop=True)
-    _, ax = plt.subplots(figsize=(8, 0.36 * len(rows) + 1.2))
-    ax.axvline(1, color=GREY, lw=1)
-    for y, r in rows.iterrows():
-        spread = [[r.observed_expected - r.low], [r.high - r.observed_expected]]
-        ax.errorbar(
-            r.observed_expected,
-            y,
-            xerr=spread,
-            fmt="o",
-            capsize=2,
-            color=COLOURS[0],
-            mfc=COLOURS[0] if r.n_positive >= minimum else "white",
-        )
-    ax.set_yticks(
-        rows.index,
-        [
-            f"{'everybody' if r.group == 'all' else r.group} ({r.n_positive:,} of {r.n:,})"
-            for r in rows.itertuples()
-        ],
-    )
-    ax.set(xlabel="observed / expected (95 % interval)")
-    ax.invert_yaxis()
-    ax.set_title(title)
-    return ax
+def sweep(rows: pd.DataFrame, chosen: float, *, title: str) -> np.ndarray:
+    """Draw signed differences against the share selected, a panel per metric, from tidy rows; mark ``chosen``."""
+    metrics = list(dict.fromkeys(rows.metric))
+    figure, axes = plt.subplots(1, len(metrics), sharey=True, squeeze=False, figsize=(9, 4))
+    for ax, metric in zip(axes[0], metrics, strict=True):
+        families = rows[rows.metric == metric].groupby(["attribute", "group"], sort=False)
+        for i, (_, part) in enumerate(families):
+            band(ax, part.selected, part, COLOURS[i % len(COLOURS)], contrast_name(part.iloc[0]))
+        ax.axhline(0, color=GREY, lw=1)
+        ax.axvline(chosen, color=GREY, lw=1, ls="--")
+        ax.xaxis.set_major_formatter(plt.matplotlib.ticker.PercentFormatter(1, decimals=0))
+        ax.set(xlabel="share of everybody selected", ylabel=f"difference in {METRIC_NAMES[metric]}")
+    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.18))
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return axes[0]
 
 
 def performance_table(described: pd.DataFrame):
@@ -81,20 +69,8 @@ def performance_table(described: pd.DataFrame):
     table = table[(table.group != "all") | (table.index == 0)]
     table["attribute"] = table.attribute.map(words).where(table.group != "all", "")
     table["group"] = table.group.replace({"all": "everybody"})
-    table.columns = [
-        "attribute",
-        "group",
-        "n",
-        "positives",
-        "selected",
-        "TPR",
-        "FPR",
-        "accuracy",
-        "balanced accuracy",
-        "F1",
-        "AUROC",
-        "AUPRC",
-    ]
+    names = "attribute group n positives selected TPR FPR FNR PPV accuracy balanced-accuracy F1 AUROC AUPRC"
+    table.columns = [name.replace("-", " ") for name in names.split()]
     return table.style.hide(axis="index").format({"n": "{:,}", "positives": "{:,}"}, precision=3, na_rep="-")
 
 
@@ -114,6 +90,38 @@ def contrast_table(rows: pd.DataFrame):
     return table.style.hide(axis="index").format({"n": "{:,}", "positives": "{:,}"})
 
 
+def crossed_table(rows: pd.DataFrame):
+    """Style signed differences of crossed groups, a row per group and a column per metric, from tidy rows."""
+    rows = rows.assign(shown=[interval(*r, "+.2f") for r in rows[["estimate", "low", "high"]].to_numpy()])
+    rows.loc[rows.low.isna(), "shown"] = "-"
+    keys = ["attribute", "group", "reference", "n", "n_positive"]
+    wide = rows.pivot(index=keys, columns="metric", values="shown").reset_index().sort_values(["attribute", "group"])
+    table = pd.DataFrame(
+        {
+            "contrast": [f"{r.group} minus {r.reference}" for r in wide.itertuples()],
+            "n": wide.n,
+            "positives": wide.n_positive,
+        }
+        | {f"{METRIC_NAMES[m]} [95 %]": wide[m] for m in dict.fromkeys(rows.metric)}
+    )
+    return table.style.hide(axis="index").format({"n": "{:,}", "positives": "{:,}"})
+
+
+def worst_table(rows: pd.DataFrame):
+    """Style the worst group of each metric beside everybody, from tidy rows of groups with simultaneous intervals."""
+    lines = []
+    for (attribute, metric), part in rows.groupby(["attribute", "metric"], sort=False):
+        everybody = part[part.group == "all"].iloc[0]
+        groups = part[(part.group != "all") & (part.n_positive >= 30) & part.estimate.notna()]
+        if len(groups) > 1:
+            r = groups.loc[groups.estimate.idxmax() if metric in ("fpr", "fnr") else groups.estimate.idxmin()]
+            line = {"attribute": words(attribute), "metric": METRIC_NAMES[metric]}
+            line |= {"everybody": f"{everybody.estimate:.3f}", "worst group": r.group}
+            line |= {"n": r.n, "positives": r.n_positive}
+            lines.append(line | {"its value [95 %]": interval(r.estimate, r.low, r.high, ".3f")})
+    return pd.DataFrame(lines).style.hide(axis="index").format({"n": "{:,}", "positives": "{:,}"})
+
+
 def gap_table(gaps: pd.DataFrame, fairlearn_gaps: dict):
     """Style max-min gaps beside their null means, and fairlearn's numbers over all groups."""
     extra = {"selection_rate": "demographic_parity_difference", "equalized_odds": "equalized_odds_difference"}
@@ -130,15 +138,3 @@ def gap_table(gaps: pd.DataFrame, fairlearn_gaps: dict):
         }
     )
     return table.style.hide(axis="index").format(precision=3, na_rep="")
-
-
-def calibration_table(table: pd.DataFrame, *, minimum: int = 30):
-    """Style calibration intercepts and slopes by group."""
-    rows = table.drop_duplicates(["group", "n", "n_positive"])
-    shown = rows.assign(
-        group=rows.group.replace({"all": "everybody"}),
-        attribute=rows.attribute.map(words).where(rows.group != "all", ""),
-        **{c: rows[c].where(rows.n_positive >= minimum) for c in ("intercept", "slope")},
-    )[["attribute", "group", "n", "n_positive", "observed_expected", "intercept", "slope"]]
-    shown.columns = ["attribute", "group", "n", "events", "observed / expected", "intercept", "slope"]
-    return shown.style.hide(axis="index").format({"n": "{:,}", "events": "{:,}"}, precision=3, na_rep="-")

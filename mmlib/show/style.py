@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 
 sns.set_theme(
@@ -25,8 +26,14 @@ METRIC_NAMES = {
     "tpr": "true positive rate",
     "fpr": "false positive rate",
     "selection_rate": "selection rate",
+    "fnr": "false negative rate",
+    "ppv": "positive predictive value",
     "auroc": "AUROC",
+    "average_precision": "AUPRC",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
     "equalized_odds": "equalized odds",
+    "observed_expected": "observed / expected",
 }
 RULE_NAMES = {"prevalence": "matched selection", "f1": "F1-maximal", "half": "0.5"}
 COLOURS = sns.color_palette("colorblind")
@@ -54,40 +61,52 @@ def draws_interval(draws, form):
     return interval(draws[0], *np.quantile(draws[1:], [0.025, 0.975]), form)
 
 
+def nothing(text: str, title: str) -> plt.Axes:
+    """Draw a sentence where there is nothing to draw, so that the figure and what refers to it stay."""
+    _, ax = plt.subplots(figsize=(8, 1))
+    ax.text(0, 0.5, text, va="center")
+    ax.axis("off")
+    ax.set_title(title)
+    return ax
+
+
+def contrast_name(row) -> str:
+    """Name the signed difference of a tidy row, with the size of the group."""
+    return f"{row.group} minus {row.reference} (n={row.n:,}, {row.n_positive:,} positive)"
+
+
+def ends(values):
+    """Return estimate, low and high of tidy rows, or of draws (1 + B, n) and their percentiles."""
+    if isinstance(values, pd.DataFrame):
+        return tuple(values[column].to_numpy() for column in ("estimate", "low", "high"))
+    return values[0], *np.quantile(values[1:], [0.025, 0.975], axis=0)
+
+
 def band(ax, x, values, colour, label):
-    """Draw a line and its percentile band from values (1 + B, n)."""
-    low, high = np.quantile(values[1:], [0.025, 0.975], axis=0)
-    ax.plot(x, values[0], marker="o", ms=4, color=colour, label=label)
+    """Draw a line and its 95 % band from tidy rows or draws."""
+    estimate, low, high = ends(values)
+    ax.plot(x, estimate, marker="o", ms=4, color=colour, label=label)
     ax.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
 
 
 def bars(ax, x, values, colour, label):
-    """Draw points joined by a line, with percentile intervals, from values (1 + B, n)."""
-    low, high = np.quantile(values[1:], [0.025, 0.975], axis=0)
-    ax.errorbar(
-        x,
-        values[0],
-        yerr=[values[0] - low, high - values[0]],
-        fmt="o-",
-        ms=4,
-        lw=1,
-        capsize=2,
-        color=colour,
-        label=label,
-    )
+    """Draw points joined by a line, with 95 % intervals, from tidy rows or draws."""
+    estimate, low, high = ends(values)
+    spread = [estimate - low, high - estimate]
+    ax.errorbar(x, estimate, yerr=spread, fmt="o-", ms=4, lw=1, capsize=2, color=colour, label=label)
 
 
 def by_modality(shares, modalities, *, title: str, quantity: str = "share") -> np.ndarray:
-    """Draw what each modality does (1 + B, M) to several quantities; the first gets a panel of its own."""
+    """Draw what each modality does to several quantities (tidy rows or draws); the first has a panel of its own."""
     figure, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(9, 0.55 * len(modalities) + 1.6))
     at = np.arange(len(modalities))
     for i, (name, values) in enumerate(shares.items()):
         ax, shift = (left, 0) if i == 0 else (right, 0.15 * (i - len(shares) / 2))
-        low, high = np.quantile(values[1:], [0.025, 0.975], axis=0)
+        estimate, low, high = ends(values)
         ax.errorbar(
-            values[0],
+            estimate,
             at + shift,
-            xerr=[values[0] - low, high - values[0]],
+            xerr=[estimate - low, high - estimate],
             fmt="o",
             capsize=2,
             ms=5,
