@@ -42,7 +42,7 @@ CHAPTERS = {
     },
     "06_selection": {
         "reads": ["cohort.parquet", "embeddings.nc", "powerset.nc"],
-        "tables": ["flags.csv", "prediction_model.csv", "prediction_twins.csv"],
+        "tables": ["flags.csv", "prediction_model.csv", "prediction_real.csv", "prediction_twins.csv"],
         "writes": ["selection.parquet"],
         "threads": 1,
     },

@@ -185,7 +185,7 @@ def predictions(table: pd.DataFrame, twins: pd.DataFrame, own: float, *, title: 
     left.axvline(0, color=GREY, lw=0.8)
     left.set(
         xlabel="predicted change of the TPR difference",
-        ylabel=f"observed in other patients (n = {len(table)})",
+        ylabel=f"observed elsewhere (n = {len(table)})",
     )
     left.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))
     bins = np.linspace(-1, 1, 41)

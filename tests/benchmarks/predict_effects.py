@@ -1,9 +1,9 @@
 """Can the fairness effect of a modality be predicted before it is added? Randomised twins teach, real cohorts test.
 
-    python tests/benchmarks/predict_effects.py --twins 200 --real support2 nhanes reviews
+    python tests/benchmarks/predict_effects.py --twins 150 --real support2 nhanes reviews
 
-writes ``book/tables/prediction_*.csv``. Twins that were measured already are kept under ``results/``, so that an
-interrupted study goes on where it stopped.
+writes ``book/tables/prediction_*.csv``. Chapters 1 to 3 of the real runs must be made. Twins that were measured
+already are kept under ``results/``, so that an interrupted study goes on where it stopped.
 """
 
 import argparse
@@ -81,7 +81,9 @@ def measure_real(run: str, coefficients: pd.Series, average: float) -> pd.DataFr
     settings = yaml.safe_load(Path(f"notebooks/params/{run}.yml").read_text(encoding="utf-8"))
     contrasts = {a: (g, settings["protected"][a]) for a, g in settings["contrasts"].items()}
     files = [artefacts.read(run, name) for name in ("powerset", "embeddings", "cohort")]
-    return predict_halves(*files, coefficients, contrasts=contrasts).assign(cohort=run, average=average)
+    return predict_halves(*files, coefficients, contrasts=contrasts).assign(
+        cohort=lambda table: table["half"], average=average
+    )
 
 
 def write(table: pd.DataFrame, name: str) -> None:
@@ -95,15 +97,29 @@ def write(table: pd.DataFrame, name: str) -> None:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--twins", type=int, default=150, help="simulated cohorts that teach")
+    parser.add_argument(
+        "--twins", type=int, default=150, help="simulated cohorts that teach; 0: keep what was learnt"
+    )
     parser.add_argument(
         "--real", nargs="*", default=[], metavar="RUN", help="runs whose chapters 1 to 3 are made"
     )
     options = parser.parse_args()
+    if options.twins:
+        teach(options.twins)
+    if options.real:
+        model = pd.read_csv("book/tables/prediction_model.csv", comment="#").set_index("predictor")
+        average = model["average"].iloc[0]
+        halves = [judge(measure_real(run, model["coefficient"], average)) for run in options.real]
+        means = [h.mean(numeric_only=True) for h in halves]
+        write(pd.DataFrame(means).assign(cohort=options.real)[halves[0].columns], "prediction_real")
+
+
+def teach(count: int) -> None:
+    """Measure twins, learn from them, and judge the prediction of each from the others."""
     kept = Path("results/prediction_twins")
     kept.mkdir(parents=True, exist_ok=True)
     tables = []
-    for seed in tqdm(range(options.twins), desc="twins", disable=None):
+    for seed in tqdm(range(count), desc="twins", disable=None):
         file = kept / f"{seed}.parquet"
         if not file.is_file():
             measure_twin(seed).to_parquet(file.with_suffix(".part"))
@@ -112,12 +128,6 @@ def main() -> None:
     twins = pd.concat(tables, ignore_index=True).dropna(subset=["change", "truth", *PREDICTORS])
     write(describe_model(twins), "prediction_model")
     write(judge(leave_out(twins)), "prediction_twins")
-    if options.real:
-        coefficients, average = learn(twins), twins["change"].mean()
-        real = pd.concat([measure_real(run, coefficients, average) for run in options.real])
-        halves = judge(real.assign(cohort=real["cohort"] + real["half"].map(" {}".format)))
-        halves["cohort"] = halves["cohort"].str.rsplit(n=1).str[0]
-        write(halves.groupby("cohort", sort=False).mean().reset_index(), "prediction_real")
 
 
 if __name__ == "__main__":
