@@ -70,7 +70,12 @@ def examples():
         ("masking", "mitigation_scores"), masking
     )
     weights = dict.fromkeys(("models", "mitigation_models"), models)
-    return tables | arrays | weights | dict.fromkeys(("rq1", "rq2", "fairness", "mitigation"), result)
+    return (
+        tables
+        | arrays
+        | weights
+        | dict.fromkeys(("rq1", "rq2", "fairness", "selection", "mitigation"), result)
+    )
 
 
 def made_by(file):
