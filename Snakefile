@@ -46,6 +46,11 @@ CHAPTERS = {
         "writes": ["selection.parquet"],
         "threads": 1,
     },
+    "07_mitigation": {
+        "reads": ["cohort.parquet", "embeddings.nc", "powerset.nc", "models.safetensors"],
+        "writes": ["mitigation_models.safetensors", "mitigation_scores.nc", "mitigation.parquet"],
+        "threads": 4,
+    },
 }
 
 

@@ -29,6 +29,9 @@ ARTEFACTS = {
     "rq2": (".parquet", "04_rq2_masking"),
     "fairness": (".parquet", "05_fairness"),
     "selection": (".parquet", "06_selection"),
+    "mitigation_models": (".safetensors", "07_mitigation"),
+    "mitigation_scores": (".nc", "07_mitigation"),
+    "mitigation": (".parquet", "07_mitigation"),
 }
 TABLES = {"cohort": schema.COHORT, "fields": schema.FIELDS, "notes": schema.NOTES}
 PACKAGES = ("mmlib", "numpy", "pandas", "scikit-learn", "torch", "transformers")

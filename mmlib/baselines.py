@@ -2,12 +2,14 @@
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -133,18 +135,54 @@ def late_fusion(study: Study, *, C: float = 0.1) -> np.ndarray:
     -------
     numpy.ndarray of shape (n_samples,)
     """
+    everything = np.ones((1, len(study.modalities)), bool)
+    return late_patterns(study, everything, C=C)[study.fold, 0, np.arange(len(study.y))]
+
+
+def late_patterns(study: Study, masks: np.ndarray, *, C: float = 0.1) -> np.ndarray:
+    """Fuse late under patterns of missing modalities: each has its own combination [Wolpert1992]_.
+
+    It is fitted on validation rows with what the pattern keeps, and so falls back on that, calibrated.
+
+    Parameters
+    ----------
+    study : mmlib.powerset.Study
+    masks : array of bool, shape (P, M)
+    C : float
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_folds, P, n_samples)
+        For tested and validation samples, nan elsewhere. Validation samples are scored by combinations fitted
+        on the other four fifths of them, so that late fusion can be compared with models on validation rows.
+    """
     y, present = study.y.numpy().astype(int), study.present.numpy()
-    scores = np.empty(len(y))
+    scores = np.full((len(study.X), len(masks), len(y)), np.nan)
     for f, (training, held) in enumerate(zip(study.training.numpy(), study.validation.numpy(), strict=True)):
         evidence = np.zeros(present.shape)
         for m in range(present.shape[1]):
             x, rows = study.X[f, :, m].numpy(), training & present[:, m]
+            if len(np.unique(y[rows])) < 2:
+                continue  # nothing to learn: silence
             model = LogisticRegression(C=C, max_iter=1000).fit(x[rows], y[rows])
             # evidence against the modality's own base rate, so that silence means zero
-            base = np.log(y[rows].mean() / (1 - y[rows].mean()))
+            base = logit(y[rows].mean())
             evidence[:, m] = np.where(present[:, m], model.decision_function(x) - base, 0)
-        test = study.fold == f
-        scores[test] = (
-            LogisticRegression(max_iter=1000).fit(evidence[held], y[held]).predict_proba(evidence[test])[:, 1]
-        )
+        for k, mask in enumerate(masks):
+            scores[f, k] = _combined(evidence[:, mask], y, held, study.tested[f])
     return scores
+
+
+def _combined(evidence, y, held, tested):
+    """Combine by logistic regression on validation rows, cross-fitted for those; nan for other rows."""
+    combination, out = LogisticRegression(max_iter=1000), np.full(len(y), np.nan)
+    out[held | tested] = y[held].mean()
+    fewest = np.bincount(y[held], minlength=2).min()
+    if evidence.shape[1] and fewest > 1:
+        folds = StratifiedKFold(min(5, fewest), shuffle=True, random_state=0)
+        out[held] = expit(
+            cross_val_predict(combination, evidence[held], y[held], cv=folds, method="decision_function")
+        )
+    if evidence.shape[1]:
+        out[tested] = combination.fit(evidence[held], y[held]).predict_proba(evidence[tested])[:, 1]
+    return out

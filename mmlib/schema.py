@@ -208,6 +208,7 @@ DIMENSIONS = {
         "threshold": ("regime", "seed", "fold", "rule"),
     },
 }
+DIMENSIONS["mitigation_scores"] = DIMENSIONS["masking"]
 
 
 def check_array(data: xr.Dataset, kind: str) -> xr.Dataset:

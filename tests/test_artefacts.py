@@ -66,9 +66,11 @@ def examples():
     result = pd.DataFrame([about | number | {"n": 5, "n_positive": 2, "primary": False}])
     models = {"w": torch.arange(3.0), "b": torch.zeros(2, 0)}
     tables = {"cohort": cohort, "fields": fields, "notes": notes}
-    arrays = {"embeddings": embeddings, "powerset": powerset, "masking": masking}
-    return tables | arrays | {"models": models} | dict.fromkeys(
-        ("audit", "encoding", "rq1", "rq2", "fairness", "selection"), result
+    arrays = {"embeddings": embeddings, "powerset": powerset}
+    arrays |= dict.fromkeys(("masking", "mitigation_scores"), masking)
+    weights = dict.fromkeys(("models", "mitigation_models"), models)
+    return tables | arrays | weights | dict.fromkeys(
+        ("audit", "encoding", "rq1", "rq2", "fairness", "selection", "mitigation"), result
     )
 
 

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from mmlib import baselines, powerset
+from mmlib.schema import subset_masks
 from tests.test_powerset import cohort_and_embeddings
 
 
@@ -110,3 +111,17 @@ def test_late_fusion_of_one_modality_is_a_recalibrated_logistic_regression(study
     order = np.argsort(by_hand[test])
     assert (np.diff(scores[test][order]) >= 0).all()
     assert ((scores > 0) & (scores < 1)).all()
+
+
+def test_late_fusion_uses_only_what_is_left(study):
+    masks = subset_masks("abc")[1]
+    scores = baselines.late_patterns(study, masks)
+    noisy = replace(study, X=study.X.clone())
+    noisy.X[:, :, 2] = torch.randn(noisy.X[:, :, 2].shape)
+    again, without = baselines.late_patterns(noisy, masks), ~masks[:, 2]
+    np.testing.assert_array_equal(scores[:, without], again[:, without])
+    assert np.nanmax(np.abs(scores[:, ~without] - again[:, ~without])) > 0.01
+    y, tested = study.y.numpy(), scores[study.fold, 7, np.arange(300)]
+    assert roc_auc_score(y, tested) > 0.7
+    assert (tested == baselines.late_fusion(study)).all()
+    assert np.unique(scores[0, 0, ~np.isnan(scores[0, 0])]).size == 1

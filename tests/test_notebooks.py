@@ -42,7 +42,7 @@ def test_every_artefact_is_written_and_keeps_its_contract(study):
 
 def test_results_carry_intervals_and_sizes(study):
     results, _ = study
-    for name in ("rq1", "rq2", "fairness", "selection"):
+    for name in ("rq1", "rq2", "fairness", "selection", "mitigation"):
         table = artefacts.read("smoke", name, root=results)
         known = table[table.estimate.notna() & table.low.notna()]
         assert len(known) > 0.5 * len(table)

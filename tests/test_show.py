@@ -5,13 +5,14 @@ import pytest
 import xarray as xr
 from sklearn.metrics import roc_auc_score
 
-from mmlib import audit, evaluate, metrics, selection, uncertainty
+from mmlib import audit, evaluate, metrics, scenarios, selection, uncertainty
 from mmlib.schema import Field
 from mmlib.show import additions as shown_additions
 from mmlib.show import cohort as shown_cohort
 from mmlib.show import encoding as shown_encoding
 from mmlib.show import fairness as shown_fairness
 from mmlib.show import masking as shown_masking
+from mmlib.show import mitigation as shown_mitigation
 from mmlib.show import style
 
 plt.switch_backend("agg")
@@ -86,6 +87,11 @@ CALIBRATION = metrics.calibration(
             [0, 0.1, 0.5, 1], {"x": {"f": DRAWS}, "y": {"f": DRAWS}}, title="t"
         ),
         lambda: shown_masking.regimes([0, 0.1, 0.5, 1], {"plain": DRAWS[0]}, DRAWS, title="t"),
+        lambda: shown_masking.structures(list("abcd"), {"x": {"f": DRAWS}, "y": {"f": DRAWS}}, title="t"),
+        lambda: shown_mitigation.yardstick([0, 0.1, 0.5, 1], DRAWS, DRAWS + 0.1, title="t"),
+        lambda: shown_mitigation.gains([0, 0.1, 0.5, 1], {"x": DRAWS}, title="t"),
+        lambda: shown_mitigation.forest(list("abcd"), {"x": {"f": DRAWS}}, title="t"),
+        lambda: shown_mitigation.pareto(list("abcd"), DRAWS, DRAWS, margin=0.1, chosen="a", title="t"),
         lambda: shown_fairness.signed_contrasts(contrasts(), {"sex": "m"}, title="t"),
     ],
 )
@@ -157,6 +163,21 @@ UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
             "AUROC [95 %]",
         ),
         (lambda: shown_additions.sensitivity_table(RESULT, SHOWN), "TPR f minus m [95 %]"),
+        (
+            lambda: shown_masking.structure_table(
+                list("abc"), {"AUROC": scenarios.decompose(DRAWS[:, :, None] + [0, 1])}
+            ),
+            "+1.000 [+1.000, +1.000]",
+        ),
+        (
+            lambda: shown_mitigation.regime_table(list("abcd"), {"share": (0 * DRAWS + 0.5, ".0%")}),
+            "50% [50%",
+        ),
+        (
+            lambda: shown_mitigation.regime_table(["a"], {"share": (np.full((9, 1), np.nan), ".0%")}),
+            "nothing to",
+        ),
+        (lambda: shown_mitigation.chosen_table([{"chosen": "plain"}]), "plain"),
         (lambda: shown_masking.slope_table({"AUROC": DRAWS}, list("abcd")), "sum"),
         (
             lambda: shown_masking.regime_table([0, 0.1], [0.1], RESULT, RESULT, SHOWN),
