@@ -14,12 +14,11 @@ import torch
 import xarray as xr
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
-from tqdm import tqdm
 
 from mmlib.fusion import Models
 from mmlib.metrics import operating_point
 from mmlib.missing import expected_auroc
-from mmlib.powerset import RULES, Study, fit, probabilities
+from mmlib.powerset import RULES, Study, fit, probabilities, side_by_side
 from mmlib.schema import subset_masks
 
 SMALLEST = 30  # positives from which a group is weighted, or gets a threshold, of its own
@@ -77,10 +76,12 @@ def train_regimes(
     for family in ("concat", "sequential"):
         plans[f"{family}, plain"] = (study, replace(base, family=family), {})
         plans[f"{family}, dropout"] = (study, replace(varied, family=family), {})
-    return {"plain": plain} | {
-        name: fit(data, architecture, seeds=[0], key=key, **changes)
-        for name, (data, architecture, changes) in tqdm(plans.items(), desc="regimes", disable=None)
-    }
+
+    def learn(name):
+        data, architecture, changes = plans[name]
+        return fit(data, architecture, seeds=[0], key=key, **changes)
+
+    return {"plain": plain} | dict(zip(plans, side_by_side(learn, list(plans), "regimes"), strict=True))
 
 
 def group_weights(cohort: pd.DataFrame, attribute: str) -> np.ndarray:
@@ -104,10 +105,14 @@ def merged_groups(cohort: pd.DataFrame, attribute: str) -> pd.Series:
     return group.where(positives >= SMALLEST, "other")
 
 
-def pattern_scores(models: Models, study: Study) -> np.ndarray:
-    """Score tested and validation samples under every pattern; ``models`` hold one seed."""
+def pattern_scores(models: Mapping[str, Models], study: Study) -> dict[str, np.ndarray]:
+    """Score tested and validation samples under every pattern, by regime; models hold one seed."""
     where, (_, masks) = study.tested | study.validation.numpy(), subset_masks(study.modalities)
-    return np.stack([probabilities(models, study, mask, where=where) for mask in masks], axis=1)
+
+    def score(name):
+        return np.stack([probabilities(models[name], study, mask, where=where) for mask in masks], axis=1)
+
+    return dict(zip(models, side_by_side(score, list(models), "scores"), strict=True))
 
 
 def specialist_scores(powerset: xr.Dataset, study: Study) -> np.ndarray:

@@ -27,7 +27,7 @@ def trained(study):
 
 @pytest.fixture(scope="module")
 def plain(study, trained):
-    return mitigation.pattern_scores(trained[1], study)
+    return mitigation.pattern_scores({"plain": trained[1]}, study)["plain"]
 
 
 def test_scores_are_there_for_tested_and_validation_samples_under_every_pattern(study, trained, plain):
