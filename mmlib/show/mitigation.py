@@ -89,14 +89,23 @@ def pareto(names, cost, gain, *, margin: float, chosen: str, title: str) -> plt.
         ax.errorbar(
             cost[0, k], gain[0, k], xerr=errors[0], yerr=errors[1], fmt="o", ms=5, lw=0.8, color=colour
         )
+    # names stand in the right margin, in the order of their points and never on top of each other
+    order = np.argsort(gain[0])
+    room = np.linspace(*ax.get_ylim(), len(names) + 2)[1:-1]
+    right = ax.get_xlim()[1]
+    for k, y in zip(order, room, strict=True):
+        colour = COLOURS[3] if names[k] == chosen else COLOURS[0] if best[k] else GREY
         ax.annotate(
-            name,
+            names[k],
             (cost[0, k], gain[0, k]),
-            xytext=(4, 4),
-            textcoords="offset points",
+            xytext=(right, y),
+            va="center",
             fontsize=8,
             color=colour,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.4, "alpha": 0.6},
         )
+    ax.set_xlim(right=right)
     ax.axvline(-margin, color=GREY, ls="--", lw=1)
     ax.axvline(0, color=GREY, lw=0.5)
     ax.set(
