@@ -124,6 +124,10 @@ def specialist_scores(powerset: xr.Dataset, study: Study) -> np.ndarray:
     one = powerset.sel(subset=names).isel(seed=0)
     tested = one.score.transpose("subset", "sample").values
     held = one.validation_score.transpose("fold", "subset", "sample").values
+    if np.isnan(held[:, -1][study.validation.numpy()]).any():
+        raise ValueError(
+            "powerset holds scores of other validation patients than this study; run 03_rq1_addition again."
+        )
     return np.where(study.tested[:, None], tested, held)
 
 

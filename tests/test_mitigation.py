@@ -41,6 +41,12 @@ def test_scores_are_there_for_tested_and_validation_samples_under_every_pattern(
     np.testing.assert_array_equal(full[study.fold, 5, np.arange(300)], score)
 
 
+def test_a_power_set_of_another_split_is_refused(study, trained):
+    other = replace(study, validation=study.training, training=study.validation)
+    with pytest.raises(ValueError, match="other validation patients"):
+        mitigation.specialist_scores(trained[0], other)
+
+
 def test_regimes_that_change_nothing_are_the_plain_model(study, trained):
     ones = np.ones((300, 3))
     models = mitigation.train_regimes(
