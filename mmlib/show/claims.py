@@ -53,8 +53,10 @@ def primaries_table(table: pd.DataFrame):
             "p": table.p,
             "p (Holm)": table.p_holm,
             "detectable": table.detectable,
-            "margin": table.margin.map("{:g}".format).where(table.margin.notna(), "")
-            + table.attainable.eq(False).fillna(False).map({True: ", not attainable", False: ""}),
+            "margin": [
+                ("" if pd.isna(m) else f"{m:g}") + ("" if pd.isna(ok) or ok else ", not attainable")
+                for m, ok in zip(table.margin, table.attainable, strict=True)
+            ],
             "verdict": table.verdict,
         }
     )

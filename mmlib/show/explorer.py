@@ -151,8 +151,7 @@ PAGE = """\
     cells.forEach(({key, rows, difference}) => {
       const values = groups.map((group, g) => expected(group[key], weights[g]));
       rows.forEach((row, g) => {
-        row.name.textContent = groups[g].name;
-        row.name.title = `n = ${groups[g].n}, ${groups[g].positive} with the outcome`;
+        row.name.textContent = `${groups[g].name} (n=${groups[g].n}, ${groups[g].positive} positive)`;
         row.value.textContent = values[g].toFixed(4);
         row.fill.style.width = `${100 * values[g]}%`;
         row.mark.style.left = `${100 * expected(groups[g][key], none)}%`;
