@@ -1,5 +1,6 @@
 # run x notebook -> artefacts and an executed copy under results/<run>/ -> the book in _build/html.
 # `make book` calls it; by hand: snakemake --cores all --config runs="support2 nhanes"
+import json
 import os
 import sys
 from pathlib import Path
@@ -114,6 +115,7 @@ rule book:
     default_target: True
     input:
         expand("results/{run}/notebooks/{name}.ipynb", run=RUNS, name=CHAPTERS),
+        "results/book/notebooks/08_claims.ipynb",
         PAGES,
         "_config.yml",
         "_toc.yml",
@@ -131,6 +133,30 @@ rule book:
         "(python -m mmlib.stage --runs {params.runs} --out _build/src"
         " && rm -rf _build/html"
         " && jupyter-book build _build/src --path-output . --all -W --keep-going --quiet) >{log} 2>&1"
+
+
+def titles():
+    """Name each run as the claims table does: its title, and that it is synthetic."""
+    settings = {run: run_parameters(f"notebooks/params/{run}.yml", NOTEBOOKS) for run in RUNS}
+    mark = {run: " (synthetic)" if values.get("synthetic") else "" for run, values in settings.items()}
+    return json.dumps({run: f"{values.get('title', run)}{mark[run]}" for run, values in settings.items()})
+
+
+rule claims:
+    input:
+        expand("results/{run}/{table}.parquet", run=RUNS, table=["rq1", "rq2", "fairness", "primaries"]),
+        notebook="notebooks/08_claims.ipynb",
+        sources=sources("notebooks/08_claims.ipynb"),
+    output:
+        executed="results/book/notebooks/08_claims.ipynb",
+    params:
+        runs=titles(),
+    log:
+        "results/book/logs/08_claims.log",
+    message:
+        "08_claims: over all runs"
+    shell:
+        "python -m mmlib.execute {input.notebook} {output.executed} -p runs {params.runs:q} >{log} 2>&1"
 
 
 rule encode_shard:

@@ -1,4 +1,4 @@
-"""Execute one notebook for one run: ``python -m mmlib.execute NOTEBOOK OUT -f RUN.yml [-p NAME VALUE]``."""
+"""Execute one notebook for one run: ``python -m mmlib.execute NOTEBOOK OUT [-f RUN.yml] [-p NAME VALUE]``."""
 
 import argparse
 import json
@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m mmlib.execute", description=__doc__.partition(":")[0])
     parser.add_argument("notebook", type=Path)
     parser.add_argument("out", type=Path, help="where the executed copy goes")
-    parser.add_argument("-f", "--file", type=Path, required=True, help="the run: a YAML of parameters")
+    parser.add_argument("-f", "--file", type=Path, help="the run: a YAML of parameters; not over all runs")
     parser.add_argument(
         "-p",
         "--parameter",
@@ -102,15 +102,18 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        parameters = own_parameters(options.notebook, options.file)
+        parameters = own_parameters(options.notebook, options.file) if options.file else {}
         defaults = notebook_parameters(options.notebook)
         for name, text in options.parameter:
             if name not in defaults:
                 raise unknown_parameter(name, defaults, owner=str(options.notebook))
             parameters[name] = _value(text, defaults[name])
             check_type(name, parameters[name], defaults[name])
-        run = run_parameters(options.file, sorted(options.notebook.parent.glob("*.ipynb")))
-        execute(options.notebook, options.out, parameters, credentialed=run.get("credentialed", False))
+        credentialed = True  # without a file, it may show any run
+        if options.file:
+            run = run_parameters(options.file, sorted(options.notebook.parent.glob("*.ipynb")))
+            credentialed = run.get("credentialed", False)
+        execute(options.notebook, options.out, parameters, credentialed=credentialed)
     except (OSError, RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

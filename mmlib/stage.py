@@ -3,7 +3,8 @@
 A notebook appears once per run: for the first under its source path ``notebooks/``, for every other one under
 ``<run>/``, a sibling folder, so that relative links stay right and lead to the same run. Labels and glue keys
 are kept apart by their run: ``RUN-`` becomes ``<run>-`` in Markdown cells and in the names and captions of
-cell metadata (code writes ``f"{run}-..."``). In pages ``RUN-`` is the first run.
+cell metadata (code writes ``f"{run}-..."``). In pages ``RUN-`` is the first run. A notebook over all runs lies in
+``across/`` and is executed once, for ``book``, which its labels carry.
 """
 
 # How a glued number reaches another page: the text role, with the notebook's path, a double colon, the key
@@ -33,6 +34,8 @@ from mmlib.runs import run_parameters
 MARK = "# Staged by mmlib.stage: whatever is changed here is lost.\n"
 #: One self-contained script, fonts included, so that formulas can be read without a network.
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
+#: Folder of the notebooks over all runs, and the name under which they are executed.
+ACROSS, BOOK = "across", "book"
 
 SYNTHETIC = """
 ```{admonition} Synthetic data
@@ -85,20 +88,20 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     for page in part.rglob("*.md"):
         page.write_text(label(page.read_text(encoding="utf-8"), runs[0]), encoding="utf-8")
     (part / "figures").mkdir()
+    shared = {name: _executed(BOOK, name, root) for name in _chapters(toc, ACROSS)}
+    for name, executed in shared.items():
+        (part / ACROSS).mkdir(exist_ok=True)
+        _write(stage_notebook(executed, BOOK), part, ACROSS, name)
     for run, folder in _folders(runs).items():
         if (part / folder).exists():
             raise ValueError(f"A run cannot be called {run!r}: the book has a folder of that name.")
         (part / folder).mkdir()
         notebooks = {name: _executed(run, name, root) for name in _chapters(toc)}
         if settings[run].get("credentialed"):
-            guard(run, notebooks, root=root / "results")
+            guard(run, notebooks | shared, root=root / "results")
         notice = SYNTHETIC if settings[run].get("synthetic") else ""
         for name, executed in notebooks.items():
-            notebook = stage_notebook(executed, run, titles[run], notice)
-            content = json.dumps(notebook, indent=1, ensure_ascii=False)
-            (part / folder / f"{name}.ipynb").write_text(content + "\n", encoding="utf-8")
-            for figure, image in named_images(notebook).items():
-                (part / "figures" / f"{figure}.png").write_bytes(image)
+            _write(stage_notebook(executed, run, titles[run], notice), part, folder, name)
     mathjax = part / "book" / "_static" / "mathjax"
     mathjax.mkdir(parents=True)
     shutil.copy(distribution("sphinx-mathjax-offline").locate_file(MATHJAX), mathjax)
@@ -118,7 +121,7 @@ def label(text: str, run: str) -> str:
     return re.sub(r"\bRUN-", f"{run}-", text)
 
 
-def stage_notebook(notebook: Mapping, run: str, title: str, notice: str = "") -> dict:
+def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "") -> dict:
     """Return an executed notebook as it appears in the book for one run.
 
     Parameters
@@ -126,7 +129,7 @@ def stage_notebook(notebook: Mapping, run: str, title: str, notice: str = "") ->
     notebook : mapping
         The notebook's JSON.
     run, title : str
-        Name and title of the run.
+        Name and title of the run; without a title the heading stays.
     notice : str
         Markdown that stands under the first heading.
 
@@ -147,7 +150,7 @@ def stage_notebook(notebook: Mapping, run: str, title: str, notice: str = "") ->
             cell["metadata"]["mystnb"] = _relabel(cell["metadata"]["mystnb"], run)
         if cell["cell_type"] == "markdown":
             text = label("".join(cell["source"]), run)
-            if not headed:
+            if title and not headed:
                 text, headed = re.subn(
                     r"^(# .*?)([?!.]?)[ \t]*$",
                     lambda found: (
@@ -207,13 +210,20 @@ def _folders(runs):
     return {run: "notebooks" if place == 0 else run for place, run in enumerate(runs)}
 
 
-def _is_results(part):
-    return all(file.startswith("notebooks/") for file in _files(part))
+def _is_results(part, folder="notebooks"):
+    return all(file.startswith(f"{folder}/") for file in _files(part))
 
 
-def _chapters(toc):
-    files = (file for part in toc["parts"] if _is_results(part) for file in _files(part))
-    return [file.removeprefix("notebooks/") for file in files]
+def _chapters(toc, folder="notebooks"):
+    files = (file for part in toc["parts"] if _is_results(part, folder) for file in _files(part))
+    return [file.removeprefix(f"{folder}/") for file in files]
+
+
+def _write(notebook, part, folder, name):
+    content = json.dumps(notebook, indent=1, ensure_ascii=False)
+    (part / folder / f"{name}.ipynb").write_text(content + "\n", encoding="utf-8")
+    for figure, image in named_images(notebook).items():
+        (part / "figures" / f"{figure}.png").write_bytes(image)
 
 
 def _files(entry):
@@ -229,7 +239,8 @@ def _files(entry):
 def _executed(run, name, root):
     file = root / "results" / run / "notebooks" / f"{name}.ipynb"
     if not file.is_file():
-        raise FileNotFoundError(f'{file} is missing; `make book RUNS="{run}"` executes it.')
+        command = "make book" if run == BOOK else f'make book RUNS="{run}"'
+        raise FileNotFoundError(f"{file} is missing; `{command}` executes it.")
     return json.loads(file.read_text(encoding="utf-8"))
 
 

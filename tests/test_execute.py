@@ -37,6 +37,11 @@ def test_file_and_command_line_reach_the_notebook(folder, capfd):
     assert "%|" not in capfd.readouterr().err  # no progress bar: standard error is not a terminal
 
 
+def test_a_notebook_over_all_runs_needs_no_file(folder):
+    assert main(["notebooks/01_demo.ipynb", "results/book/01_demo.ipynb", "-p", "knobs", '{"one": "One, 1st"}']) == 0
+    assert printed(folder / "results" / "book" / "01_demo.ipynb") == "demo 0.1 a {'one': 'One, 1st'}"
+
+
 def test_a_failing_cell_leaves_one_sentence_and_a_copy(folder, write_notebook, capsys):
     out = folder / "out" / "bad.ipynb"
     write_notebook(

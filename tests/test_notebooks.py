@@ -11,12 +11,14 @@ from mmlib import artefacts
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+ACROSS = ["08_claims"]  # executed once per book
 
 
 def execute(notebook, results, *extra):
     out = results / "smoke" / "notebooks" / notebook.name
     command = [sys.executable, "-m", "mmlib.execute", str(notebook.relative_to(ROOT)), str(out)]
-    command += ["-f", "notebooks/params/smoke.yml", "-p", "results", str(results), *extra]
+    about = ["-p", "runs", "{smoke: smoke test}"] if notebook.stem in ACROSS else ["-f", "notebooks/params/smoke.yml"]
+    command += [*about, "-p", "results", str(results), *extra]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )

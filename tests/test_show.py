@@ -76,6 +76,8 @@ GAINS = GAINS.assign(estimate=0.1, low=0.0, high=0.2, present=0.5)
 BINS = calibration.reliability(np.arange(400) % 2, np.linspace(0.3, 0.7, 400), [np.ones(400, bool)], ["f"])
 DECLARED = contrasts().assign(question="gap", versus=None, rate=np.nan, refused=["", "few"] * 2, p=[0.001, np.nan] * 2)
 DECLARED = primaries.judge(DECLARED.assign(se_patients=0.02, se_retrain=np.nan), {"tpr": 0.01})
+CLAIMS = contrasts().assign(claim=["a", "b"] * 2, title="Cohort", pair="f minus m", by="paper", note="", refused="")
+CLAIMS = CLAIMS.assign(threshold=0.0, detectable=0.05, p_holm=0.01, verdict=["supported", "too small to tell"] * 2)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +99,7 @@ DECLARED = primaries.judge(DECLARED.assign(se_patients=0.02, se_retrain=np.nan),
         ),
         lambda: shown_fairness.sweep(PATH.assign(selected=[0.1, 0.2, 0.3, 0.4]), 0.2, title="t"),
         lambda: shown_claims.primaries(DECLARED, title="t"),
+        lambda: shown_claims.forest(CLAIMS, title="t"),
         lambda: shown_additions.movement(PATH.assign(before=0.05, change="x"), title="t"),
         lambda: shown_additions.matched_presence(GAINS, title="t"),
         lambda: style.by_modality({"AUROC": PATH, "TPR": PATH}, list("abcd"), title="t"),
@@ -263,3 +266,14 @@ def test_what_cannot_be_drawn_says_so():
 def test_words_are_readable():
     assert style.words("age_group+sex") == "age group + sex"
     assert style.listed(["race", "sex", "age_group"]) == "race, sex and age group"
+
+
+def test_no_number_of_a_claim_that_was_not_tested_is_shown():
+    few = {"verdict": "not tested", "refused": "f has fewer than 30 positives", "n_positive": 7, "note": "from 1 to 2"}
+    shown = shown_claims.claims_table(pd.concat([CLAIMS, CLAIMS.iloc[:1].assign(**few)], ignore_index=True)).data
+    last = shown.iloc[-1]
+    assert last.verdict == "not tested: f has fewer than 30 positives"
+    assert (last["estimate [95 %]"], last.n, last.positives, last.note) == ("-", "-", "-", "")
+    assert shown.verdict[1] == "too small to tell (detectable: 0.0500)" and shown.n[0] == "50"
+    nothing = shown_claims.forest(CLAIMS.assign(verdict="not tested"), title="t")
+    assert nothing.texts[0].get_text() == "No claim could be tested."

@@ -15,6 +15,7 @@ WRITES = {
     name: [f"{key}{suffix}" for key, (suffix, by) in ARTEFACTS.items() if by == name] for name in CHAPTERS
 }
 EXECUTED = [f"results/demo/notebooks/{name}.ipynb" for name in CHAPTERS]
+ACROSS = "results/book/notebooks/08_claims.ipynb"
 
 
 def snakemake(folder, *arguments):
@@ -51,6 +52,8 @@ def checkout(tmp_path_factory, write_notebook):
             f"for file in {WRITES[name]}:\n    open(f'results/{{run}}/{{file}}', 'w').write(str(rate_{name}))"
         )
         write_notebook(folder / "notebooks" / f"{name}.ipynb", ("parameters", parameters), code)
+    shown = "print(runs, open('results/demo/rq2.parquet').read())"
+    write_notebook(folder / "notebooks" / "08_claims.ipynb", ("parameters", 'run = "book"\nruns = {}'), shown)
     (folder / "notebooks" / "params").mkdir()
     set_rate(folder, 0.2)
     assert stale(folder) == CHAPTERS
@@ -67,6 +70,17 @@ def test_every_artefact_of_the_library_is_an_output(checkout):
     }
     assert (checkout / "results/demo/masking.nc").read_text() == "0.2"  # the run's parameter arrived
     assert (checkout / "results/demo/powerset.nc").read_text() == "0.1"  # and elsewhere the default holds
+
+
+def test_the_claims_are_set_side_by_side_once_with_the_titles_of_all_runs(checkout):
+    file = checkout / "notebooks/params/demo.yml"
+    text = file.read_text()
+    file.write_text(text + "title: It's a demo\nsynthetic: true\n")
+    result = snakemake(checkout, "--show-failed-logs", "--", ACROSS)
+    file.write_text(text)
+    assert result.returncode == 0, result.stderr
+    assert "It's a demo (synthetic)" in (checkout / ACROSS).read_text()
+    assert "08_claims" not in {path.stem for path in (checkout / "results/demo/notebooks").iterdir()}
 
 
 def test_only_what_is_stale_runs_again(checkout):
