@@ -25,6 +25,7 @@ __all__ = [
     "sizes",
 ]
 
+IN_MEMORY = 30_000_000  # weights in double precision at once
 #: names of what `rates` returns
 RATES = ("selection_rate", "tpr", "fpr", "ppv", "fnr", "accuracy", "balanced_accuracy", "f1")
 
@@ -128,12 +129,13 @@ def rates(y, q, weights, groups) -> dict[str, np.ndarray]:
         raise ValueError(f"q lies in [{q.min():.3g}, {q.max():.3g}]; expected probabilities of selection.")
     total = np.empty((2, len(weights), 1, len(groups)))
     selected = np.empty((2, len(weights), len(q), len(groups)))
-    for g, group in enumerate(groups):
-        for label in (0, 1):
-            members = np.flatnonzero(group & (y == label))
-            w = weights[:, members].astype(float)  # float32 sums would lose digits
-            total[label, :, 0, g] = w.sum(axis=1)
-            selected[label, :, :, g] = w @ q[:, members].T
+    cells = [(g, label, np.flatnonzero(group & (y == label))) for g, group in enumerate(groups) for label in (0, 1)]
+    for b in range(0, len(weights), step := max(64, IN_MEMORY // max(len(y), 1))):
+        w = np.ascontiguousarray(weights[b : b + step].T, dtype=float)  # float32 sums would lose digits
+        for g, label, members in cells:
+            inside = w[members]
+            total[label, b : b + step, 0, g] = inside.sum(axis=0)
+            selected[label, b : b + step, :, g] = (q[:, members] @ inside).T
     (fp, tp), (negatives, positives) = selected, total
     everybody = negatives + positives
     tpr, fpr = divide(tp, positives), divide(fp, negatives)
