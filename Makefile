@@ -4,7 +4,7 @@ CORES ?= all
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test bench-large serve clean
+.PHONY: book test bench bench-large serve clean
 
 book: .venv/ready
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --nolock --show-failed-logs --quiet host reason --config runs="$(RUNS)"
@@ -14,7 +14,10 @@ test: .venv/ready
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-# Makes the tables of book/tables anew: about an hour.
+bench: .venv/ready
+	$(BIN)/python -m tests.benchmarks.bench
+
+# Makes the other tables of book/tables anew: about an hour.
 bench-large: export OMP_NUM_THREADS = 1
 bench-large: .venv/ready
 	$(BIN)/python tests/benchmarks/operating_characteristics.py
