@@ -88,6 +88,6 @@ def _membership(study, m, learnable, code, n_groups, C):
         if len(set(code[rows])) < 2 or not test.any():
             continue
         x = study.X[f, :, m].numpy()
-        model = LogisticRegression(C=C, max_iter=1000).fit(x[rows], code[rows])
+        model = LogisticRegression(C=C, solver="newton-cholesky").fit(x[rows], code[rows])
         score[np.ix_(test, model.classes_)] = model.predict_proba(x[test])
     return score
