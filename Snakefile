@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 from mmlib.runs import own_parameters, run_parameters, sources
@@ -55,6 +56,15 @@ CHAPTERS = {
 }
 
 
+NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
+
+
+@cache
+def settings(run):
+    """Read the file of a run, once."""
+    return run_parameters(f"notebooks/params/{run}.yml", NOTEBOOKS)
+
+
 def parameters_of(name):
     """Give only what this notebook takes, so that it alone reruns when one of them changes."""
     return lambda wildcards: own_parameters(f"notebooks/{name}.ipynb", f"notebooks/params/{wildcards.run}.yml")
@@ -64,7 +74,7 @@ def shards_before(name):
     """Let chapter 2 wait for the jobs that fill the cache of vectors, if the run has `encode_shards: K`."""
 
     def markers(wildcards):
-        run = run_parameters(f"notebooks/params/{wildcards.run}.yml", NOTEBOOKS)
+        run = settings(wildcards.run)
         parts = run.get("encode_shards", 1) if name == "02_encoding" else 1
         return [f"results/{wildcards.run}/shards/{i}-of-{parts}" for i in range(1, parts + 1) if parts > 1]
 
@@ -81,19 +91,17 @@ def twin_of(name):
     """Give the folder of the twin that this notebook reads, if its run is of one."""
 
     def folder(wildcards):
-        run = run_parameters(f"notebooks/params/{wildcards.run}.yml", NOTEBOOKS)
+        run = settings(wildcards.run)
         reads = "root" in own_parameters(f"notebooks/{name}.ipynb", f"notebooks/params/{wildcards.run}.yml")
         return [run["root"]] if "twin" in run and reads else []
 
     return folder
 
 
-NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
-
 # A misspelt or ill-typed parameter of any run stops everything before the first notebook starts.
 try:
     for run in RUNS:
-        run_parameters(f"notebooks/params/{run}.yml", NOTEBOOKS)
+        settings(run)
 except (OSError, ValueError) as error:
     sys.exit(str(error))
 
@@ -137,9 +145,8 @@ rule book:
 
 def titles():
     """Name each run as the claims table does: its title, and that it is synthetic."""
-    settings = {run: run_parameters(f"notebooks/params/{run}.yml", NOTEBOOKS) for run in RUNS}
-    mark = {run: " (synthetic)" if values.get("synthetic") else "" for run, values in settings.items()}
-    return json.dumps({run: f"{values.get('title', run)}{mark[run]}" for run, values in settings.items()})
+    mark = {run: " (synthetic)" if settings(run).get("synthetic") else "" for run in RUNS}
+    return json.dumps({run: f"{settings(run).get('title', run)}{mark[run]}" for run in RUNS})
 
 
 rule claims:
@@ -179,7 +186,7 @@ rule twin:
     output:
         directory("results/twins/{run}"),
     params:
-        arguments=lambda wildcards: run_parameters(f"notebooks/params/{wildcards.run}.yml", NOTEBOOKS)["twin"],
+        arguments=lambda wildcards: settings(wildcards.run)["twin"],
     log:
         "results/logs/twin_{run}.log",
     message:

@@ -17,7 +17,7 @@ from statsmodels.stats.proportion import proportion_confint
 from mmlib.metrics import group_masks, rates, sizes
 from mmlib.ranking import auroc
 from mmlib.schema import Cohort, Field
-from mmlib.uncertainty import simultaneous_interval, standard_error, tidy
+from mmlib.uncertainty import simultaneous_rows, tidy
 
 #: From worst to best; the first two raise an alarm.
 VERDICTS = ("leak", "unresolved", "informative presence", "fine")
@@ -150,23 +150,10 @@ def predictiveness(
         score = _score_alone(cohort.values[field.column], field, y, fold, there)
         values.append(auroc(y, score, weights, there[None])[..., 0])
         found.append(("value_auroc", field.column, there))
-    draws = np.concatenate(values, axis=1)
-    low, high = simultaneous_interval(draws)
     table = pd.DataFrame(found, columns=["metric", "field", "rows"])
-    return table.assign(
-        run=run,
-        attribute="everybody",
-        group="all",
-        reference=None,
-        estimate=draws[0],
-        low=low,
-        high=high,
-        se_patients=standard_error(draws),
-        se_retrain=np.nan,
-        n=[int(r.sum()) for r in table.rows],
-        n_positive=[int(y[r].sum()) for r in table.rows],
-        primary=False,
-    ).drop(columns="rows")
+    table = table.assign(n=[int(r.sum()) for r in table.rows], n_positive=[int(y[r].sum()) for r in table.rows])
+    about = {"run": run, "attribute": "everybody", "group": "all"}
+    return simultaneous_rows(table.drop(columns="rows"), np.concatenate(values, axis=1), **about)
 
 
 def give_verdicts(

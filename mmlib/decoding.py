@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from mmlib.metrics import group_masks
 from mmlib.powerset import Study
 from mmlib.ranking import auroc
-from mmlib.uncertainty import simultaneous_interval, standard_error
+from mmlib.uncertainty import simultaneous_rows
 
 
 def decode_groups(
@@ -60,22 +60,9 @@ def decode_groups(
                 found.append((modality, names[1:][g], int(there.sum()), int(inside[g])))
         if not found:
             continue
+        table = pd.DataFrame(found, columns=["subset", "group", "n", "n_positive"])
         values = np.concatenate(draws, axis=1)
-        low, high = simultaneous_interval(values)
-        parts.append(
-            pd.DataFrame(found, columns=["subset", "group", "n", "n_positive"]).assign(
-                run=run,
-                metric="decoded_auroc",
-                attribute=attribute,
-                reference=None,
-                estimate=values[0],
-                low=low,
-                high=high,
-                se_patients=standard_error(values),
-                se_retrain=np.nan,
-                primary=False,
-            )
-        )
+        parts.append(simultaneous_rows(table, values, run=run, metric="decoded_auroc", attribute=attribute))
     return pd.concat(parts, ignore_index=True)
 
 

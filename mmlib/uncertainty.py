@@ -117,6 +117,36 @@ def simultaneous_interval(values, level: float = 0.95, se_retrain=0.0) -> tuple[
     return values[0] - reach, values[0] + reach
 
 
+def simultaneous_rows(found: pd.DataFrame, values, **about) -> pd.DataFrame:
+    """Give each row of a frame its estimate with an interval that holds for all rows at once (max-T).
+
+    Parameters
+    ----------
+    found : pandas.DataFrame
+        One row per column of ``values``, with its names and sizes.
+    values : array-like of shape (1 + B, n_rows)
+    **about
+        Columns that are the same in all rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With ``estimate, low, high, se_patients`` and the other columns of the results contract: no reference, nothing
+        retrained, not primary.
+    """
+    low, high = simultaneous_interval(values)
+    return found.assign(
+        **about,
+        reference=None,
+        estimate=np.asarray(values)[0],
+        low=low,
+        high=high,
+        se_patients=standard_error(values),
+        se_retrain=np.nan,
+        primary=False,
+    )
+
+
 def _defined(values):
     """Return the resamples, and where too few are defined (set to 0 there, to be refused)."""
     values = np.asarray(values, dtype=float)

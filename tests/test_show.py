@@ -110,10 +110,10 @@ CLAIMS = CLAIMS.assign(threshold=0.0, detectable=0.05, p_holm=0.01, verdict=["su
             [0, 0.1, 0.5, 1], {"x": {"f": DRAWS}, "y": {"f": DRAWS}}, title="t"
         ),
         lambda: shown_masking.regimes([0, 0.1, 0.5, 1], {"plain": DRAWS[0]}, DRAWS, title="t"),
-        lambda: shown_masking.structures(list("abcd"), {"x": {"f": DRAWS}, "y": {"f": DRAWS}}, title="t"),
+        lambda: style.rows(list("abcd"), {"x": {"f": DRAWS}, "y": {"f": DRAWS}}, title="t"),
         lambda: shown_mitigation.yardstick([0, 0.1, 0.5, 1], DRAWS, DRAWS + 0.1, title="t"),
         lambda: shown_mitigation.gains([0, 0.1, 0.5, 1], {"x": DRAWS}, title="t"),
-        lambda: shown_mitigation.forest(list("abcd"), {"x": {"f": DRAWS}}, title="t"),
+        lambda: style.rows(list("abcd"), {"x": {"f": DRAWS}}, title="t"),
         lambda: shown_mitigation.pareto(list("abcd"), DRAWS, DRAWS, margin=0.1, chosen="a", title="t"),
         lambda: shown_fairness.signed_contrasts(contrasts(), {"sex": "m"}, title="t"),
     ],

@@ -106,10 +106,10 @@ def test_a_run_can_share_its_encoding_among_jobs_of_a_cluster(checkout):
     file = checkout / "notebooks/params/demo.yml"
     text = file.read_text()
     file.write_text(text + "encode_shards: 3\n")
-    shutil.copytree(ROOT / "profiles", checkout / "profiles", dirs_exist_ok=True)
+    shutil.copytree(ROOT / "book/slurm", checkout / "book/slurm", dirs_exist_ok=True)
     # the profile as it is, save for the executor, whose package only a cluster needs
     result = snakemake(
-        checkout, "--dry-run", "--profile", "profiles/slurm", "--executor", "local", "--", EXECUTED[1]
+        checkout, "--dry-run", "--profile", "book/slurm", "--executor", "local", "--", EXECUTED[1]
     )
     file.write_text(text)
     assert result.returncode == 0, result.stderr

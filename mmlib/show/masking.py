@@ -133,33 +133,6 @@ def regime_table(every_rate, rates, plain, dropout, shown):
     return pd.DataFrame(rows).style.hide(axis="index")
 
 
-def structures(names, panels, *, title: str) -> np.ndarray:
-    """Draw the change that each mechanism brings: panel -> curve -> (1 + B, S), a row per mechanism."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(9.5, 0.45 * len(names) + 1.6), sharey=True)
-    at = np.arange(len(names))
-    for ax, (label, curves) in zip(axes, panels.items(), strict=True):
-        for i, (name, values) in enumerate(curves.items()):
-            low, high = np.nanquantile(values[1:], [0.025, 0.975], axis=0)
-            ax.errorbar(
-                values[0],
-                at + 0.22 * (i - (len(curves) - 1) / 2),
-                xerr=[values[0] - low, high - values[0]],
-                fmt="o",
-                ms=5,
-                capsize=2,
-                color=COLOURS[i],
-                label=name,
-            )
-        ax.axvline(0, color=GREY, lw=1)
-        ax.set(xlabel=label)
-        ax.locator_params(axis="x", nbins=4)
-    axes[0].set_yticks(at, names)
-    axes[0].invert_yaxis()
-    axes[-1].legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.2))
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
-    return axes
-
-
 def structure_table(names, parts):
     """Style rate, structure and interaction, each (1 + B, S - 1), of several quantities by mechanism."""
     rows = []

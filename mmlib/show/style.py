@@ -124,3 +124,34 @@ def by_modality(shares, modalities, *, title: str, quantity: str = "share") -> n
     right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return np.array([left, right])
+
+
+def rows(names, panels, *, title: str, chosen: str = "") -> np.ndarray:
+    """Draw a row per name: panel -> curve -> (1 + B, K), with percentile intervals; the chosen name is bold."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(9.5, 0.36 * len(names) + 1.8), sharey=True)
+    axes, at = np.atleast_1d(axes), np.arange(len(names))
+    for ax, (label, curves) in zip(axes, panels.items(), strict=True):
+        for i, (name, values) in enumerate(curves.items()):
+            low, high = np.nanquantile(values[1:], [0.025, 0.975], axis=0)
+            ax.errorbar(
+                values[0],
+                at + 0.25 * (i - (len(curves) - 1) / 2),
+                xerr=[values[0] - low, high - values[0]],
+                fmt="o",
+                ms=4,
+                capsize=2,
+                color=COLOURS[i],
+                label=name,
+            )
+        ax.axvline(0, color=GREY, lw=1)
+        ax.set(xlabel=label)
+        ax.locator_params(axis="x", nbins=5)
+    axes[0].set_yticks(at, names, fontsize=9)
+    for tick, name in zip(axes[0].get_yticklabels(), names, strict=True):
+        tick.set_fontweight("bold" if name == chosen else "normal")
+    axes[0].invert_yaxis()
+    fullest = int(np.argmax([len(curves) for curves in panels.values()]))
+    if len(list(panels.values())[fullest]) > 1:
+        axes[fullest].legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.2))
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return axes
