@@ -14,6 +14,7 @@ test: .venv/ready
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
+# Times the fast paths beside what one would otherwise write: ten minutes on two idle cores.
 bench: .venv/ready
 	$(BIN)/python -m tests.benchmarks.bench
 
@@ -26,6 +27,7 @@ bench-large: .venv/ready
 	$(BIN)/python tests/benchmarks/predict_effects.py
 	$(BIN)/python tests/benchmarks/flag_modalities.py
 	$(BIN)/python tests/benchmarks/hospital_tables.py
+	$(BIN)/python -m tests.benchmarks.hospital
 	$(BIN)/pytest -m slow
 
 serve:

@@ -227,14 +227,16 @@ def main() -> None:
         if name in work:
             work[name]()
     packages = ", ".join(f"{p} {version(p)}" for p in ("torch", "scikit-learn", "fairlearn", "transformers"))
-    about = f"# {date.today()}, {machine()}, {torch.get_num_threads()} threads, {packages}\n"
+    about = f"Measured on {date.today()} with {machine()} and {torch.get_num_threads()} threads: {packages}."
     tables = {"bench": pd.DataFrame(ROWS)} if ROWS else {}
     if "growth" in options.part:
         tables["growth"] = growth()
     for name, frame in tables.items():
-        frame = frame.map(lambda v: float(f"{v:.3g}") if isinstance(v, float) else v)
-        print(f"\n{about}{frame.to_string(index=False, na_rep='')}")
-        (options.out / f"{name}.csv").write_text(about + frame.to_csv(index=False), encoding="utf-8")
+        frame = frame.map(lambda v: f"{v:.3g}" if isinstance(v, float) and v < 1e3 else v)
+        frame = frame.map(lambda v: "" if v in (None, "nan") else f"{v:,.0f}" if isinstance(v, float) else v)
+        print(f"\n{about}\n{frame.to_string(index=False)}")
+        frame.to_csv(options.out / f"{name}.csv", index=False)
+        (options.out / f"{name}.md").write_text(about + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
