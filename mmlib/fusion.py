@@ -140,7 +140,6 @@ def train(
     key: int = 0,
     drop: torch.Tensor | None = None,
     weight: torch.Tensor | None = None,
-    target: torch.Tensor | None = None,
     device: str = "auto",
 ) -> Models:
     """Train one model per (fold, seed), many of them in one batch.
@@ -161,8 +160,6 @@ def train(
         Drop probabilities in training, in place of ``modality_dropout``.
     weight : torch.Tensor of shape (n_samples,), optional
         Of each sample in the loss; mean 1 keeps the step size.
-    target : torch.Tensor of shape (n_folds, n_samples), optional
-        Probabilities to learn in place of the labels; validation is by label all the same.
     device : str
         ``"auto"`` takes a GPU if there is one. Random numbers are the CPU's in any case.
 
@@ -172,17 +169,15 @@ def train(
         In the memory of the CPU.
     """
     a, device = architecture, _device(device)
-    target = (y.expand(len(X), -1) if target is None else target).to(X.dtype)
+    y = y.to(X.dtype)
     inputs = _Inputs(_by_modality(X).to(device), present.T.contiguous())
     # All models of a step should stay in the cache of one core; a GPU wants all there are.
     together = len(models) if device == "cuda" else max(1, IN_CACHE // (X.shape[2] * a.batch_size * a.width))
     parts = [models[i : i + together] for i in range(0, len(models), together)]
-    return join(
-        [_train(inputs, y, training, validation, part, a, key, drop, weight, target) for part in parts]
-    )
+    return join([_train(inputs, y, training, validation, part, a, key, drop, weight) for part in parts])
 
 
-def _train(inputs, y, training, validation, models, a: Architecture, key, drop, weight, target) -> Models:
+def _train(inputs, y, training, validation, models, a: Architecture, key, drop, weight) -> Models:
     """Train models in one batch; those that stop early leave it."""
     folds = torch.tensor([f for f, _ in models])
     streams = [torch.Generator().manual_seed(1_000_003 * s + 1009 * f + key) for f, s in models]
@@ -204,7 +199,7 @@ def _train(inputs, y, training, validation, models, a: Architecture, key, drop, 
             out = forward(parameters, x, seen, a, _kept(mine, batch.shape[1], a).to(x.device))
             loss = F.binary_cross_entropy_with_logits(
                 out,
-                target[folds[active][:, None], batch].to(x.device),
+                y[batch].to(x.device),
                 weight=None if weight is None else weight[batch].to(x.device),
                 reduction="none",
             )

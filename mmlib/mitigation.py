@@ -18,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from mmlib.fusion import Models
 from mmlib.metrics import operating_point
 from mmlib.missing import expected_auroc
-from mmlib.powerset import RULES, Study, fit, probabilities, side_by_side
+from mmlib.parallel import side_by_side
+from mmlib.powerset import RULES, Study, fit, probabilities
 from mmlib.schema import subset_masks
 
 SMALLEST = 30  # positives from which a group is weighted, or gets a threshold, of its own
@@ -31,7 +32,7 @@ def train_regimes(
     drop: np.ndarray,
     realised: np.ndarray,
     weight: np.ndarray,
-    rates: Sequence[float] = (0.2, 0.5),
+    rates: Sequence[float] = (0.2,),
 ) -> dict[str, Models]:
     """Train one model per fold under each regime that changes the training; one seed.
 
@@ -53,15 +54,11 @@ def train_regimes(
     -------
     dict of str to mmlib.fusion.Models
         Plain models first. *Varied* means that each sample draws its drop rate anew from 0 to 1; ``token``,
-        ``indicators`` [Feng2023]_ and the other families are trained so too. ``distilled`` learns half from
-        the labels and half from the plain model on complete inputs [Hinton2015]_.
+        ``indicators`` [Feng2023]_ and the other families are trained so too.
     """
     plain = trained.select([i for i, s in enumerate(trained.seed) if s == 0])
     base, key = plain.architecture, 2 ** len(study.modalities) - 1
     varied = replace(base, modality_dropout=0.5, drop_rate="varied")
-    teacher = probabilities(plain, study, where=study.training.numpy())
-    labels = np.broadcast_to(study.y.numpy(), teacher.shape)
-    soft = torch.from_numpy(np.where(np.isnan(teacher), labels, (labels + teacher) / 2).astype(np.float32))
     left = replace(study, present=study.present & torch.as_tensor(realised))
     plans = {f"dropout {r:g}": (study, replace(base, modality_dropout=r), {}) for r in rates}
     plans |= {
@@ -69,7 +66,6 @@ def train_regimes(
         "dropout, token": (study, replace(varied, missing="token"), {}),
         "dropout, indicators": (study, replace(varied, missing="indicator"), {}),
         "dropout, group weights": (study, varied, {"weight": torch.as_tensor(weight, dtype=torch.float32)}),
-        "dropout, distilled": (study, varied, {"target": soft}),
         "dropout, matched": (study, base, {"drop": torch.as_tensor(drop, dtype=torch.float32)}),
         "mechanism in training": (left, base, {}),
     }
@@ -166,11 +162,12 @@ def imputed_scores(models: Models, study: Study, *, ridge: float = 0.1) -> np.nd
     """
     where, (_, masks) = study.tested | study.validation.numpy(), subset_masks(study.modalities)
     present, (_, _, m, d) = study.present.numpy(), study.X.shape
-    bits, maps, scores = 1 << np.arange(m), {}, []
+    bits, maps = 1 << np.arange(m), {}
     covariance = [
         _covariance(x[rows], study.present[rows]) for x, rows in zip(study.X, study.training, strict=True)
     ]
-    for mask in masks:
+
+    def score(mask):
         left, filled = present & mask, study.X.clone()
         for f, rows in enumerate(where):
             for code in np.unique(left[rows] @ bits):
@@ -187,8 +184,9 @@ def imputed_scores(models: Models, study: Study, *, ridge: float = 0.1) -> np.nd
                     guess.reshape(len(at), -1, d)
                 )
         complete = replace(study, X=filled, present=torch.ones_like(study.present))
-        scores.append(probabilities(models, complete, where=where))
-    return np.stack(scores, axis=1)
+        return probabilities(models, complete, where=where)
+
+    return np.stack(side_by_side(score, masks, "imputed patterns"), axis=1)
 
 
 def collect(scores: Mapping[str, np.ndarray], study: Study) -> xr.Dataset:

@@ -4,8 +4,7 @@ Every sample is scored by the models that never saw its patient. What is fitted 
 calibration, threshold) is fitted on the training and validation patients of that fold alone.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,10 +13,10 @@ import torch
 import xarray as xr
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
-from tqdm import tqdm
 
 from mmlib.fusion import Architecture, Models, join, logits, train
 from mmlib.metrics import operating_point
+from mmlib.parallel import side_by_side
 from mmlib.reduction import principal_components, scaled_columns
 from mmlib.schema import subset_masks
 
@@ -153,7 +152,7 @@ def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: 
     key : int
         Stream of random numbers; the power set uses the number of the subset.
     **changes
-        What else a training regime changes: ``drop``, ``weight`` or ``target`` of `mmlib.fusion.train`.
+        What else a training regime changes: ``drop`` or ``weight`` of `mmlib.fusion.train`.
 
     Returns
     -------
@@ -270,35 +269,6 @@ def train_powerset(
     return xr.concat(
         [parts[n] for n in names], pd.Index(names, name="subset"), coords="minimal", compat="override"
     ), full
-
-
-def side_by_side(work: Callable, items: Sequence, name: str) -> list:
-    """Do independent trainings at once, each on one core: networks this small keep no second one busy.
-
-    Parameters
-    ----------
-    work : callable
-        Of one item. It runs in a thread: what it computes must not hang on how many there are.
-    items : sequence
-    name : str
-        Of what the progress bar counts.
-
-    Returns
-    -------
-    list
-        What ``work`` returned, in the order of ``items``.
-    """
-    cores = torch.get_num_threads()
-    workers = 1 if torch.cuda.is_available() else min(cores, len(items))
-    if workers < 2:
-        return [work(item) for item in tqdm(items, desc=name, disable=None)]
-    torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(workers)
-    try:
-        return list(tqdm(pool.map(work, items), desc=name, total=len(items), disable=None))
-    finally:
-        pool.shutdown(cancel_futures=True)  # after an interrupt, only what has begun is finished
-        torch.set_num_threads(cores)
 
 
 def restore(parameters: Mapping[str, torch.Tensor], study: Study, architecture: Architecture) -> Models:

@@ -5,7 +5,10 @@ nan.
 """
 
 import numpy as np
+import torch
 from scipy.sparse import csr_matrix
+
+from mmlib.parallel import side_by_side
 
 
 def auroc(y, scores, weights, groups) -> np.ndarray:
@@ -70,19 +73,21 @@ def pooled_ranking(y, scores, mass, weights, groups, metric: str = "auroc") -> n
     sample = pair // patterns
     positive = y[sample] == 1
     plans = []
-    for group in groups:
-        inside = group[sample]
-        run, tied = find_runs(flat[inside], positive[inside])
-        plans.append([tied, *(_totals(mass, pair, sample, inside, c, run, n) for c in (~positive, positive))])
+    for m in mass[:, pair]:
+        for group in groups:
+            inside = (m > 0) & group[sample]
+            run, tied = find_runs(flat[inside], positive[inside])
+            totals = (_totals(m[inside], sample[inside], positive[inside] == c, run, n) for c in (False, True))
+            plans.append((tied, *totals))
     # Few enough resamples at a time that the totals stay in the cache of one core.
     step = max(1, min(16, 12_000_000 // max(len(pair), 1)))
-    out = np.empty((len(weights), len(mass), len(groups)))
-    for b in range(0, len(weights), step):
+
+    def block(b):
         w = np.ascontiguousarray(weights[b : b + step].T, dtype=float)  # float32 sums would lose digits
-        for g, (tied, negatives, positives) in enumerate(plans):
-            for r in range(len(mass)):
-                out[b : b + step, r, g] = finish(negatives[r] @ w, positives[r] @ w, tied)
-    return out
+        return np.stack([finish(negatives @ w, positives @ w, tied) for tied, negatives, positives in plans], axis=1)
+
+    parts = side_by_side(block, range(0, len(weights), step))
+    return np.concatenate(parts).reshape(len(weights), len(mass), len(groups))
 
 
 def _each_vector(y, scores, weights, groups, metric):
@@ -117,28 +122,32 @@ def _precision_runs(scores, positive):
     return run, np.zeros(0, int)
 
 
-def _totals(mass, pair, sample, inside, of_class, run, n):
-    """Return a sparse matrix (runs, n) per scenario that, times the weights, adds up each run's pairs."""
-    chosen = inside & of_class
-    run_of_chosen = run[of_class[inside]]
-    start = np.r_[0, np.cumsum(np.bincount(run_of_chosen, minlength=run[-1] + 1 if len(run) else 1))]
-    return [csr_matrix((m[pair[chosen]], sample[chosen], start), shape=(len(start) - 1, n)) for m in mass]
+def _totals(mass, sample, of_class, run, n):
+    """Return a sparse matrix (runs, n) that, times the weights, adds up each run's pairs of one class."""
+    start = np.r_[0, np.cumsum(np.bincount(run[of_class], minlength=run[-1] + 1 if len(run) else 1))]
+    return csr_matrix((mass[of_class], sample[of_class], start), shape=(len(start) - 1, n))
 
 
 def _area(negatives, positives, tied):
-    half = negatives[tied] / 2
-    below = np.cumsum(negatives, axis=0, out=negatives)
-    product = below[-1] * positives.sum(axis=0)
-    below[tied] -= half
-    return divide(np.einsum("ub,ub->b", below, positives), product)
+    negatives, positives = _by_resample(negatives), _by_resample(positives)
+    below = negatives.cumsum(1)
+    product = below[:, -1] * positives.sum(1)
+    below[:, tied] -= negatives[:, tied] / 2
+    return divide((below * positives).sum(1).numpy(), product.numpy())
 
 
 def _precision(negatives, positives, _):
-    hit = np.cumsum(positives, axis=0)
-    flagged = hit + np.cumsum(negatives, axis=0)
+    positives = _by_resample(positives)
+    hit = positives.cumsum(1)
+    flagged = _by_resample(negatives).cumsum(1) + hit
     # A run that no resampled patient is in adds nothing.
-    precision = np.divide(hit, flagged, out=np.zeros_like(hit), where=flagged > 0)
-    return divide(np.einsum("ub,ub->b", precision, positives), hit[-1])
+    precision = torch.where(flagged > 0, hit / flagged, 0)
+    return divide((precision * positives).sum(1).numpy(), hit[:, -1].numpy())
+
+
+def _by_resample(totals):
+    """Turn (runs, b) round: sums along memory are several times faster."""
+    return torch.from_numpy(totals).T.contiguous()
 
 
 def divide(over, under) -> np.ndarray:

@@ -150,20 +150,17 @@ def test_a_modality_dropped_from_all_in_training_might_as_well_be_absent(data, f
     torch.testing.assert_close(one.parameters, two.parameters)
 
 
-def test_weights_and_soft_targets_enter_the_loss(data):
-    y = data[2]
+def test_weights_enter_the_loss(data):
+    X, present, y, training, validation = data
     a = Architecture(width=8, heads=2, epochs=1)
-    plain = fusion.train(*data, models=PAIRS, architecture=a)
-    same = fusion.train(
-        *data, models=PAIRS, architecture=a, weight=torch.ones(len(y)), target=y.expand(2, -1)
-    )
-    torch.testing.assert_close(same.parameters, plain.parameters)
+
+    def learn(y, weight):
+        return fusion.train(X, present, y, training, validation, models=PAIRS, architecture=a, weight=weight)
+
+    plain = learn(y, None)
+    torch.testing.assert_close(learn(y, torch.ones(len(y))).parameters, plain.parameters)
     half = torch.arange(len(y)) % 2 == 0
-    flipped = torch.where(half, y, 1 - y)
-    silenced = [
-        fusion.train(*data, models=PAIRS, architecture=a, weight=half * 2.0, target=t.expand(2, -1))
-        for t in (y, flipped)
-    ]
+    silenced = [learn(labels, half * 2.0) for labels in (y, torch.where(half, y, 1 - y))]
     torch.testing.assert_close(silenced[0].parameters, silenced[1].parameters)
     assert not torch.allclose(silenced[0].parameters["head"], plain.parameters["head"])
 

@@ -55,7 +55,7 @@ def test_regimes_that_change_nothing_are_the_plain_model(study, trained):
     for same, other in (("mechanism in training", "plain"), ("dropout, group weights", "dropout varied")):
         torch.testing.assert_close(models[same].parameters, models[other].parameters)
     distinct = {name: m.parameters["head"].sum().item() for name, m in models.items()}
-    assert len(models) == 13 and len(set(distinct.values())) == 11
+    assert len(models) == 12 and len(set(distinct.values())) == 10
     assert all(m.seed == (0, 0, 0) and m.fold == (0, 1, 2) for m in models.values())
 
 
