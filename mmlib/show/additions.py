@@ -4,7 +4,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from mmlib.show.style import COLOURS, GREY, RULE_NAMES, band, bars, contrast_name, ends, interval, words
+from mmlib.show.style import (
+    COLOURS,
+    GREY,
+    RULE_NAMES,
+    band,
+    bars,
+    contrast_name,
+    contrast_of,
+    ends,
+    interval,
+    words,
+)
 from mmlib.uncertainty import widen
 
 
@@ -213,8 +224,6 @@ def sensitivity_table(variation, spread_of, shown):
             row["difference [95 %]"] = widened(auroc[:, k] - auroc[:, 0], of_seeds, trainings=2)
         for a, (g, r) in shown.items():
             draws, (_, spread) = variation.contrast("tpr", a, g, r), spread_of.series("tpr", a, g, r)
-            names, n, positive = variation.groups[a]
-            at = names.index(g)
-            row[f"TPR {g} minus {r} (n={n[at]:,}, {positive[at]:,} positive) [95 %]"] = widened(draws[:, k], spread)
+            row[f"TPR {contrast_of(variation, a, g, r)} [95 %]"] = widened(draws[:, k], spread)
         rows.append(row)
     return pd.DataFrame(rows).style.hide(axis="index")

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from mmlib.show.style import COLOURS, GREY, band, draws_interval, interval, words
+from mmlib.show.style import COLOURS, GREY, band, contrast_of, draws_interval, interval, words
 
 
 def masking_curve(rates, auroc, one_run_sd, *, title: str) -> plt.Axes:
@@ -128,7 +128,7 @@ def regime_table(every_rate, rates, plain, dropout, shown):
         }
         for a, (g, r) in shown.items():
             change = dropout.contrast("tpr", a, g, r) - plain.contrast("tpr", a, g, r)
-            row[f"TPR {g} minus {r} [95 %]"] = draws_interval(change[:, k], "+.3f")
+            row[f"TPR {contrast_of(plain, a, g, r)} [95 %]"] = draws_interval(change[:, k], "+.3f")
         rows.append(row)
     return pd.DataFrame(rows).style.hide(axis="index")
 

@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
-from mmlib.show.style import COLOURS, GREY, draws_interval, interval, words
+from mmlib.show.style import COLOURS, GREY, contrast_of, draws_interval, interval, words
 from mmlib.uncertainty import simultaneous_interval
 
 
@@ -81,7 +81,7 @@ def front(points: pd.DataFrame, *, n: int, title: str) -> np.ndarray:
                 ha="center",
                 fontsize=8,
             )
-        ax.set_title(f"{name}", fontsize=10, fontweight="normal")
+        ax.set_title(name.replace(" (", "\n("), fontsize=10, fontweight="normal")
         ax.set(xlabel=f"AUROC (n = {n:,})")
         ax.set_ylim(bottom=-0.01)
     axes[0, 0].set(ylabel="size of the TPR difference, tested")
@@ -151,7 +151,7 @@ def choice_table(choices, result, shown, *, cost, worst):
             "AUROC minus all [95 %]": "" if k == 0 else draws_interval(auroc[:, k] - auroc[:, 0], "+.3f"),
         }
         row |= {
-            f"TPR {g} minus {r} [95 %]": draws_interval(result.contrast("tpr", a, g, r)[:, k], "+.3f")
+            f"TPR {contrast_of(result, a, g, r)} [95 %]": draws_interval(result.contrast("tpr", a, g, r)[:, k], "+.3f")
             for a, (g, r) in shown.items()
         }
         rows.append(row | {"lowest TPR of a group": f"{worst[k]:.3f}"})

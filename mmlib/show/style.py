@@ -75,6 +75,13 @@ def contrast_name(row) -> str:
     return f"{row.group} minus {row.reference} (n={row.n:,}, {row.n_positive:,} positive)"
 
 
+def contrast_of(result, attribute: str, group: str, reference: str) -> str:
+    """Name a signed difference of an ``Evaluation``, with the size of the group."""
+    names, n, positive = result.groups[attribute]
+    at = names.index(group)
+    return f"{group} minus {reference} (n={n[at]:,}, {positive[at]:,} positive)"
+
+
 def ends(values):
     """Return estimate, low and high of tidy rows, or of draws (1 + B, n) and their percentiles."""
     if isinstance(values, pd.DataFrame):
