@@ -1,5 +1,5 @@
 # `make book` and `make test` set everything up by themselves; what is up to date is not done again.
-RUNS ?= support2
+RUNS ?= support2 nhanes reviews mimic_eye_twin mds_ed_twin
 CORES ?= all
 PYTHON ?= python3
 BIN := .venv/bin

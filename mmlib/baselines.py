@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from mmlib.powerset import Study
+from mmlib.study import Study
 
 #: Tried on validation rows, each with as many trees as lower their loss there.
 BOOSTING_GRID = tuple(
@@ -30,7 +30,7 @@ def boosting(fields: pd.DataFrame, study: Study, *, seed: int = 0) -> np.ndarray
     ----------
     fields : pandas.DataFrame
         The artefact ``fields``: numbers and categories, missing values as they are; free text is left out.
-    study : mmlib.powerset.Study
+    study : mmlib.study.Study
         Gives folds and validation rows. Validation rows stop each of ``BOOSTING_GRID`` and choose the one with the
         highest AUROC, which is refitted on training and validation rows together.
     seed : int
@@ -67,7 +67,7 @@ def counted_words(fields: pd.DataFrame, study: Study) -> np.ndarray:
     fields : pandas.DataFrame
         The artefact ``fields``. Free text becomes TF-IDF weights of words and pairs that three training samples
         share; categories are one-hot, numbers scaled, with an indicator of absence.
-    study : mmlib.powerset.Study
+    study : mmlib.study.Study
         As in `boosting`; the penalty is chosen from ``WORDS_GRID``.
 
     Returns
@@ -127,7 +127,7 @@ def late_fusion(study: Study, *, C: float = 0.1) -> np.ndarray:
 
     Parameters
     ----------
-    study : mmlib.powerset.Study
+    study : mmlib.study.Study
     C : float
         Inverse strength of the penalty of the first models.
 
@@ -146,7 +146,7 @@ def late_patterns(study: Study, masks: np.ndarray, *, C: float = 0.1) -> np.ndar
 
     Parameters
     ----------
-    study : mmlib.powerset.Study
+    study : mmlib.study.Study
     masks : array of bool, shape (P, M)
     C : float
 

@@ -7,8 +7,8 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from mmlib.metrics import group_masks
-from mmlib.powerset import Study
 from mmlib.ranking import auroc
+from mmlib.study import Study
 from mmlib.uncertainty import simultaneous_rows
 
 
@@ -26,7 +26,7 @@ def decode_groups(
 
     Parameters
     ----------
-    study : mmlib.powerset.Study
+    study : mmlib.study.Study
         Vectors, reduced per fold, and folds; training and validation rows are used together.
     cohort : pandas.DataFrame
         The artefact ``cohort``.

@@ -19,8 +19,9 @@ from mmlib.fusion import Models
 from mmlib.metrics import operating_point
 from mmlib.missing import expected_auroc
 from mmlib.parallel import side_by_side
-from mmlib.powerset import RULES, Study, fit, probabilities
+from mmlib.powerset import RULES, fit, probabilities
 from mmlib.schema import subset_masks
+from mmlib.study import Study
 
 SMALLEST = 30  # positives from which a group is weighted, or gets a threshold, of its own
 

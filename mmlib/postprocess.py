@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression
 
 from mmlib.metrics import operating_point
 from mmlib.mitigation import merged_groups
-from mmlib.powerset import Study
+from mmlib.study import Study
 
 
 def decisions(

@@ -1,144 +1,22 @@
-"""Train every subset of modalities, out of fold: splits, inputs reduced per fold, the power set, and masked patterns.
+"""Train every subset of modalities, out of fold, and read scores and thresholds off the models."""
 
-Every sample is scored by the models that never saw its patient. What is fitted (reduction, network,
-calibration, threshold) is fitted on the training and validation patients of that fold alone.
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 
-from mmlib.fusion import Architecture, Models, join, logits, train
+from mmlib.fusion import Architecture, Models, logits, train
 from mmlib.metrics import operating_point
 from mmlib.parallel import side_by_side
-from mmlib.reduction import principal_components, scaled_columns
 from mmlib.schema import subset_masks
+from mmlib.study import Study
 
 RULES = ("prevalence", "f1", "half")
 FLATTEST = 1e-3  # smallest slope of the recalibration
-
-
-@dataclass(frozen=True)
-class Study:
-    """What every model of a run is trained on.
-
-    Parameters
-    ----------
-    X : torch.Tensor of shape (n_folds, n_samples, n_modalities, n_features)
-        Inputs as reduced on each fold's training rows, zero where absent.
-    present : torch.Tensor of shape (n_samples, n_modalities), bool
-    y : torch.Tensor of shape (n_samples,), float
-    training, validation : torch.Tensor of shape (n_folds, n_samples), bool
-    fold : numpy.ndarray of shape (n_samples,)
-        The fold in which a sample is tested.
-    samples, modalities : tuple of str
-    kept : numpy.ndarray of shape (n_folds, n_modalities)
-        Share of variance that the reduction kept.
-    """
-
-    X: torch.Tensor
-    present: torch.Tensor
-    y: torch.Tensor
-    training: torch.Tensor
-    validation: torch.Tensor
-    fold: np.ndarray
-    samples: tuple[str, ...]
-    modalities: tuple[str, ...]
-    kept: np.ndarray
-
-    @property
-    def tested(self) -> np.ndarray:
-        """Bool array (n_folds, n_samples): the samples that each fold tests."""
-        return self.fold == np.arange(len(self.training))[:, None]
-
-    def columns(self, subset: Iterable[str]) -> "Study":
-        """Return the study restricted to some modalities, in cohort order."""
-        chosen = set(subset)
-        if unknown := sorted(chosen - set(self.modalities)):
-            raise ValueError(
-                f"There is no modality {unknown[0]!r}; expected some of {', '.join(self.modalities)}."
-            )
-        index = [i for i, m in enumerate(self.modalities) if m in chosen]
-        names = tuple(self.modalities[i] for i in index)
-        if len(index) == len(self.modalities):
-            return self
-        # the modality comes first in memory, as training reads it
-        X = self.X.transpose(1, 2)[:, index].transpose(1, 2)
-        return replace(self, X=X, present=self.present[:, index], modalities=names)
-
-
-def prepare(
-    cohort: pd.DataFrame,
-    embeddings: xr.Dataset,
-    *,
-    dimensions: int = 64,
-    validation: float = 0.15,
-    seed: int = 0,
-) -> Study:
-    """Split off validation patients in every fold and reduce the inputs on what remains.
-
-    Parameters
-    ----------
-    cohort : pandas.DataFrame
-        The artefact ``cohort``.
-    embeddings : xarray.Dataset
-        The artefact ``embeddings``, in memory or opened lazily. Text vectors are reduced by a principal component
-        analysis per modality and brought to unit variance as a whole; native features are scaled one by one and
-        an absent number becomes the training mean.
-    dimensions : int
-        Components kept per modality.
-    validation : float
-        Share of the training patients set aside for early stopping, calibration and thresholds.
-    seed : int
-        Of the validation split.
-
-    Returns
-    -------
-    Study
-
-    Raises
-    ------
-    ValueError
-        If the embeddings are of other samples, or a fold is left without positives or negatives.
-    """
-    if not 0 < validation <= 0.5 or dimensions < 1:
-        raise ValueError(
-            f"validation is {validation} and dimensions {dimensions}; expected a share up to 0.5, and 1 or more."
-        )
-    if list(embeddings["sample"].values) != list(cohort["sample_id"]):
-        raise ValueError(
-            "The samples of embeddings and cohort differ or are in another order; run 02_encoding again."
-        )
-    fold = cohort["fold"].to_numpy()
-    folds = np.unique(fold)
-    if not np.array_equal(folds, np.arange(len(folds))):
-        raise ValueError(f"fold holds {folds.tolist()}; expected 0, 1, ... with samples in each.")
-    held = np.stack([_hold_out(cohort, f, validation, seed) for f in folds])
-    training = (fold != folds[:, None]) & ~held
-    present = embeddings["present"].values
-    learn = training[:, :, None] & present
-    if embeddings.attrs["encoder"] == "native":
-        X, kept = scaled_columns(embeddings["embedding"], learn)
-    else:
-        X, kept = principal_components(embeddings["embedding"], learn, dimensions)
-    X[:, ~present] = 0
-    return Study(
-        torch.from_numpy(X),
-        torch.tensor(present),
-        torch.from_numpy(cohort["label"].to_numpy(np.float32)),
-        torch.from_numpy(training),
-        torch.from_numpy(held),
-        fold,
-        tuple(cohort["sample_id"]),
-        tuple(embeddings["modality"].values),
-        kept,
-    )
 
 
 def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: int = 0, **changes) -> Models:
@@ -253,11 +131,11 @@ def train_powerset(
     def learn(name):
         part = study.columns(name.split("+"))
         models = fit(part, architecture, seeds=range(seeds), key=list(masks).index(name))
-        return _outcome(models, part, seeds), models if masks[name].all() else None
+        return outcome(models, part, seeds), models if masks[name].all() else None
 
     found = side_by_side(learn, order, "subsets")
     full = next((models for _, models in found if models), None)
-    parts = {name: outcome for name, (outcome, _) in zip(order, found, strict=True)}
+    parts = {name: one for name, (one, _) in zip(order, found, strict=True)}
     if "none" in names:
         y = study.y.numpy()
         # one constant for all folds: with a prevalence of its own each, the AUROC would not be one half
@@ -290,43 +168,6 @@ def restore(parameters: Mapping[str, torch.Tensor], study: Study, architecture: 
     return Models(dict(parameters), tuple(f for f, _ in pairs), tuple(s for _, s in pairs), architecture)
 
 
-def masking_regimes(
-    study: Study, trained: Models, *, modality_dropout: float = 0.3, seeds: int = 3
-) -> dict[str, Models]:
-    """Set side by side what can stand in for an absent modality, with and without modality dropout in training.
-
-    Parameters
-    ----------
-    study : Study
-    trained : mmlib.fusion.Models
-        The plain models of the full set; missing seeds are trained as chapter 3 would.
-    modality_dropout : float
-        Probability of dropping a modality in training.
-    seeds : int
-        Retrainings of every regime.
-
-    Returns
-    -------
-    dict of str to mmlib.fusion.Models
-        ``plain, mask``; ``plain, zero`` and ``plain, mean`` (the same weights, absent modalities as a zero
-        token or the training mean); ``dropout, mask``; ``dropout, token`` (a learned token).
-    """
-    architecture, key = trained.architecture, 2 ** len(study.modalities) - 1
-    there = max(trained.seed) + 1
-    if seeds > there:
-        plain = join([trained, fit(study, architecture, seeds=range(there, seeds), key=key)])
-    else:
-        plain = trained.select([i for i, s in enumerate(trained.seed) if s < seeds])
-    regimes = {
-        f"plain, {m}": replace(plain, architecture=replace(architecture, missing=m))
-        for m in ("mask", "zero", "mean")
-    }
-    for missing in ("mask", "token"):
-        changed = replace(architecture, missing=missing, modality_dropout=modality_dropout)
-        regimes[f"dropout, {missing}"] = fit(study, changed, seeds=range(seeds), key=key)
-    return regimes
-
-
 def train_variants(variants: Mapping[str, tuple[Study, Architecture]], *, seeds: int = 1) -> xr.Dataset:
     """Train models of all modalities that differ in their inputs or architecture, on the same folds.
 
@@ -343,38 +184,11 @@ def train_variants(variants: Mapping[str, tuple[Study, Architecture]], *, seeds:
     # the stream of the full set, so that the unchanged variant is the model of the power set
     def learn(name):
         study, a = variants[name]
-        return _outcome(fit(study, a, seeds=range(seeds), key=2 ** len(study.modalities) - 1), study, seeds)
+        return outcome(fit(study, a, seeds=range(seeds), key=2 ** len(study.modalities) - 1), study, seeds)
 
     parts = side_by_side(learn, list(variants), "variants")
     joined = xr.concat(parts, pd.Index(list(variants), name="variant"), coords="minimal", compat="override")
     return joined.drop_vars("validation_score")
-
-
-def score_patterns(models: Mapping[str, Models], study: Study, *, seeds: int) -> xr.Dataset:
-    """Score every sample under every pattern of remaining modalities, thresholds staying those of the full input.
-
-    Parameters
-    ----------
-    models : mapping of str to mmlib.fusion.Models
-        Regime -> models of all modalities.
-    study : Study
-    seeds : int
-
-    Returns
-    -------
-    xarray.Dataset
-        The artefact ``masking``.
-    """
-    masks = dict(zip(*subset_masks(study.modalities), strict=True))
-    regimes = []
-    for fitted in models.values():
-        threshold = _outcome(fitted, study, seeds)["threshold"]
-        scores = [tested_scores(probabilities(fitted, study, mask), study, seeds) for mask in masks.values()]
-        score = xr.concat(scores, pd.Index(list(masks), name="pattern")).transpose(
-            "seed", "pattern", "sample"
-        )
-        regimes.append(xr.Dataset({"score": score, "threshold": threshold}))
-    return xr.concat(regimes, pd.Index(list(models), name="regime"), coords="minimal", compat="override")
 
 
 def summary(scores: np.ndarray, study: Study, seeds: int) -> xr.Dataset:
@@ -420,31 +234,11 @@ def tested_scores(scores: np.ndarray, study: Study, seeds: int) -> xr.DataArray:
     )
 
 
-def _outcome(models, study, seeds):
+def outcome(models: Models, study: Study, seeds: int) -> xr.Dataset:
+    """Score tested and validation samples with the models of all folds and seeds; see `summary`."""
     return summary(probabilities(models, study, where=study.tested | study.validation.numpy()), study, seeds)
 
 
 def _padded(rows):
     width = max(len(r) for r in rows)
     return torch.stack([torch.nn.functional.pad(r, (0, width - len(r)), value=int(r[0])) for r in rows])
-
-
-def _hold_out(cohort, fold, share, seed):
-    """Draw validation patients among those that a fold does not test, stratified by whether they have a positive."""
-    rest = cohort["fold"].to_numpy() != fold
-    y = cohort["label"].to_numpy()
-    positive = cohort[rest].groupby("patient_id", sort=False)["label"].max()
-    rarer = min(positive.sum(), (1 - positive).sum())
-    if rarer < 2:  # nearly every patient has a positive, or none has
-        positive[:] = 0
-    splits = max(2, min(round(1 / share), rarer if rarer > 1 else len(positive)))
-    splitter = StratifiedKFold(splits, shuffle=True, random_state=seed)
-    _, chosen = next(splitter.split(positive, positive))
-    held = rest & cohort["patient_id"].isin(positive.index[chosen]).to_numpy()
-    if len(np.unique(y[held])) < 2 or len(np.unique(y[rest & ~held])) < 2:
-        rarest = min(np.bincount(y[rest], minlength=2))
-        raise ValueError(
-            f"Fold {fold} has {rarest} training samples of the rarer label, too few to set some aside for "
-            f"validation; use more samples or fewer folds."
-        )
-    return held

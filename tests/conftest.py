@@ -2,7 +2,9 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
+from transformers import BertConfig, BertModel, BertTokenizer
 
 from mmlib.metrics import operating_point
 from mmlib.schema import subset_masks
@@ -64,3 +66,24 @@ def small_powerset():
         {"subset": names, "seed": [0, 1], "fold": range(folds), "rule": ["prevalence", "f1", "half"]},
     )
     return powerset.assign_coords(sample=cohort.sample_id.to_numpy(object)), cohort
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory):
+    """A tiny BERT with a vocabulary of five words, saved as a user's local encoder would be."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d", "e", "."]
+    path = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+    )
+    BertModel(config).save_pretrained(path)
+    tokenizer = BertTokenizer(vocab={w: i for i, w in enumerate(words)})
+    assert len(tokenizer) == len(words)
+    tokenizer.save_pretrained(path)
+    return path

@@ -8,14 +8,15 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from mmlib import baselines, powerset
+from mmlib import baselines
 from mmlib.schema import subset_masks
-from tests.test_powerset import cohort_and_embeddings
+from mmlib.study import prepare
+from tests.test_study import cohort_and_embeddings
 
 
 @pytest.fixture(scope="module")
 def study():
-    return powerset.prepare(*cohort_and_embeddings(), dimensions=4)
+    return prepare(*cohort_and_embeddings(), dimensions=4)
 
 
 def test_boosting_is_out_of_fold_and_better_than_chance(study, monkeypatch):

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from mmlib import decoding, powerset
+from mmlib import decoding
+from mmlib.study import prepare
 from mmlib.uncertainty import patient_weights
-from tests.test_powerset import cohort_and_embeddings
+from tests.test_study import cohort_and_embeddings
 
 
 def test_a_group_is_read_from_the_modality_that_holds_it_and_from_no_other():
@@ -12,7 +13,7 @@ def test_a_group_is_read_from_the_modality_that_holds_it_and_from_no_other():
     cohort["sex"] = np.where(rng.random(len(cohort)) < 0.5, "f", "m")
     cohort.loc[:4, "sex"] = None  # belongs to no group
     embeddings.embedding[:, 0, 0] += 3 * (cohort.sex == "f").to_numpy()
-    study = powerset.prepare(cohort, embeddings, dimensions=6)
+    study = prepare(cohort, embeddings, dimensions=6)
     weights = patient_weights(cohort.patient_id, 50)
     table = decoding.decode_groups(study, cohort, weights, ["sex"], run="r").set_index(["subset", "group"])
     assert table.loc[("a", "f"), "low"] > 0.75
@@ -28,6 +29,6 @@ def test_a_group_is_read_from_the_modality_that_holds_it_and_from_no_other():
 def test_groups_that_are_too_small_are_left_out():
     cohort, embeddings = cohort_and_embeddings()
     cohort["race"] = np.where(np.arange(300) < 10, "x", np.where(np.arange(300) % 2, "y", "z"))
-    study = powerset.prepare(cohort, embeddings, dimensions=4)
+    study = prepare(cohort, embeddings, dimensions=4)
     table = decoding.decode_groups(study, cohort, patient_weights(cohort.patient_id, 20), ["race"], run="r")
     assert set(table.group) == {"y", "z"}

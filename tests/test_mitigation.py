@@ -10,14 +10,16 @@ from sklearn.metrics import roc_auc_score
 from mmlib import missing, mitigation, powerset
 from mmlib.metrics import operating_point
 from mmlib.schema import subset_masks
-from tests.test_powerset import SMALL, cohort_and_embeddings
+from mmlib.study import prepare
+from tests.test_powerset import SMALL
+from tests.test_study import cohort_and_embeddings
 
 MASKS = subset_masks("abc")[1]
 
 
 @pytest.fixture(scope="module")
 def study():
-    return powerset.prepare(*cohort_and_embeddings(), dimensions=4)
+    return prepare(*cohort_and_embeddings(), dimensions=4)
 
 
 @pytest.fixture(scope="module")

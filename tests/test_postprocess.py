@@ -4,14 +4,15 @@ import torch
 
 from mmlib import mitigation, postprocess, powerset
 from mmlib.metrics import operating_point
-from tests.test_powerset import cohort_and_embeddings
+from mmlib.study import prepare
+from tests.test_study import cohort_and_embeddings
 
 
 @pytest.fixture(scope="module")
 def case():
     """Scores that rank women worse, and a pattern without information."""
     cohort, embeddings = cohort_and_embeddings()
-    study = powerset.prepare(cohort, embeddings, dimensions=4)
+    study = prepare(cohort, embeddings, dimensions=4)
     rng = np.random.default_rng(0)
     cohort["sex"] = rng.choice(["f", "m"], len(cohort))
     signal = np.where(cohort.sex == "m", 3, 1) * (cohort.label - 0.5) + rng.normal(size=len(cohort))

@@ -11,8 +11,9 @@ import torch
 from mmlib.fusion import Architecture, train
 from mmlib.metrics import auroc, rates
 from mmlib.missing import expected_auroc, pattern_probabilities
-from mmlib.powerset import Study, train_powerset
+from mmlib.powerset import train_powerset
 from mmlib.schema import subset_masks
+from mmlib.study import Study
 
 SAMPLES, MODALITIES, MODELS = (1_000, 10_000, 100_000), (2, 3, 4, 5, 6, 7, 10), (1, 5, 10, 25)
 

@@ -20,11 +20,13 @@ import torch
 import xarray as xr
 
 from mmlib.fusion import Architecture
+from mmlib.masking import score_patterns
 from mmlib.metrics import auroc, rates
 from mmlib.missing import expected_auroc, expected_selection, pattern_probabilities
-from mmlib.powerset import Study, score_patterns, train_powerset
+from mmlib.powerset import train_powerset
 from mmlib.reduction import CHUNK, principal_components
 from mmlib.schema import subset_masks
+from mmlib.study import Study
 from mmlib.uncertainty import patient_weights
 
 MODALITIES, FEATURES, RANK = 7, 768, 96

@@ -10,8 +10,9 @@ from sklearn.linear_model import LogisticRegression
 
 from mmlib.cohorts.causal import Knobs, draw
 from mmlib.fusion import Architecture
-from mmlib.powerset import Study, summary, train_powerset
+from mmlib.powerset import summary, train_powerset
 from mmlib.schema import subset_masks
+from mmlib.study import Study
 
 SIZES = {"training": 2500, "validation": 1500, "tested": 3000, "fresh": 30_000}
 CONTRASTS = {"race": ("Black", "White"), "sex": ("Female", "Male")}
