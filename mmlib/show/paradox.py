@@ -31,7 +31,7 @@ REGIONS = {
 
 def plane(examples: Mapping[str, Sequence[Group]], *, title: str, most: float = 2.0) -> np.ndarray:
     """Draw what the new modality does for all its separations up to ``most``, a panel for each pair of groups."""
-    figure, axes = plt.subplots(1, len(examples), figsize=(9.5, 4.9), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(examples), figsize=(8.6, 4.6), sharey=True, squeeze=False)
     at = np.linspace(0, most, 201)
     for ax, (name, groups) in zip(axes.flat, examples.items(), strict=True):
         gain, (before, after) = scan_plane(groups, at)
@@ -42,7 +42,7 @@ def plane(examples: Mapping[str, Sequence[Group]], *, title: str, most: float = 
             ax.contourf(at, at, field, levels=[0, 10], colors=[colour])
             if (field > 0).any():
                 y, x = _middle(field > 0)
-                ax.text(at[x], at[y], label, ha="center", va="center", fontsize=8.5)
+                ax.text(at[x], at[y], label, ha="center", va="center", fontsize=10)
         reference, other = groups
         ax.plot([0, most], [0, most], color=GREY, lw=1, ls=":")
         ax.plot(reference.new, other.new, "o", ms=8, color="black")
@@ -53,10 +53,11 @@ def plane(examples: Mapping[str, Sequence[Group]], *, title: str, most: float = 
             textcoords="offset points",
             ha="right",
             weight="bold",
-            fontsize=9,
+            fontsize=10,
         )
         ax.set(xlabel=f"new score separates the {reference.name} by", xlim=(0, most), ylim=(0, most), aspect="equal")
         ax.set_title(name, fontweight="normal", fontsize=11)
+        ax.locator_params(nbins=4)
         ax.grid(visible=False)
     axes[0, 0].set_ylabel(f"new score separates the {other.name} by")
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
@@ -89,7 +90,7 @@ def twin(panels: Mapping[str, tuple], stages: Sequence[str], *, title: str) -> n
 
     All panels but the last share their scale.
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(9.5, 3.9))
+    figure, axes = plt.subplots(1, len(panels), figsize=(9, 3.9))
     at = np.arange(len(stages))
     for ax, (quantity, (draws, truth, formula)) in zip(axes, panels.items(), strict=True):
         bars(ax, at - 0.12, draws, COLOURS[0], "study, 95 %")
@@ -97,14 +98,13 @@ def twin(panels: Mapping[str, tuple], stages: Sequence[str], *, title: str) -> n
         ax.plot(at + 0.12, formula, "s", ms=7, mfc="white", color=COLOURS[3], label="formula")
         if draws.min() < 0:
             ax.axhline(0, color=GREY, lw=1)
-        ax.set_xlim(-0.5, len(stages) - 0.5)
+        ax.set(xlim=(-0.5, len(stages) - 0.5), xlabel="modalities of the model")
         ax.set_xticks(at, [words(stage) for stage in stages])
         ax.set_title(quantity, fontweight="normal", fontsize=10)
     for ax in axes[1:-1]:
         ax.sharey(axes[0])
     axes[0].autoscale(axis="y")
-    figure.supxlabel("modalities of the model", fontsize=11)
-    axes[0].legend(frameon=False, fontsize=9, loc="upper left")
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=10, loc="outside lower left", ncols=3)
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes
 
