@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from mmlib.ranking import auroc
 
@@ -115,7 +115,7 @@ def matched_threshold(groups: Sequence[Group], separation, shift, selected: floa
     low, high = (np.full(separation.shape[:-1], end) for end in (-reach, reach))
     for _ in range(60):
         t = (low + high) / 2
-        positive, negative = norm.cdf(separation + shift - t[..., None]), norm.cdf(shift - t[..., None])
+        positive, negative = ndtr(separation + shift - t[..., None]), ndtr(shift - t[..., None])
         above = (prevalence * positive + (1 - prevalence) * negative) @ share > selected
         low, high = np.where(above, t, low), np.where(above, high, t)
     return (low + high) / 2
@@ -146,12 +146,12 @@ def add_modality(groups: Sequence[Group], selected: float | None = None) -> pd.D
     stages = []
     for _, rows in table.groupby(level="stage", sort=False):
         t = matched_threshold(groups, rows.separation, rows["shift"], selected)
-        tpr, fpr = norm.cdf(rows.separation + rows["shift"] - t), norm.cdf(rows["shift"] - t)
+        tpr, fpr = ndtr(rows.separation + rows["shift"] - t), ndtr(rows["shift"] - t)
         p = np.array([g.prevalence for g in groups])
         stages.append(
             rows.assign(
                 threshold=t,
-                auroc=norm.cdf(rows.separation / np.sqrt(2)),
+                auroc=ndtr(rows.separation / np.sqrt(2)),
                 tpr=tpr,
                 fpr=fpr,
                 selection_rate=p * tpr + (1 - p) * fpr,
@@ -241,7 +241,7 @@ def scan_plane(
     separation = np.stack([np.broadcast_to(old, new.shape), w * old + v * new])
     shift = np.stack([np.zeros_like(new), v * shift])
     t = matched_threshold(groups, separation, shift, selected)
-    tpr = norm.cdf(separation + shift - t[..., None])
+    tpr = ndtr(separation + shift - t[..., None])
     return separation[1] - separation[0], tpr[..., 1] - tpr[..., 0]
 
 
@@ -277,7 +277,7 @@ def measure_groups(y, A, old, new, names: Sequence[str]) -> tuple[Group, ...]:
         if len(np.unique(y[own])) < 2:
             raise ValueError(f"Group {name!r} has {own.sum()} samples and not both labels; expected both.")
     area = auroc(y, np.stack([old, new]), np.ones((1, len(y))), members)[0]
-    separation = np.sqrt(2) * norm.ppf(area)
+    separation = np.sqrt(2) * ndtri(area)
     negatives = [new[own & (y == 0)] for own in members]
     return tuple(
         Group(
