@@ -124,6 +124,7 @@ rule book:
     input:
         expand("results/{run}/notebooks/{name}.ipynb", run=RUNS, name=CHAPTERS),
         "results/book/notebooks/08_claims.ipynb",
+        "results/book/notebooks/09_paradox.ipynb",
         PAGES,
         "_config.yml",
         "_toc.yml",
@@ -164,6 +165,20 @@ rule claims:
         "08_claims: over all runs"
     shell:
         "python -m mmlib.execute {input.notebook} {output.executed} -p runs {params.runs:q} >{log} 2>&1"
+
+
+rule paradox:
+    input:
+        notebook="notebooks/09_paradox.ipynb",
+        sources=sources("notebooks/09_paradox.ipynb"),
+    output:
+        executed="results/book/notebooks/09_paradox.ipynb",
+    log:
+        "results/book/logs/09_paradox.log",
+    message:
+        "09_paradox: computed and simulated, of no run"
+    shell:
+        "python -m mmlib.execute {input.notebook} {output.executed} >{log} 2>&1"
 
 
 rule encode_shard:

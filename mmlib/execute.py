@@ -12,8 +12,12 @@ import yaml
 
 from mmlib.runs import check_type, notebook_parameters, own_parameters, run_parameters, unknown_parameter
 
-#: Figures come as pictures and as drawings whose words can be searched.
-READABLE = "c.InlineBackend.figure_formats = {'png', 'svg'}\nc.InlineBackend.rc = {'svg.fonttype': 'none'}\n"
+#: Figures come as pictures and as drawings whose words can be searched, without the date of drawing: it looks personal.
+READABLE = """\
+c.InlineBackend.figure_formats = {'png', 'svg'}
+c.InlineBackend.rc = {'svg.fonttype': 'none'}
+c.InlineBackend.print_figure_kwargs = {'bbox_inches': 'tight', 'metadata': {'Date': None}}
+"""
 
 
 def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credentialed: bool = False) -> None:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
+
+from mmlib.ranking import auroc
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def weights(groups: Sequence[Group]) -> tuple[float, float]:
             f"On average the old score separates by {old:g} and the new one by {new:g}; expected more than 0, "
             "and 0 or more."
         )
-    return old / np.hypot(old, new), new / np.hypot(old, new)
+    return _unit(old, new)
 
 
 def matched_threshold(groups: Sequence[Group], separation, shift, selected: float) -> np.ndarray:
@@ -113,7 +115,7 @@ def matched_threshold(groups: Sequence[Group], separation, shift, selected: floa
     low, high = (np.full(separation.shape[:-1], end) for end in (-reach, reach))
     for _ in range(60):
         t = (low + high) / 2
-        positive, negative = norm.cdf(separation + shift - t[..., None]), norm.cdf(shift - t[..., None])
+        positive, negative = ndtr(separation + shift - t[..., None]), ndtr(shift - t[..., None])
         above = (prevalence * positive + (1 - prevalence) * negative) @ share > selected
         low, high = np.where(above, t, low), np.where(above, high, t)
     return (low + high) / 2
@@ -144,12 +146,12 @@ def add_modality(groups: Sequence[Group], selected: float | None = None) -> pd.D
     stages = []
     for _, rows in table.groupby(level="stage", sort=False):
         t = matched_threshold(groups, rows.separation, rows["shift"], selected)
-        tpr, fpr = norm.cdf(rows.separation + rows["shift"] - t), norm.cdf(rows["shift"] - t)
+        tpr, fpr = ndtr(rows.separation + rows["shift"] - t), ndtr(rows["shift"] - t)
         p = np.array([g.prevalence for g in groups])
         stages.append(
             rows.assign(
                 threshold=t,
-                auroc=norm.cdf(rows.separation / np.sqrt(2)),
+                auroc=ndtr(rows.separation / np.sqrt(2)),
                 tpr=tpr,
                 fpr=fpr,
                 selection_rate=p * tpr + (1 - p) * fpr,
@@ -208,3 +210,87 @@ def hurdle(groups: Sequence[Group]) -> float:
     """
     w, v = weights(groups)
     return float((1 - w) / v) if v > 0 else 0.0
+
+
+def scan_plane(
+    groups: Sequence[Group], separations, selected: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute what the new modality does for every pair of its separations in two groups.
+
+    Parameters
+    ----------
+    groups : sequence of two Group
+        The reference first; the separations by their own new score are not used.
+    separations : array-like of shape (k,)
+        Those tried in either group.
+    selected : float, optional
+        As in :func:`add_modality`.
+
+    Returns
+    -------
+    gain : numpy.ndarray of shape (k, k, 2)
+        Growth of the separation in each group, above zero where its AUROC rises. The new score separates the
+        second group by ``separations`` along the first axis and the reference along the second.
+    gap : numpy.ndarray of shape (2, k, k)
+        Difference of true positive rates, second group minus reference, before and after.
+    """
+    share, prevalence, old, shift = np.array([(g.share, g.prevalence, g.old, g.shift) for g in groups]).T
+    selected = share @ prevalence if selected is None else selected
+    new = np.stack(np.meshgrid(separations, separations), axis=-1)
+    w, v = (a[..., None] for a in _unit(old @ share, new @ share))
+    separation = np.stack([np.broadcast_to(old, new.shape), w * old + v * new])
+    shift = np.stack([np.zeros_like(new), v * shift])
+    t = matched_threshold(groups, separation, shift, selected)
+    tpr = ndtr(separation + shift - t[..., None])
+    return separation[1] - separation[0], tpr[..., 1] - tpr[..., 0]
+
+
+def measure_groups(y, A, old, new, names: Sequence[str]) -> tuple[Group, ...]:
+    """Measure in labelled scores what the model needs to know of each group.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels, 0 or 1.
+    A : array-like of shape (n,)
+        Group of each sample.
+    old, new : array-like of shape (n,)
+        The two scores; higher speaks for a positive.
+    names : sequence of str
+        Groups, the reference first; shares are among their samples.
+
+    Returns
+    -------
+    tuple of Group
+        Each separation is the one that the AUROC within the group implies, sqrt 2 Phi^-1(AUROC). The shift is how
+        much higher the negatives of the group lie on the new score than those of the reference, in standard
+        deviations of the latter.
+
+    Raises
+    ------
+    ValueError
+        If a group lacks positives or negatives.
+    """
+    y, A, new = np.asarray(y), np.asarray(A), np.asarray(new, float)
+    members = np.array([name == A for name in names])
+    for name, own in zip(names, members, strict=True):
+        if len(np.unique(y[own])) < 2:
+            raise ValueError(f"Group {name!r} has {own.sum()} samples and not both labels; expected both.")
+    area = auroc(y, np.stack([old, new]), np.ones((1, len(y))), members)[0]
+    separation = np.sqrt(2) * ndtri(area)
+    negatives = [new[own & (y == 0)] for own in members]
+    return tuple(
+        Group(
+            name,
+            share=float(own.sum() / members.sum()),
+            prevalence=float(y[own].mean()),
+            old=float(separation[0, g]),
+            new=float(separation[1, g]),
+            shift=float((negatives[g].mean() - negatives[0].mean()) / negatives[0].std()),
+        )
+        for g, (name, own) in enumerate(zip(names, members, strict=True))
+    )
+
+
+def _unit(old, new):
+    return old / np.hypot(old, new), new / np.hypot(old, new)

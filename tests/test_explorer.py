@@ -27,6 +27,21 @@ for (const g of [0, 1]) root.querySelectorAll(`input[data-group="${g}"]`).forEac
 """
 
 
+def browse(html, folder):
+    """Load a page part in a browser and return what its scripts made of it."""
+    file = folder / "page.html"
+    file.write_text(f"<!doctype html><meta charset=utf-8>{html}")
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=2000", "--dump-dom"]
+    shown = subprocess.run([*command, file.as_uri()], capture_output=True, text=True, timeout=60).stdout
+    return BeautifulSoup(shown, "html.parser")
+
+
+def numbers(shown):
+    """Read the numbers of a page part, by the name of their cell."""
+    return {cell["data-cell"]: float(cell.text.replace("\u2212", "-")) for cell in shown.select("[data-cell]")}
+
+
 @pytest.fixture(scope="module")
 def page():
     tables = patterns.pattern_tables(Y, SCORES, THRESHOLD, GROUPS)
@@ -45,15 +60,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_names_survive_it(page):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 def test_a_browser_shows_the_numbers_of_the_library(page, tmp_path):
-    file = tmp_path / "page.html"
-    file.write_text(f"<!doctype html><meta charset=utf-8>{page}{READER.replace('RATES', str(RATES))}")
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=2000", "--dump-dom"]
-    shown = subprocess.run([*command, file.as_uri()], capture_output=True, text=True, timeout=60).stdout
-    cells = {
-        cell["data-cell"]: float(cell.text.replace("\u2212", "-"))
-        for cell in BeautifulSoup(shown, "html.parser").select("[data-cell]")
-    }
+    cells = numbers(browse(page + READER.replace("RATES", str(RATES)), tmp_path))
     drop = np.where(GROUPS[0][:, None], *RATES)
     chance = missing.pattern_probabilities(drop, subset_masks(MODALITIES)[1], PRESENT)
     q, one = missing.expected_selection(SCORES, THRESHOLD, chance), np.ones((1, N))

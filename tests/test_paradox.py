@@ -12,20 +12,27 @@ from mmlib.paradox import (
     hurdle,
     is_paradox,
     matched_threshold,
+    measure_groups,
+    scan_plane,
     tpr_gaps,
 )
 
 REFERENCE, BEHIND = Group("reference", 0.7, 0.3, 1.0, 1.1), Group("behind", 0.3, 0.4, 0.8, 0.7, -0.3)
 
 
-def simulate(groups, n=400_000, seed=0):
-    """Draw people, score them as the model says, and measure what the closed forms promise."""
+def scores(groups, n=400_000, seed=0):
+    """Draw people and score them as the model says: place of the group, label, old score, new score."""
     rng = np.random.default_rng(seed)
     who = rng.choice(len(groups), n, p=[g.share for g in groups])
     take = {k: np.array([getattr(g, k) for g in groups])[who] for k in ("prevalence", "old", "new", "shift")}
     y = rng.random(n) < take["prevalence"]
     first = y * take["old"] + rng.normal(size=n)
-    second = y * take["new"] + take["shift"] + rng.normal(size=n)
+    return who, y, first, y * take["new"] + take["shift"] + rng.normal(size=n)
+
+
+def simulate(groups):
+    """Measure in scores what the closed forms promise."""
+    who, y, first, second = scores(groups)
     old, new = (sum(g.share * getattr(g, k) for g in groups) for k in ("old", "new"))
     found = {}
     for stage, score in (("old", first), ("old + new", old * first + new * second)):
@@ -117,6 +124,29 @@ def test_a_modality_that_says_nothing_changes_nothing():
     np.testing.assert_allclose(table.xs("old"), table.xs("old + new"))
 
 
+def test_the_plane_is_what_each_of_its_points_gives():
+    at = np.array([0.0, 0.3, 0.9, 1.7])
+    for selected in (None, 0.1):
+        gain, gap = scan_plane((REFERENCE, BEHIND), at, selected)
+        for i, j in np.ndindex(4, 4):
+            pair = replace(REFERENCE, new=at[j]), replace(BEHIND, new=at[i])
+            separation = combine_scores(pair).separation.unstack("stage", sort=False)
+            np.testing.assert_allclose(gain[i, j], separation["old + new"] - separation["old"], atol=1e-12)
+            np.testing.assert_allclose(gap[:, i, j], tpr_gaps(pair, selected).gap, atol=1e-12)
+
+
+def test_groups_are_measured_in_scores():
+    groups = (REFERENCE, BEHIND)
+    who, y, old, new = scores(groups)
+    found = measure_groups(y, np.array(["reference", "behind"])[who], old, new, ["reference", "behind"])
+    for measured, g in zip(found, groups, strict=True):
+        assert measured.name == g.name and measured.shift == pytest.approx(g.shift, abs=0.01)
+        for part in ("share", "prevalence", "old", "new"):
+            assert getattr(measured, part) == pytest.approx(getattr(g, part), abs=0.015), part
+    scaled = measure_groups(y, who, 2 * old - 1, 5 * new + 2, [0, 1])  # scale and origin play no part
+    assert scaled[1].new == pytest.approx(found[1].new) and scaled[1].shift == pytest.approx(found[1].shift)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -126,6 +156,10 @@ def test_a_modality_that_says_nothing_changes_nothing():
         (
             lambda: combine_scores((replace(REFERENCE, old=-1.0), BEHIND)),
             "the old score separates by -0.46 and the new one by 0.98",
+        ),
+        (
+            lambda: measure_groups([0, 1, 1], ["a", "a", "b"], [1, 2, 3], [1, 2, 3], ["a", "b"]),
+            "Group 'b' has 1 samples and not both labels; expected both",
         ),
     ],
 )

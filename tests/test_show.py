@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from sklearn.metrics import roc_auc_score
 
-from mmlib import audit, calibration, evaluate, metrics, primaries, scenarios, selection, uncertainty
+from mmlib import audit, calibration, evaluate, metrics, paradox, primaries, scenarios, selection, uncertainty
 from mmlib.schema import Field
 from mmlib.show import additions as shown_additions
 from mmlib.show import calibration as shown_calibration
@@ -15,6 +15,7 @@ from mmlib.show import encoding as shown_encoding
 from mmlib.show import fairness as shown_fairness
 from mmlib.show import masking as shown_masking
 from mmlib.show import mitigation as shown_mitigation
+from mmlib.show import paradox as shown_paradox
 from mmlib.show import style
 
 plt.switch_backend("agg")
@@ -78,6 +79,7 @@ DECLARED = contrasts().assign(question="gap", versus=None, rate=np.nan, refused=
 DECLARED = primaries.judge(DECLARED.assign(se_patients=0.02, se_retrain=np.nan), {"tpr": 0.01})
 CLAIMS = contrasts().assign(claim=["a", "b"] * 2, title="Cohort", pair="f minus m", by="paper", note="", refused="")
 CLAIMS = CLAIMS.assign(threshold=0.0, detectable=0.05, p_holm=0.01, verdict=["supported", "too small to tell"] * 2)
+PAIR = (paradox.Group("m", 0.7, 0.3, 1.0, 1.0), paradox.Group("f", 0.3, 0.3, 0.8, 0.6))
 
 
 @pytest.mark.parametrize(
@@ -116,6 +118,8 @@ CLAIMS = CLAIMS.assign(threshold=0.0, detectable=0.05, p_holm=0.01, verdict=["su
         lambda: style.rows(list("abcd"), {"x": {"f": DRAWS}}, title="t"),
         lambda: shown_mitigation.pareto(list("abcd"), DRAWS, DRAWS, margin=0.1, chosen="a", title="t"),
         lambda: shown_fairness.signed_contrasts(contrasts(), {"sex": "m"}, title="t"),
+        lambda: shown_paradox.plane({"x": PAIR, "y": PAIR}, title="t"),
+        lambda: shown_paradox.twin({q: (DRAWS[:, :2], [0, 1], [0, 1]) for q in "abc"}, ["a", "a+b"], title="t"),
     ],
 )
 def test_figures_have_axes_with_labels_on_an_opaque_ground(draw):
@@ -134,6 +138,17 @@ def test_small_groups_are_hollow():
     axes = shown_fairness.signed_contrasts(contrasts(), {"sex": "m"}, title="t")
     large, small = (c.lines[0] for c in axes.flat[0].containers)
     assert small.get_markerfacecolor() == "white" and large.get_markerfacecolor() != "white"
+
+
+def test_the_plane_names_each_region_where_it_is():
+    ax = shown_paradox.plane({"x": PAIR}, title="t")[0]
+    for text in ax.texts[:-1]:
+        x, y = text.get_position()
+        two = paradox.Group("m", 0.7, 0.3, 1.0, x), paradox.Group("f", 0.3, 0.3, 0.8, y)
+        assert paradox.is_paradox(two) == ("widens" in text.get_text()), text.get_text()
+        before, after = paradox.tpr_gaps(two).gap
+        assert "widens" not in text.get_text() or (before * after < 0) == ("turns" in text.get_text())
+    assert len(ax.texts) == 5
 
 
 def test_tables_write_the_interval_beside_the_estimate():
@@ -228,6 +243,7 @@ UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
         (lambda: shown_fairness.gap_table(GAPS, FAIRLEARN), "0.250"),
         (lambda: shown_calibration.calibration_table(CALIBRATION), "slope [95 %]"),
         (lambda: shown_claims.primaries_table(DECLARED), "0.01, not attainable"),
+        (lambda: shown_paradox.example_table({"x": PAIR}), "-0.162"),
         (lambda: shown_fairness.crossed_table(contrasts().replace("m", "White, m")), "f minus White, m"),
         (
             lambda: shown_fairness.worst_table(

@@ -54,6 +54,7 @@ def checkout(tmp_path_factory, write_notebook):
         write_notebook(folder / "notebooks" / f"{name}.ipynb", ("parameters", parameters), code)
     shown = "print(runs, open('results/demo/rq2.parquet').read())"
     write_notebook(folder / "notebooks" / "08_claims.ipynb", ("parameters", 'run = "book"\nruns = {}'), shown)
+    write_notebook(folder / "notebooks" / "09_paradox.ipynb", ("parameters", 'run = "book"'), "print(run)")
     (folder / "notebooks" / "params").mkdir()
     set_rate(folder, 0.2)
     assert stale(folder) == CHAPTERS
@@ -81,6 +82,15 @@ def test_the_claims_are_set_side_by_side_once_with_the_titles_of_all_runs(checko
     assert result.returncode == 0, result.stderr
     assert "It's a demo (synthetic)" in (checkout / ACROSS).read_text()
     assert "08_claims" not in {path.stem for path in (checkout / "results/demo/notebooks").iterdir()}
+
+
+def test_the_chapter_without_patients_needs_no_run(checkout):
+    executed = "results/book/notebooks/09_paradox.ipynb"
+    output = snakemake(checkout, "--dry-run", "--quiet", "host", "--forceall", "--", executed).stdout
+    assert "paradox" in output and not [name for name in CHAPTERS if name in output]
+    result = snakemake(checkout, "--show-failed-logs", "--", executed)
+    assert result.returncode == 0, result.stderr
+    assert '"book\\n"' in (checkout / executed).read_text()
 
 
 def test_only_what_is_stale_runs_again(checkout):

@@ -58,15 +58,19 @@ def explorer(
             for attribute, groups in pairs
         ],
     }
+    return page_part(PAGE, f"explorer-{name}", data)
+
+
+def page_part(template: str, name: str, data: Mapping) -> HTML:
+    """Put the name, the style of all interactive parts, and the data into a template of one."""
     # "</" would end the script
     written = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
     colours = ["#" + "".join(f"{round(255 * c):02x}" for c in COLOURS[i]) for i in (0, 3)]
-    page = PAGE.replace("NAME", f"explorer-{name}").replace("COLOUR0", colours[0])
-    return HTML(page.replace("COLOUR1", colours[1]).replace("DATA", written))
+    page = template.replace("NAME", name).replace("STYLE", STYLE)
+    return HTML(page.replace("COLOUR0", colours[0]).replace("COLOUR1", colours[1]).replace("DATA", written))
 
 
-PAGE = """\
-<div id="NAME" class="explorer">
+STYLE = """\
 <style>
 .explorer { background: #fff; color: #222; padding: .8em; font: 15px/1.4 sans-serif; max-width: 46em; }
 .explorer .rates, .explorer .found { display: grid; gap: .3em .8em; align-items: center; }
@@ -83,7 +87,11 @@ PAGE = """\
 .explorer .c0 { color: COLOUR0; font-weight: bold; } .explorer .c1 { color: COLOUR1; font-weight: bold; }
 .explorer i.c0 { background: COLOUR0; } .explorer i.c1 { background: COLOUR1; }
 .explorer button, .explorer select { font: inherit; color: #222; background: #fff; max-width: 100%; }
-</style>
+</style>"""
+
+PAGE = """\
+<div id="NAME" class="explorer">
+STYLE
 <p><label>Compare by <select></select></label> <button type="button">all rates to 0</button></p>
 <div class="rates"></div>
 <div class="found"></div>
