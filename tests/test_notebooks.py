@@ -16,7 +16,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 #: Executed once per book, with what; of a smaller twin here.
 SIZES = "{training: 1000, validation: 1000, tested: 1500, population: 20000}"
 ACROSS = {"08_claims": ["-p", "runs", "{smoke: smoke test}"], "09_paradox": ["-p", "sizes", SIZES]}
-OF_TWINS = ["10_leak"]  # of runs of MIMIC-Eye or its twin
+OF_TWINS = ["10_leak", "11_finetune"]  # of runs of MIMIC-Eye or its twin
 
 
 def execute(notebook, results, *extra, file=ROOT / "notebooks" / "params" / "smoke.yml"):
