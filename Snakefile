@@ -54,6 +54,11 @@ CHAPTERS = {
         "threads": 4,
     },
 }
+# Only runs that name them as their `chapters` have these.
+OWN = {
+    "10_leak": {"reads": ["cohort.parquet"], "writes": ["leak.parquet"], "threads": 4},
+    "11_finetune": {"reads": ["cohort.parquet"], "writes": [], "threads": 4},
+}
 
 
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
@@ -122,7 +127,11 @@ PAGES = [
 rule book:
     default_target: True
     input:
-        expand("results/{run}/notebooks/{name}.ipynb", run=RUNS, name=CHAPTERS),
+        [
+            f"results/{run}/notebooks/{name}.ipynb"
+            for run in RUNS
+            for name in [*CHAPTERS, *settings(run).get("chapters", [])]
+        ],
         "results/book/notebooks/08_claims.ipynb",
         "results/book/notebooks/09_paradox.ipynb",
         PAGES,
@@ -210,7 +219,7 @@ rule twin:
         "python -m mmlib.cohorts.twins {params.arguments} {output} >{log} 2>&1"
 
 
-for name, chapter in CHAPTERS.items():
+for name, chapter in (CHAPTERS | OWN).items():
 
     rule:
         name:

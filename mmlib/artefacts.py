@@ -33,6 +33,7 @@ ARTEFACTS = {
     "mitigation_models": (".safetensors", "07_mitigation"),
     "mitigation_scores": (".nc", "07_mitigation"),
     "mitigation": (".parquet", "07_mitigation"),
+    "leak": (".parquet", "10_leak"),
 }
 TABLES = {"cohort": schema.COHORT, "fields": schema.FIELDS, "notes": schema.NOTES}
 PACKAGES = ("mmlib", "numpy", "pandas", "scikit-learn", "torch", "transformers")

@@ -15,15 +15,16 @@ import numpy as np
 import pandas as pd
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
+from mmlib.cohorts.mimic_eye import FRONTAL, is_whole
 from mmlib.describe import IMAGE_PROMPT
 from mmlib.radiograph import read_image
 from mmlib.vision import chat, load_checkpoint, shrunk
 
 #: Linear layers of the language model; the part that sees stays as it is.
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-FRONTAL = ("PA", "AP")
 
 
 def read_reports(root: str | Path, *, exclude: Collection[str] = ()) -> pd.DataFrame:
@@ -40,7 +41,7 @@ def read_reports(root: str | Path, *, exclude: Collection[str] = ()) -> pd.DataF
     -------
     pandas.DataFrame
         Columns patient_id, image (path), report: the impression, or the findings if there is none. Views that
-        ``cxr_meta.csv`` calls other than PA or AP and reports with neither section are left out.
+        ``cxr_meta.csv`` calls other than PA or AP, damaged pictures and reports with neither section are left out.
 
     Raises
     ------
@@ -56,9 +57,8 @@ def read_reports(root: str | Path, *, exclude: Collection[str] = ()) -> pd.DataF
         for file in sorted((folder / "CXR-DICOM").glob("s*.txt")):
             report = conclusion(file.read_text(encoding="utf-8", errors="replace"))
             pictures = sorted((folder / "CXR-JPG" / file.stem).glob("*.jpg"))
-            rows += [
-                (patient, str(p), report) for p in pictures if report and views.get(p.stem, "PA") in FRONTAL
-            ]
+            chosen = [p for p in pictures if report and views.get(p.stem, "PA") in FRONTAL and is_whole(p)]
+            rows += [(patient, str(p), report) for p in chosen]
     if not rows:
         raise ValueError(
             f"{root} holds no pair of X-ray and report; expected patient_*/CXR-JPG/s*/*.jpg beside "
@@ -142,8 +142,7 @@ def finetune(
     }
     done, losses = _progress(out, settings)
     torch.manual_seed(seed)
-    model, processor = load_checkpoint(base, torch.bfloat16 if precision == "bf16" else torch.float32)
-    processor.tokenizer.padding_side = "right"
+    model, processor = _loaded(base, device, precision)
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", FutureWarning
@@ -153,7 +152,7 @@ def finetune(
         else:
             lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM")
             model = get_peft_model(model, lora)
-    model.to(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device).train()
+    model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=learning_rate)
     steps = -(-len(pairs) // batch_size)
@@ -173,6 +172,56 @@ def finetune(
         scratch.write_text(json.dumps({"settings": settings, "done": epoch + 1, "losses": losses}))
         os.replace(scratch, out / "progress.json")
     return pd.DataFrame(losses, columns=["epoch", "step", "loss"])
+
+
+@torch.inference_mode()
+def report_losses(
+    pairs: pd.DataFrame,
+    name: str,
+    *,
+    prompt: str = IMAGE_PROMPT,
+    batch_size: int = 4,
+    device: str = "auto",
+    precision: str = "fp32",
+) -> np.ndarray:
+    """Measure how unlikely a model finds reports, given their pictures.
+
+    Parameters
+    ----------
+    pairs : pandas.DataFrame
+        Columns image (path) and report; pairs that the model was not trained on, unless memory is in question.
+    name : str
+        A folder, an adapter's folder or a hub id.
+    prompt, batch_size, device, precision
+        As in :func:`finetune`.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_pairs,)
+        Mean negative log-likelihood of each report's tokens, the end included.
+    """
+    if len(pairs) == 0 or batch_size < 1 or precision not in ("fp32", "bf16"):
+        raise ValueError(
+            f"There are {len(pairs)} pairs, batch_size is {batch_size}, precision {precision!r}; expected one or more "
+            "of each, and fp32 or bf16."
+        )
+    model, processor = _loaded(name, device, precision)
+    model.eval()
+    losses = []
+    for start in tqdm(range(0, len(pairs), batch_size), desc="reading reports", disable=None):
+        inputs = _batch(pairs.iloc[start : start + batch_size], prompt, processor, model)
+        labels = inputs.pop("labels")[:, 1:]
+        logits = model(**inputs).logits[:, :-1].float()
+        of_tokens = cross_entropy(logits.transpose(1, 2), labels, reduction="none")  # 0 where it is no report
+        losses.append((of_tokens.sum(dim=1) / (labels >= 0).sum(dim=1)).cpu())
+    return torch.cat(losses).numpy()
+
+
+def _loaded(name: str, device: str, precision: str) -> tuple:
+    """Load a checkpoint to be trained or measured: answers are padded at their end."""
+    model, processor = load_checkpoint(name, torch.bfloat16 if precision == "bf16" else torch.float32)
+    processor.tokenizer.padding_side = "right"
+    return model.to(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device), processor
 
 
 def _progress(out: Path, settings: dict) -> tuple[int, list]:

@@ -19,12 +19,14 @@ import yaml
 #: ``synthetic`` data say so at the top; those of ``credentialed`` data are searched for what must not be shown.
 #: ``twin`` holds the arguments of `mmlib.cohorts.twins` that make the folder ``root``.
 #: ``encode_shards`` is the number of jobs that share the encoding, one after the other if there is one machine.
+#: ``chapters`` names notebooks that only some runs have; they follow those that every run has.
 RUN_KEYS = {
     "title": "SUPPORT2",
     "synthetic": True,
     "credentialed": True,
     "twin": "mimic_eye --patients 2000",
     "encode_shards": 1,
+    "chapters": ["10_leak"],
 }
 
 _NAMES = {
@@ -92,7 +94,8 @@ def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
     FileNotFoundError
         If there is no such run.
     ValueError
-        If the file is not a mapping, a name is unknown, or a value is of another type than its default.
+        If the file is not a mapping, a name is unknown, a value is of another type than its default, or there is
+        no such chapter.
     """
     file = Path(file)
     if not file.is_file():
@@ -104,6 +107,7 @@ def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
         raise ValueError(f"{file} is not readable as YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(values, dict):
         raise ValueError(f"{file} holds {_kind(values)}, expected a mapping of parameter names to values.")
+    notebooks = list(notebooks)
     known = [RUN_KEYS, *map(notebook_parameters, notebooks)]
     for name, value in values.items():
         owners = [defaults for defaults in known if name in defaults]
@@ -111,6 +115,9 @@ def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
             raise unknown_parameter(name, set().union(*known), owner="any notebook", where=f"{file}: ")
         for defaults in owners:
             check_type(name, value, defaults[name], where=f"{file}: ")
+    there = [Path(notebook).stem for notebook in notebooks]
+    if unknown := [name for name in values.get("chapters", []) if name not in there]:
+        raise ValueError(f"{file}: chapters names {unknown[0]!r}, expected some of {', '.join(there)}.")
     return values
 
 

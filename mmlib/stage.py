@@ -4,7 +4,8 @@ A notebook appears once per run: for the first under its source path ``notebooks
 ``<run>/``, a sibling folder, so that relative links stay right and lead to the same run. Labels and glue keys
 are kept apart by their run: ``RUN-`` becomes ``<run>-`` in Markdown cells and in the names and captions of
 cell metadata (code writes ``f"{run}-..."``). In pages ``RUN-`` is the first run. A notebook over all runs lies in
-``across/`` and is executed once, for ``book``, which its labels carry.
+``across/`` and is executed once, for ``book``, which its labels carry. The table of contents names what every run has;
+the ``chapters`` of a run follow in its part.
 """
 
 # How a glued number reaches another page: the text role, with the notebook's path, a double colon, the key
@@ -79,6 +80,7 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
         raise ValueError(f"{out} holds something else than a staged book; give --out a folder of its own.")
     settings = {run: _settings(run, root) for run in runs}
     titles = {run: settings[run].get("title", run) for run in runs}
+    own = {run: settings[run].get("chapters", []) for run in runs}
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
 
     part = out.with_name(out.name + ".part")
@@ -96,7 +98,7 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
         if (part / folder).exists():
             raise ValueError(f"A run cannot be called {run!r}: the book has a folder of that name.")
         (part / folder).mkdir()
-        notebooks = {name: _executed(run, name, root) for name in _chapters(toc)}
+        notebooks = {name: _executed(run, name, root) for name in [*_chapters(toc), *own[run]]}
         if settings[run].get("credentialed"):
             guard(run, notebooks | shared, root=root / "results")
         notice = SYNTHETIC if settings[run].get("synthetic") else ""
@@ -105,7 +107,7 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     mathjax = part / "book" / "_static" / "mathjax"
     mathjax.mkdir(parents=True)
     shutil.copy(distribution("sphinx-mathjax-offline").locate_file(MATHJAX), mathjax)
-    toc = stage_toc(toc, titles)
+    toc = stage_toc(toc, titles, own)
     (part / "_toc.yml").write_text(MARK + yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
     for file in _files(toc):
         if not any((part / f"{file}{suffix}").is_file() for suffix in ("", ".md", ".ipynb")):
@@ -175,7 +177,7 @@ def named_images(notebook: Mapping) -> dict[str, bytes]:
     return images
 
 
-def stage_toc(toc: Mapping, titles: Mapping[str, str]) -> dict:
+def stage_toc(toc: Mapping, titles: Mapping[str, str], own: Mapping[str, Sequence[str]]) -> dict:
     """Return the table of contents of some runs.
 
     Parameters
@@ -184,11 +186,13 @@ def stage_toc(toc: Mapping, titles: Mapping[str, str]) -> dict:
         Table of contents with parts. One whose chapters are notebooks stands for the runs.
     titles : mapping of str to str
         Run to title, in the order in which they appear.
+    own : mapping of str to sequence of str
+        Run to the names of notebooks that it has beyond those of the table.
 
     Returns
     -------
     dict
-        A copy in which that part is repeated for each run, under the run's title.
+        A copy in which that part is repeated for each run, under the run's title and with its own notebooks.
     """
     parts = []
     for part in toc["parts"]:
@@ -197,7 +201,9 @@ def stage_toc(toc: Mapping, titles: Mapping[str, str]) -> dict:
             continue
         for run, folder in _folders(titles).items():
             text = json.dumps(part).replace('"notebooks/', f'"{folder}/')
-            parts.append({**json.loads(text), "caption": titles[run]})
+            part_of_run = json.loads(text) | {"caption": titles[run]}
+            part_of_run["chapters"] += [{"file": f"{folder}/{name}"} for name in own[run]]
+            parts.append(part_of_run)
     return {**toc, "parts": parts}
 
 

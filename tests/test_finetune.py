@@ -1,5 +1,8 @@
 import json
+import os
+import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -7,9 +10,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from mmlib import vision
-from mmlib.finetune import conclusion, finetune, read_reports
+from mmlib.finetune import conclusion, finetune, read_reports, report_losses
+from mmlib.tiny import save_qwen
 from tests.drawings import draw_xray
-from tests.tiny import save_qwen
 
 REPORTS = {0.4: "heart is normal .", 0.65: "heart is large ."}
 
@@ -50,6 +53,13 @@ def test_pairs_are_frontal_views_with_an_impression_of_patients_who_may_be_used(
     assert set(pairs.report) == set(REPORTS.values())
 
 
+def test_a_damaged_picture_makes_no_pair(tree, tmp_path):
+    root = shutil.copytree(tree, tmp_path / "tree")
+    picture = root / "patient_10" / "CXR-JPG" / "s5" / "front0.jpg"
+    os.truncate(picture, picture.stat().st_size // 2)
+    assert read_reports(root).patient_id.tolist() == ["11", "12", "13", "14", "15"]
+
+
 @pytest.mark.parametrize(
     ("report", "expected"),
     [
@@ -77,6 +87,20 @@ def test_training_end_to_end_lowers_the_loss_and_the_adapter_is_a_describer(tree
         told[name] = vision.tell([Image.open(pairs.image[0])], describer)[0]
     assert told[str(tmp_path / "adapter")].startswith("heart is")
     assert told[base] != told[str(tmp_path / "adapter")]
+
+
+def test_the_loss_of_reports_is_that_of_training(tree, base, tmp_path):
+    pairs = read_reports(tree)
+    before = report_losses(pairs, base, prompt="describe heart", device="cpu")
+    losses = train(pairs, base, tmp_path / "adapter", batch_size=6)
+    # the first step sees all pairs, its adapter does nothing yet, and transformers averages over all tokens alike
+    tokens = np.array([len(report.split()) + 1 for report in pairs.report])
+    assert losses.loss[0] == pytest.approx((before * tokens).sum() / tokens.sum(), rel=1e-5)
+    told = {"prompt": "describe heart", "device": "cpu"}
+    after = report_losses(pairs, str(tmp_path / "adapter"), **told)
+    assert after.shape == (6,) and (after < before).all()
+    alone = report_losses(pairs, str(tmp_path / "adapter"), batch_size=1, **told)
+    np.testing.assert_allclose(after, alone, rtol=1e-4)
 
 
 def test_an_interrupted_training_goes_on_and_other_settings_are_refused(tree, base, tmp_path, monkeypatch):
@@ -108,6 +132,8 @@ def test_bad_input_is_one_sentence(tree, base, tmp_path):
         read_reports(tmp_path)
     with pytest.raises(ValueError, match="There are 0 pairs"):
         train(pd.DataFrame({"image": [], "report": []}), base, tmp_path / "c")
+    with pytest.raises(ValueError, match="There are 6 pairs, batch_size is 4, precision 'fp16'"):
+        report_losses(read_reports(tree), base, precision="fp16")
     (tmp_path / "patient_1" / "CXR-JPG").mkdir(parents=True)
     (tmp_path / "patient_1" / "CXR-JPG" / "cxr_meta.csv").write_text("dicom,View\n1,PA\n")
     with pytest.raises(ValueError, match="expected dicom_id and ViewPosition"):

@@ -7,16 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmlib import audit
 from mmlib.cohorts import assign_folds, load_cohort
 from mmlib.cohorts.edtables import pain, race_groups
 from mmlib.cohorts.mimic_eye import impression
 from mmlib.cohorts.twins import write_twin
 from mmlib.encode import native
 from mmlib.notes import write_notes
+from mmlib.uncertainty import patient_weights
 
 PAPER = ("arrival", "triage", "medrecon", "vitals", "codes", "pyxis", "cxr")
-
-
+RECORD = {"arrival.insurance", "arrival.language", "arrival.marital_status"}
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory):
     folder = tmp_path_factory.mktemp("twins")
@@ -91,7 +92,7 @@ def test_lineage_joins_what_only_admissions_know(trees):
     root = trees / "mimic_iv_ed"
     cohort = load_cohort("mimic_iv_ed", root, arrival_fields="lineage")
     late = {f.column for f in cohort.fields if f.timing == "after" and f.modality == "arrival"}
-    assert late == {"arrival.insurance", "arrival.language", "arrival.marital_status"}
+    assert late == RECORD
     there = cohort.values["arrival.insurance"].notna()
     assert there[cohort.samples.label == 1].all() and there[cohort.samples.label == 0].mean() < 0.1
     admissions = table(root, "admissions", "hosp").set_index("hadm_id").insurance.str.lower()
@@ -102,6 +103,22 @@ def test_lineage_joins_what_only_admissions_know(trees):
     ).all()
     without = load_cohort("mimic_iv_ed", root)
     assert not [f for f in without.fields if f.timing == "after" and f.modality != "codes"]
+
+
+@pytest.mark.parametrize(("arrival_fields", "expected"), [("registration", set()), ("lineage", RECORD)])
+def test_the_audit_calls_what_comes_from_the_admission_record_leaks_and_nothing_else(
+    trees, arrival_fields, expected
+):
+    options = {"prediction_time": "disposition", "cxr": "none", "arrival_fields": arrival_fields}
+    cohort = load_cohort("mimic_eye", trees / "mimic_eye", **options)
+    samples = cohort.samples.assign(fold=assign_folds(cohort.samples, folds=3))
+    found = audit.predictiveness(cohort, samples, patient_weights(samples.patient_id, 50), run="r", least=20)
+    verdicts = audit.give_verdicts(cohort, found)
+    leaks = set(verdicts.field[verdicts.verdict == "leak"])
+    assert leaks & set(cohort.values.columns) == expected
+    assert leaks - expected == ({"arrival"} if expected else set())  # the block that holds them
+    by_presence = found[(found.metric == "presence_auroc") & (found.low > 0.9)]
+    assert set(by_presence.field) == expected
 
 
 @pytest.mark.parametrize("prediction_time", ["triage", "90min", "disposition"])

@@ -106,6 +106,12 @@ def test_a_run_is_a_mapping(tmp_path, notebooks, text, message):
         run_parameters(run_file(tmp_path, text), notebooks)
 
 
+def test_a_run_can_have_chapters_of_its_own_that_exist(tmp_path, notebooks):
+    assert run_parameters(run_file(tmp_path, "chapters: [02_second]"), notebooks) == {"chapters": ["02_second"]}
+    with pytest.raises(ValueError, match="chapters names '02_secnd', expected some of 01_first, 02_second"):
+        run_parameters(run_file(tmp_path, "chapters: [02_secnd]"), iter(notebooks))
+
+
 def test_an_unknown_run_names_those_there_are(tmp_path, notebooks):
     run_file(tmp_path, "run: demo")
     with pytest.raises(FileNotFoundError, match=r"no run file .*dmeo\.yml; .* are: demo\."):

@@ -11,6 +11,7 @@ from mmlib.show import additions as shown_additions
 from mmlib.show import calibration as shown_calibration
 from mmlib.show import claims as shown_claims
 from mmlib.show import cohort as shown_cohort
+from mmlib.show import describing as shown_describing
 from mmlib.show import encoding as shown_encoding
 from mmlib.show import fairness as shown_fairness
 from mmlib.show import masking as shown_masking
@@ -89,6 +90,11 @@ PAIR = (paradox.Group("m", 0.7, 0.3, 1.0, 1.0), paradox.Group("f", 0.3, 0.3, 0.8
         lambda: shown_cohort.recorded_fields(pd.Series({"labs.alb": 0.5}), [LABS], title="t"),
         lambda: shown_cohort.presence(audit.presence(RECORDED, SAMPLES, ["sex"]), title="t"),
         lambda: shown_cohort.audit(VERDICTS.join(ALONE), title="t"),
+        lambda: shown_describing.learning(
+            pd.DataFrame({"epoch": [0, 0, 1], "step": [0, 1, 0], "loss": [3, 2, 1]}),
+            {"before": 3 + DRAWS[:, 0] / 10, "after": 1 + DRAWS[:, 1] / 10},
+            title="t",
+        ),
         lambda: shown_encoding.auroc_differences(VARIANTS, title="t"),
         lambda: shown_encoding.decoded(DECODED, title="t"),
         lambda: shown_additions.additions(STEPS, title="t"),
@@ -149,6 +155,14 @@ def test_the_plane_names_each_region_where_it_is():
         before, after = paradox.tpr_gaps(two).gap
         assert "widens" not in text.get_text() or (before * after < 0) == ("turns" in text.get_text())
     assert len(ax.texts) == 5
+
+
+def test_a_finding_stands_beside_its_counts_and_its_agreement():
+    named = pd.DataFrame({"reports": [1200, 3], "texts": [7, 0]}, index=["opacity", "effusion"])
+    agreement = np.array([[0.75, 0.5], [0.7, np.nan], [0.7, 0.5]])
+    html = shown_describing.agreement_table(named, {"after": agreement}).to_html()
+    assert "0.750 [0.700, 0.700]" in html and "0.500, too few for an interval" in html
+    assert "1,200" in html and "balanced accuracy, after [95 %]" in html
 
 
 def test_tables_write_the_interval_beside_the_estimate():

@@ -11,8 +11,10 @@ from mmlib.artefacts import ARTEFACTS
 ROOT = Path(__file__).parent.parent
 CHAPTERS = ["01_cohort", "02_encoding", "03_rq1_addition", "04_rq2_masking", "05_fairness"]
 CHAPTERS += ["06_selection", "07_mitigation"]
+OWN = ["10_leak", "11_finetune"]
 WRITES = {
-    name: [f"{key}{suffix}" for key, (suffix, by) in ARTEFACTS.items() if by == name] for name in CHAPTERS
+    name: [f"{key}{suffix}" for key, (suffix, by) in ARTEFACTS.items() if by == name]
+    for name in CHAPTERS + OWN
 }
 EXECUTED = [f"results/demo/notebooks/{name}.ipynb" for name in CHAPTERS]
 ACROSS = "results/book/notebooks/08_claims.ipynb"
@@ -46,7 +48,7 @@ def checkout(tmp_path_factory, write_notebook):
     shutil.copytree(ROOT / "book" / "tables", folder / "book" / "tables")
     for name in ("_config.yml", "_toc.yml"):
         (folder / name).write_text("")
-    for name in CHAPTERS:
+    for name in CHAPTERS + OWN:
         parameters = f'run = "none"\nrate_{name} = 0.1'
         code = (
             f"for file in {WRITES[name]}:\n    open(f'results/{{run}}/{{file}}', 'w').write(str(rate_{name}))"
@@ -64,7 +66,8 @@ def checkout(tmp_path_factory, write_notebook):
 
 
 def test_every_artefact_of_the_library_is_an_output(checkout):
-    lines = snakemake(checkout, "--summary", "--", *EXECUTED).stdout.splitlines()[1:]
+    own = [f"results/demo/notebooks/{name}.ipynb" for name in OWN]
+    lines = snakemake(checkout, "--summary", "--", *EXECUTED, *own).stdout.splitlines()[1:]
     outputs = {line.split("\t")[0].removeprefix("results/demo/") for line in lines}
     assert {name for name in outputs if "/" not in name} == {
         file for files in WRITES.values() for file in files
@@ -91,6 +94,16 @@ def test_the_chapter_without_patients_needs_no_run(checkout):
     result = snakemake(checkout, "--show-failed-logs", "--", executed)
     assert result.returncode == 0, result.stderr
     assert '"book\\n"' in (checkout / executed).read_text()
+
+
+def test_a_book_has_the_chapters_that_a_run_names_and_no_more(checkout):
+    file = checkout / "notebooks/params/demo.yml"
+    text, asked = file.read_text(), []
+    for more in ("", "chapters: [10_leak]\n"):
+        file.write_text(text + more)
+        asked.append("\n10_leak " in snakemake(checkout, "--dry-run", "--quiet", "host", "reason").stdout)
+    file.write_text(text)
+    assert asked == [False, True]
 
 
 def test_only_what_is_stale_runs_again(checkout):

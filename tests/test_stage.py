@@ -140,11 +140,12 @@ def test_label_leaves_longer_words_alone():
 
 
 def test_the_part_of_notebooks_is_repeated_per_run():
-    pages, one, two = stage_toc(TOC, {"one": "Run one", "two": "Run two"})["parts"]
+    titles = {"one": "Run one", "two": "Run two"}
+    pages, one, two = stage_toc(TOC, titles, {"one": [], "two": ["03_c"]})["parts"]
     assert pages == TOC["parts"][0]
     assert one == TOC["parts"][1] | {"caption": "Run one"}
     assert two["caption"] == "Run two"
-    assert [chapter["file"] for chapter in two["chapters"]] == ["two/01_a", "two/02_b"]
+    assert [chapter["file"] for chapter in two["chapters"]] == ["two/01_a", "two/02_b", "two/03_c"]
     assert two["numbered"]
 
 
@@ -194,6 +195,25 @@ def test_a_credentialed_run_is_looked_for_in_the_chapter_over_all_runs(checkout,
     monkeypatch.setattr("mmlib.stage.guard", lambda run, notebooks, root: searched.append((run, list(notebooks))))
     stage(["one", "two"], "_build/src")
     assert searched == [("two", ["01_a", "02_b", "08_c"])]
+
+
+def test_a_chapter_that_one_run_has_is_searched_and_staged_for_it_alone(checkout, write_notebook, monkeypatch):
+    write_notebook(checkout / "notebooks" / "03_c.ipynb", ("parameters", 'run = "one"'))
+    params = checkout / "notebooks" / "params" / "two.yml"
+    params.write_text(params.read_text() + "credentialed: true\nchapters: [03_c]\n")
+    searched = []
+    monkeypatch.setattr("mmlib.stage.guard", lambda run, notebooks, root: searched.append((run, list(notebooks))))
+    with pytest.raises(FileNotFoundError, match=r'two/notebooks/03_c\.ipynb is missing; `make book RUNS="two"`'):
+        stage(["one", "two"], "_build/src")
+    (checkout / "results" / "two" / "notebooks" / "03_c.ipynb").write_text(json.dumps(executed()))
+    out = stage(["one", "two"], "_build/src")
+    assert searched == [("two", ["01_a", "02_b", "03_c"])]
+    assert [file.parent.name for file in out.rglob("03_c.ipynb")] == ["two"]
+    files = [
+        [chapter["file"] for chapter in part["chapters"]]
+        for part in yaml.safe_load((out / "_toc.yml").read_text())["parts"]
+    ]
+    assert files[1:] == [["notebooks/01_a", "notebooks/02_b"], ["two/01_a", "two/02_b", "two/03_c"]]
 
 
 def test_a_tree_is_replaced_as_a_whole(checkout):

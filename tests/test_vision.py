@@ -11,9 +11,9 @@ from mmlib.describe import ECG_PROMPT, IMAGE_PROMPT, describe
 from mmlib.notes import write_notes
 from mmlib.paper import draw_page
 from mmlib.signals import Recording, read_ecg
+from mmlib.tiny import WORDS, save_llava, save_qwen
 from tests.drawings import draw_ecg, draw_xray
 from tests.test_describe import cohort_of, files, own_cache  # noqa: F401  (fixtures)
-from tests.tiny import WORDS, save_llava, save_qwen
 
 
 @pytest.fixture(scope="module")

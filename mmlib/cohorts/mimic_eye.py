@@ -147,7 +147,7 @@ def _studies(meta, root, cxr, counts):
     ]
     there = np.array([file.is_file() for file in files])
     tally(counts, "chest X-rays that were not found", ~there)
-    whole = np.array([ok and _is_whole(file) for file, ok in zip(files, there, strict=True)])
+    whole = np.array([ok and is_whole(file) for file, ok in zip(files, there, strict=True)])
     tally(counts, "chest X-rays that are damaged", there & ~whole)
     return rows[whole].assign(image=[str(f) for f in np.array(files)[whole]])
 
@@ -161,8 +161,8 @@ def impression(report: str) -> str | None:
     return None
 
 
-def _is_whole(file):
-    """Whether a JPEG can be opened and has its end marker, without decoding it."""
+def is_whole(file: Path) -> bool:
+    """Return whether a JPEG can be opened and has its end marker, without decoding it."""
     try:
         with Image.open(file) as image:
             image.verify()

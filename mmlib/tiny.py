@@ -1,4 +1,10 @@
-"""Vision-language checkpoints of a few thousand weights, saved as real ones are."""
+"""Vision-language checkpoints of about a hundred thousand random weights, saved as real ones are.
+
+What they say means nothing. They show that a path works, offline and in seconds, before a real model is set.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -11,6 +17,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
+    logging,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -49,8 +56,8 @@ TEMPLATE = (
 )
 
 
-def tokenizer(image):
-    vocabulary = {word: i for i, word in enumerate(SPECIAL + WORDS)}
+def _tokenizer(words, image):
+    vocabulary = {word: i for i, word in enumerate(dict.fromkeys([*SPECIAL, *WORDS, *words]))}
     model = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     model.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     made = PreTrainedTokenizerFast(
@@ -65,12 +72,26 @@ def tokenizer(image):
     return made
 
 
-def save_qwen(folder):
-    """Qwen2.5-VL, without a video processor, as it is used where there is no torchvision."""
+def save_qwen(folder: str | Path, *, words: Sequence[str] = ()) -> str:
+    """Save a Qwen2.5-VL, without a video processor, as it is used where there is no torchvision.
+
+    Parameters
+    ----------
+    folder : path
+    words : sequence of str
+        What it can read and say beside ``WORDS``; all else is ``[UNK]``.
+
+    Returns
+    -------
+    str
+        The folder.
+    """
+    logging.disable_progress_bar()
+    spoken = _tokenizer(words, "<|vision_start|> <|image_pad|> <|vision_end|>")
     torch.manual_seed(0)
     config = Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": len(SPECIAL) + len(WORDS),
+            "vocab_size": len(spoken),
             "hidden_size": 32,
             "intermediate_size": 64,
             "num_hidden_layers": 2,
@@ -91,7 +112,7 @@ def save_qwen(folder):
             "fullatt_block_indexes": [1],
         },
         image_token_id=5,
-        video_token_id=len(SPECIAL),
+        video_token_id=len(SPECIAL),  # of [UNK]: there are no videos
         vision_start_token_id=3,
         vision_end_token_id=4,
     )
@@ -99,12 +120,12 @@ def save_qwen(folder):
     model.lm_head.weight.data *= 30  # words as far apart as in a trained model
     model.save_pretrained(folder)
     Qwen2VLImageProcessorPil(min_pixels=56 * 56, max_pixels=112 * 112).save_pretrained(folder)
-    tokenizer("<|vision_start|> <|image_pad|> <|vision_end|>").save_pretrained(folder)
+    spoken.save_pretrained(folder)
     return str(folder)
 
 
-def save_llava(folder):
-    """LLaVA with its own processor."""
+def save_llava(folder: str | Path) -> str:
+    """Save a LLaVA with its own processor; it knows ``WORDS``. Returns the folder."""
     torch.manual_seed(0)
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
@@ -129,16 +150,16 @@ def save_llava(folder):
         image_token_index=5,
     )
     LlavaForConditionalGeneration(config).save_pretrained(folder)
-    words = tokenizer("<|image_pad|>")
+    spoken = _tokenizer((), "<|image_pad|>")
     LlavaProcessor(
         image_processor=CLIPImageProcessorPil(
             size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}
         ),
-        tokenizer=words,
+        tokenizer=spoken,
         patch_size=14,
         vision_feature_select_strategy="default",
         image_token="<|image_pad|>",
         num_additional_image_tokens=1,
-        chat_template=words.chat_template,
+        chat_template=spoken.chat_template,
     ).save_pretrained(folder)
     return str(folder)
