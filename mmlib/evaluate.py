@@ -231,11 +231,15 @@ def _collect(chosen, measures, wanted, key, labels, cohort, weights, attributes,
     y, masks = cohort["label"].to_numpy(), group_masks(cohort, attributes)
     first = next(iter(masks))
     per_seed: dict[tuple[str, str], list] = {}
+    # everybody is in the masks of every attribute, and counted once
+    every = np.concatenate([masks[first][1][:1], *[groups[1:] for _, groups in masks.values()]])
+    ends = np.cumsum([1, *[len(groups) - 1 for _, groups in masks.values()]])
     for s, q in enumerate(chosen):
-        for attribute, (_, groups) in masks.items():
-            for metric, value in rates(y, q, weights, groups).items():
-                if metric in metrics:
-                    per_seed.setdefault((metric, attribute), []).append(value)
+        found = rates(y, q, weights, every)
+        for attribute, start, end in zip(masks, ends, ends[1:], strict=False):
+            for metric in metrics:
+                part = found[metric][..., [0, *range(start, end)]]
+                per_seed.setdefault((metric, attribute), []).append(part)
         for metric, by_seed in measures.items():
             everybody = by_seed[s](y, weights=weights, groups=masks[first][1][:1])
             if not wanted[metric]:
