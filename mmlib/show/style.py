@@ -126,6 +126,7 @@ def by_modality(shares, modalities, *, title: str, quantity: str = "share") -> n
     ):
         ax.axvline(0, color=GREY, lw=1)
         ax.set(xlabel=label)
+        ax.locator_params(axis="x", nbins=5)
     left.set_yticks(at, [words(m) for m in modalities])
     left.invert_yaxis()
     right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))
