@@ -60,7 +60,7 @@ def test_tables_say_what_was_chosen_and_how_surely():
     costs = dict.fromkeys(RULES, 2.0)
     table = show.choice_table(choices, result, {"sex": ("f", "m")}, cost=costs, worst=np.full(6, 0.4)).data
     assert list(table["folds that agree"]) == ["1 of 2"] * 6
-    assert table["AUROC minus all [95 %]"][1] == "+0.000 [+0.000, +0.000]"
+    assert table["AUROC minus all [95 %]"][1] == "+0.000\u00a0[+0.000,\u00a0+0.000]"
     assert list(show.front_table(POINTS).data["number"]) == [1, 2, 1, 2]
     assert show.skill_table({"here": pd.Series(SKILL)}).data["sign right"][0] == "75%"
     model = pd.DataFrame({"predictor": ["pull"], "meaning": ["m"], "alone": [0.4], "coefficient": [-0.2]})

@@ -52,8 +52,8 @@ def listed(names) -> str:
 
 
 def interval(estimate, low, high, form):
-    """Write an estimate and its interval in one format."""
-    return f"{estimate:{form}} [{low:{form}}, {high:{form}}]"
+    """Write an estimate and its interval in one format, on one line: its spaces do not break."""
+    return f"{estimate:{form}} [{low:{form}}, {high:{form}}]".replace(" ", "\u00a0")
 
 
 def draws_interval(draws, form):

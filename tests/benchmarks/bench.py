@@ -236,10 +236,10 @@ def main() -> None:
         tables["growth"] = growth()
     for name, frame in tables.items():
         frame = frame.map(lambda v: f"{v:.3g}" if isinstance(v, float) and v < 1e3 else v)
-        frame = frame.map(lambda v: "" if v in (None, "nan") else f"{v:,.0f}" if isinstance(v, float) else v)
+        frame = frame.map(lambda v: "" if v is None or v != v else f"{v:,.0f}" if isinstance(v, float) else v)
         print(f"\n{about}\n{frame.to_string(index=False)}")
         frame.to_csv(options.out / f"{name}.csv", index=False)
-        (options.out / f"{name}.md").write_text(about + "\n", encoding="utf-8")
+    (options.out / "bench.md").write_text(about + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
