@@ -13,6 +13,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from mmlib.parallel import side_by_side
 from mmlib.study import Study
 
 #: Tried on validation rows, each with as many trees as lower their loss there.
@@ -155,20 +156,21 @@ def late_patterns(study: Study, masks: np.ndarray, *, C: float = 0.1) -> np.ndar
         on the other four fifths of them, so that late fusion can be compared with models on validation rows.
     """
     y, present = study.y.numpy().astype(int), study.present.numpy()
-    scores = np.full((len(study.X), len(masks), len(y)), np.nan)
-    for f, (training, held) in enumerate(zip(study.training.numpy(), study.validation.numpy(), strict=True)):
+    training, validation = study.training.numpy(), study.validation.numpy()
+
+    def learn(f):
         evidence = np.zeros(present.shape)
         for m in range(present.shape[1]):
-            x, rows = study.X[f, :, m].numpy(), training & present[:, m]
+            x, rows = study.X[f, :, m].numpy(), training[f] & present[:, m]
             if len(np.unique(y[rows])) < 2:
                 continue  # nothing to learn: silence
             model = LogisticRegression(C=C, max_iter=1000).fit(x[rows], y[rows])
             # evidence against the modality's own base rate, so that silence means zero
             base = logit(y[rows].mean())
             evidence[:, m] = np.where(present[:, m], model.decision_function(x) - base, 0)
-        for k, mask in enumerate(masks):
-            scores[f, k] = _combined(evidence[:, mask], y, held, study.tested[f])
-    return scores
+        return [_combined(evidence[:, mask], y, validation[f], study.tested[f]) for mask in masks]
+
+    return np.array(side_by_side(learn, range(len(training)), "late fusion"))
 
 
 def _combined(evidence, y, held, tested):

@@ -128,21 +128,26 @@ def specialist_scores(powerset: xr.Dataset, study: Study) -> np.ndarray:
     return np.where(study.tested[:, None], tested, held)
 
 
-def recalibrate(scores: np.ndarray, study: Study) -> np.ndarray:
-    """Recalibrate a model pattern by pattern on validation patients [Platt1999]_; it then knows what is missing.
+def recalibrate(scores: Mapping[str, np.ndarray], study: Study) -> dict[str, np.ndarray]:
+    """Recalibrate models pattern by pattern on validation patients [Platt1999]_; they then know what is missing.
 
     Where a pattern gives all samples one score, or ranks them the wrong way round, they get the share of
     positives.
     """
-    out, y = scores.copy(), study.y.numpy().astype(int)
-    for f, held in enumerate(study.validation.numpy()):
-        for k, column in enumerate(scores[f]):
-            there = ~np.isnan(column)
-            z = logit(np.clip(column.astype(float), 1e-6, 1 - 1e-6))[:, None]
-            line = LogisticRegression().fit(z[held], y[held])
-            learnt = np.ptp(z[held]) > 1e-6 and line.coef_[0, 0] > 0
-            out[f, k, there] = line.predict_proba(z[there])[:, 1] if learnt else y[held].mean()
-    return out
+    y, validation = study.y.numpy().astype(int), study.validation.numpy()
+
+    def straighten(name):
+        out = scores[name].copy()
+        for f, held in enumerate(validation):
+            for k, column in enumerate(scores[name][f]):
+                there = ~np.isnan(column)
+                z = logit(np.clip(column.astype(float), 1e-6, 1 - 1e-6))[:, None]
+                line = LogisticRegression().fit(z[held], y[held])
+                learnt = np.ptp(z[held]) > 1e-6 and line.coef_[0, 0] > 0
+                out[f, k, there] = line.predict_proba(z[there])[:, 1] if learnt else y[held].mean()
+        return out
+
+    return dict(zip(scores, side_by_side(straighten, list(scores), "recalibrated"), strict=True))
 
 
 def imputed_scores(models: Models, study: Study, *, ridge: float = 0.1) -> np.ndarray:

@@ -79,7 +79,7 @@ def test_groups_count_alike_within_each_label_and_small_ones_together():
 
 
 def test_recalibration_keeps_the_ranking_and_learns_the_share_of_positives(study, plain):
-    again, y = mitigation.recalibrate(plain, study), study.y.numpy()
+    again, y = mitigation.recalibrate({"plain": plain}, study)["plain"], study.y.numpy()
     for f, held in enumerate(study.validation.numpy()):
         there = ~np.isnan(plain[f, 0])
         assert again[f][:, held].mean(axis=1) == pytest.approx(y[held].mean(), abs=0.01)

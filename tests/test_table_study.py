@@ -61,6 +61,7 @@ RUN = {
     "architecture": {"epochs": 1, "width": 8, "heads": 1},
     "dimensions": 4,
     "resamples": 20,
+    "regime_resamples": 20,
     "draws": 10,
     "permutations": 10,
     "note_sample": 60,
