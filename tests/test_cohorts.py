@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from mmlib import packaged
-from mmlib.cohorts import assign_folds, check_references, load_cohort, support2
+from mmlib.cohorts import assign_folds, check_references, load_cohort, subsample, support2
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +145,15 @@ def test_an_empty_reference_group_and_too_many_folds_are_named(support):
         check_references(support.samples, {"height": "tall"})
     with pytest.raises(ValueError, match="folds is 1"):
         assign_folds(support.samples, folds=1)
+
+
+def test_a_part_keeps_both_labels_in_every_fold_and_its_order():
+    rng = np.random.default_rng(0)
+    whole = pd.DataFrame({"fold": np.arange(1000) % 5, "label": (rng.random(1000) < 0.03).astype(int)})
+    part = subsample(whole, 100)
+    counts = part.groupby(["fold", "label"]).size().unstack()
+    assert (counts[1] == 4).all() and (counts[0] - 20).abs().max() <= 1
+    assert part.index.is_monotonic_increasing and not part.index.has_duplicates
+    pd.testing.assert_frame_equal(part, subsample(whole, 100))
+    assert not part.index.equals(subsample(whole, 100, seed=1).index)
+    pd.testing.assert_frame_equal(subsample(whole, 5000), whole)

@@ -161,3 +161,28 @@ def _with_protected_inputs(cohort: Cohort, kind: str) -> Cohort:
     first = tuple(f for f in cohort.fields if f.modality == modality)
     rest = tuple(f for f in cohort.fields if f.modality != modality)
     return replace(cohort, values=values, fields=first + added + rest if first else rest + added)
+
+
+def subsample(samples: pd.DataFrame, size: int, *, least: int = 4, seed: int = 0) -> pd.DataFrame:
+    """Draw about ``size`` samples, from every fold and label in proportion, so that each fold still has both labels.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        With ``fold`` and ``label``.
+    size : int
+    least : int
+        Smallest number from a fold and label, if there are as many.
+    seed : int
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows in their old order.
+    """
+    share = min(1.0, size / len(samples))
+    parts = [
+        part.sample(min(len(part), max(least, round(share * len(part)))), random_state=seed)
+        for _, part in samples.groupby(["fold", "label"])
+    ]
+    return pd.concat(parts).sort_index()
