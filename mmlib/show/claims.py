@@ -121,14 +121,17 @@ def claims_table(table: pd.DataFrame):
     shown = pd.DataFrame(
         {
             "claim": about,
-            "of": table.by.map({"paper": "the paper", "book": "this book"}),
             "cohort": table.title,
+            "verdict": verdict,
             "estimate [95 %]": pd.Series(estimate, table.index).where(tested, "-"),
             "n": table.n.map("{:,}".format).where(tested, "-"),
             "positives": table.n_positive.map("{:,}".format).where(tested, "-"),
             "p (Holm)": table.p_holm,
-            "verdict": verdict,
+            "of": table.by.map({"paper": "the paper", "book": "this book"}),
             "note": table.note.where(tested, ""),
         }
     )
-    return shown.style.hide(axis="index").format({"p (Holm)": "{:.4f}"}, na_rep="-")
+    style = shown.style.hide(axis="index").format({"p (Holm)": "{:.4f}"}, na_rep="-")
+    for column, width in {"claim": "13em", "verdict": "8em", "note": "20em"}.items():
+        style.set_properties(subset=[column], **{"min-width": width})  # or numbers would squeeze the words
+    return style
