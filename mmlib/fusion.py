@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 import torch
 from torch.nn import functional as F
 
+from mmlib.device import choose_device
 from mmlib.network import forward, initial
 
 FAMILIES = ("attention", "concat", "sequential")
@@ -168,7 +169,7 @@ def train(
     Models
         In the memory of the CPU.
     """
-    a, device = architecture, _device(device)
+    a, device = architecture, choose_device(device)
     y = y.to(X.dtype)
     inputs = _Inputs(_by_modality(X).to(device), present.T.contiguous())
     # All models of a step should stay in the cache of one core; a GPU wants all there are.
@@ -247,16 +248,12 @@ def logits(
     -------
     torch.Tensor of shape (n_models, n_rows)
     """
-    folds, device = torch.tensor(models.fold), _device(device)
+    folds, device = torch.tensor(models.fold), choose_device(device)
     if rows is None:
         rows = torch.arange(X.shape[1]).expand(len(folds), -1)
     parameters = {k: v.to(device) for k, v in models.parameters.items()}
     inputs = _Inputs(_by_modality(X).to(device), present.T.contiguous())
     return _scores(parameters, inputs, folds, rows, models.architecture)
-
-
-def _device(name):
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def _by_modality(X):

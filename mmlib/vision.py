@@ -25,6 +25,7 @@ from transformers import (
     logging,
 )
 
+from mmlib.device import move
 from mmlib.packaged import digest_folder
 
 LONGEST_SIDE = 1024  # pixels: larger pictures are shrunk, since every 28 x 28 of them cost a token
@@ -139,13 +140,7 @@ def load_describer(
         )
     model, processor = load_checkpoint(name, torch.bfloat16 if precision == "bf16" else torch.float32)
     getattr(processor, "tokenizer", processor).padding_side = "left"
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    try:
-        model = model.eval().to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device is {device!r}, which torch cannot use here; expected auto, cpu or cuda."
-        ) from error
+    model = move(model.eval(), device)
     for setting in ("temperature", "top_p", "top_k"):
         setattr(model.generation_config, setting, None)  # of sampling, which greedy decoding does not do
     local = Path(name).is_dir()
