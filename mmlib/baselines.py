@@ -84,14 +84,15 @@ def counted_words(fields: pd.DataFrame, study: Study) -> np.ndarray:
     if not text:
         raise ValueError("No field is free text; use gradient boosting on the raw columns.")
     columns = fields.drop(columns="sample_id")
-    columns = columns.assign(**{c: columns[c].fillna("") for c in text})
+    words = TfidfVectorizer(ngram_range=(1, 2)).build_analyzer()  # read once for all folds
+    columns = columns.assign(**{c: columns[c].fillna("").map(words) for c in text})
     numbers = list(columns.select_dtypes("number"))
     kinds = list(columns.select_dtypes("category"))
     columns = columns.astype(dict.fromkeys(kinds, object)).fillna(dict.fromkeys(kinds, "not recorded"))
     y, scores = study.y.numpy().astype(int), np.empty(len(study.y))
     for f, (training, held) in enumerate(zip(study.training.numpy(), study.validation.numpy(), strict=True)):
         parts = [
-            (c, TfidfVectorizer(ngram_range=(1, 2), min_df=3, sublinear_tf=True, dtype=np.float32), c)
+            (c, TfidfVectorizer(analyzer=list, min_df=3, sublinear_tf=True, dtype=np.float32), c)
             for c in text
         ]
         parts.append(("kinds", OneHotEncoder(handle_unknown="ignore"), kinds))
@@ -100,7 +101,7 @@ def counted_words(fields: pd.DataFrame, study: Study) -> np.ndarray:
         read = ColumnTransformer([part for part in parts if part[2]], sparse_threshold=1.0)
         x, rows, test = read.fit(columns[training]).transform(columns), training | held, study.fold == f
         # from strong penalties to weak ones, each fit starting where the last one ended
-        model, quality = LogisticRegression(max_iter=1000, warm_start=True), []
+        model, quality = LogisticRegression(solver="newton-cg", max_iter=1000, warm_start=True), []
         for c in WORDS_GRID:
             model.set_params(C=c).fit(x[training], y[training])
             quality.append(roc_auc_score(y[held], model.decision_function(x[held])))

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
 from statsmodels.stats.proportion import proportion_confint
 
 from mmlib.ranking import check_shapes, divide
@@ -121,11 +122,11 @@ def _recalibrate(y, scores) -> list[float]:
         return [np.nan] * 6
     clipped = np.clip(scores, 1e-6, 1 - 1e-6)  # a score of exactly 0 or 1 has no finite logit
     logit = np.log(clipped / (1 - clipped))
-    binomial = sm.families.Binomial()
-    intercept = sm.GLM(y, np.ones_like(logit), family=binomial, offset=logit).fit()
+    binomial = Binomial()
+    intercept = GLM(y, np.ones_like(logit), family=binomial, offset=logit).fit()
     found = [intercept.params[0], *intercept.conf_int()[0]]
     below, above = logit[y == 0], logit[y == 1]
     if below.max() <= above.min() or above.max() <= below.min():
         return [*found, *[np.nan] * 3]
-    slope = sm.GLM(y, sm.add_constant(logit), family=binomial).fit()
+    slope = GLM(y, np.column_stack([np.ones_like(logit), logit]), family=binomial).fit()
     return [*found, slope.params[1], *slope.conf_int()[1]]

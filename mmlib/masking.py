@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from mmlib.fusion import Models, join
+from mmlib.parallel import side_by_side
 from mmlib.powerset import fit, outcome, probabilities, tested_scores
 from mmlib.schema import subset_masks
 from mmlib.study import Study
@@ -43,10 +44,13 @@ def masking_regimes(
         f"plain, {m}": replace(plain, architecture=replace(architecture, missing=m))
         for m in ("mask", "zero", "mean")
     }
-    for missing in ("mask", "token"):
+    def learn(missing):
         changed = replace(architecture, missing=missing, modality_dropout=modality_dropout)
-        regimes[f"dropout, {missing}"] = fit(study, changed, seeds=range(seeds), key=key)
-    return regimes
+        return fit(study, changed, seeds=range(seeds), key=key)
+
+    met = ("mask", "token")
+    trained_with = side_by_side(learn, met, "regimes")
+    return regimes | {f"dropout, {m}": models for m, models in zip(met, trained_with, strict=True)}
 
 
 def score_patterns(models: Mapping[str, Models], study: Study, *, seeds: int) -> xr.Dataset:

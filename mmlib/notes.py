@@ -85,8 +85,10 @@ def _sentences(values: pd.Series, field: Field, flags: bool) -> pd.Series:
     place, distinct = pd.factorize(values)
     distinct = pd.Series(distinct)
     if field.kind == "number":
-        words = distinct.map(f"{{:.{field.decimals}f}}".format).astype("str")
-        words = words.where(words != f"-{0:.{field.decimals}f}", f"{0:.{field.decimals}f}")  # no "-0"
+        digits = max(field.decimals, 0)
+        rounded = distinct.astype(float).round(field.decimals) if field.decimals < 0 else distinct
+        words = rounded.map(f"{{:.{digits}f}}".format).astype("str")
+        words = words.where(words != f"-{0:.{digits}f}", f"{0:.{digits}f}")  # no "-0"
     else:
         words = distinct.astype("str")
     unit = f" {field.unit}" if field.unit else ""

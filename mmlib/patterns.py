@@ -48,7 +48,7 @@ def pattern_tables(y, scores, threshold, groups) -> dict[str, np.ndarray]:
 
 def _wins(above, below) -> np.ndarray:
     """Share of pairs (P, P) in which a score (P, n1) of the first beats one (P, n0) of the second, ties half."""
-    share = np.empty((len(above), len(below)))
+    share, above = np.empty((len(above), len(below))), np.sort(above, axis=1)  # in order, a search is short
     for k, column in enumerate(np.sort(below, axis=1)):
         ranks = np.searchsorted(column, above, "left") + np.searchsorted(column, above, "right")
         share[:, k] = ranks.mean(axis=1) / (2 * len(column))

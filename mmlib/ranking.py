@@ -79,8 +79,9 @@ def pooled_ranking(y, scores, mass, weights, groups, metric: str = "auroc") -> n
             run, tied = find_runs(flat[inside], positive[inside])
             totals = (_totals(m[inside], sample[inside], positive[inside] == c, run, n) for c in (False, True))
             plans.append((tied, *totals))
-    # Few enough resamples at a time that the totals stay in the cache of one core.
-    step = max(1, min(16, 12_000_000 // max(len(pair), 1)))
+    # Few enough resamples at a time that the totals stay in the cache of one core, enough to be worth a thread's while.
+    size = max(len(pair), 1)
+    step = max(1, min(16, 12_000_000 // size), min(128, 600_000 // size))
 
     def block(b):
         w = np.ascontiguousarray(weights[b : b + step].T, dtype=float)  # float32 sums would lose digits

@@ -24,7 +24,7 @@ class Field:
     unit : str
         Unit as written after a number ("g/dL"); empty for none.
     decimals : int
-        Digits after the point that a sentence keeps; the raw value is never rounded.
+        Digits after the point that a sentence keeps, -1 for tens; the raw value is never rounded.
     words : mapping or None
         Code -> words. Given, the field is a category; codes that are not listed are written as they are.
     kind : {"number", "category", "text", "list", "image", "ecg"}
@@ -65,8 +65,10 @@ class Field:
             raise ValueError(
                 f"A modality is called {self.modality!r}; expected a name without + and . that is not none."
             )
-        if type(self.decimals) is not int or self.decimals < 0:
-            raise ValueError(f"Field {self.column!r} has decimals {self.decimals!r}; expected 0 or more.")
+        if type(self.decimals) is not int:
+            raise ValueError(
+                f"Field {self.column!r} has decimals {self.decimals!r}; expected a whole number, such as 0, 1 or -1."
+            )
         if self.words is not None and not isinstance(self.words, Mapping):
             raise ValueError(
                 f"Field {self.column!r} has words {self.words!r}; expected a mapping of code to words."

@@ -39,6 +39,18 @@ def test_sentences_round_name_units_translate_codes_and_flag():
     assert write_notes(cohort(), flags=False).sentence[0] == "Serum albumin: 2.0 g/dL."
 
 
+TENS = [(2134.0, "2130"), (1996, "2000"), (4.0, "0"), (-4.0, "0"), (-16.0, "-20")]
+
+
+@pytest.mark.parametrize(("value", "written"), TENS)
+def test_a_sentence_can_tell_tens(value, written):
+    field = Field("diet", "energy", "energy", "kcal", -1)
+    table = pd.DataFrame({"energy": [value, 500.0]})
+    groups = pd.DataFrame({"sex": ["f", "m"]})
+    recalled = build("toy", "event", values=table, fields=(field,), groups=groups, label=[0, 1])
+    assert write_notes(recalled).sentence.tolist() == [f"Energy: {written} kcal.", "Energy: 500 kcal."]
+
+
 def test_an_absent_field_and_an_absent_modality_are_different_things():
     silent, telling = write_notes(cohort()), write_notes(cohort(), not_recorded=True)
     assert not ((silent.sample_id == "1") & (silent.field == "na")).any()

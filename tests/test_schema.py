@@ -35,7 +35,7 @@ def test_a_field_with_words_is_a_category_and_its_column_names_its_modality():
     [
         ({"kind": "numbr"}, "'labs.alb' has kind 'numbr'; expected number"),
         ({"decimals": "two"}, "'labs.alb' has decimals 'two'"),
-        ({"decimals": -1}, "'labs.alb' has decimals -1"),
+        ({"decimals": 0.5}, "'labs.alb' has decimals 0.5"),
         ({"words": ["no", "yes"]}, "'labs.alb' has words .*expected a mapping"),
         ({"modality": "a+b"}, r"called 'a\+b'"),
         ({"modality": "a.b"}, "called 'a.b'"),

@@ -29,16 +29,17 @@ def _lower(*words) -> dict:
 
 
 def _recall(day: int) -> list[Field]:
+    # energy and cholesterol in tens: nobody recalls a single kilocalorie, and each distinct sentence costs a pass
     nutrients = [
-        ("EnergyKcal", "KCAL", "energy", "kcal"),
-        ("ProteinGm", "PROT", "protein", "g"),
-        ("CarbohydrateGm", "CARB", "carbohydrate", "g"),
-        ("TotalSugarsGm", "SUGR", "sugars", "g"),
-        ("DietaryFiberGm", "FIBE", "fibre", "g"),
-        ("TotalFatGm", "TFAT", "fat", "g"),
-        ("TotalSaturatedFattyAcidsGm", "SFAT", "saturated fat", "g"),
-        ("CholesterolMg", "CHOL", "cholesterol in food", "mg"),
-        ("AlcoholGm", "ALCO", "alcohol", "g"),
+        ("EnergyKcal", "KCAL", "energy", "kcal", -1),
+        ("ProteinGm", "PROT", "protein", "g", 0),
+        ("CarbohydrateGm", "CARB", "carbohydrate", "g", 0),
+        ("TotalSugarsGm", "SUGR", "sugars", "g", 0),
+        ("DietaryFiberGm", "FIBE", "fibre", "g", 0),
+        ("TotalFatGm", "TFAT", "fat", "g", 0),
+        ("TotalSaturatedFattyAcidsGm", "SFAT", "saturated fat", "g", 0),
+        ("CholesterolMg", "CHOL", "cholesterol in food", "mg", -1),
+        ("AlcoholGm", "ALCO", "alcohol", "g", 0),
     ]
     which = {1: "first", 2: "second"}[day]
     return [
@@ -49,8 +50,9 @@ def _recall(day: int) -> list[Field]:
             f"{label} on the {which} day recalled",
             _RECALL[day],
             unit,
+            decimals,
         )
-        for name, code, label, unit in nutrients
+        for name, code, label, unit, decimals in nutrients
     ]
 
 
