@@ -9,10 +9,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from mmlib.logistic import fit_many, log_odds
 from mmlib.parallel import side_by_side
 from mmlib.study import Study
 
@@ -169,21 +170,22 @@ def late_patterns(study: Study, masks: np.ndarray, *, C: float = 0.1) -> np.ndar
             # evidence against the modality's own base rate, so that silence means zero
             base = logit(y[rows].mean())
             evidence[:, m] = np.where(present[:, m], model.decision_function(x) - base, 0)
-        return [_combined(evidence[:, mask], y, validation[f], study.tested[f]) for mask in masks]
+        return _combined(evidence * masks[:, None], y, validation[f], study.tested[f])
 
     return np.array(side_by_side(learn, range(len(training)), "late fusion"))
 
 
 def _combined(evidence, y, held, tested):
-    """Combine by logistic regression on validation rows, cross-fitted for those; nan for other rows."""
-    combination, out = LogisticRegression(max_iter=1000), np.full(len(y), np.nan)
-    out[held | tested] = y[held].mean()
-    fewest = np.bincount(y[held], minlength=2).min()
-    if evidence.shape[1] and fewest > 1:
+    """Combine evidence (P, n, M) by logistic regression on validation rows, cross-fitted for those; nan elsewhere."""
+    out = np.full(evidence.shape[:2], np.nan)
+    out[:, held | tested] = y[held].mean()
+    some = evidence.any(axis=(1, 2))  # nothing to combine: the share of positives
+    known, of_known, fewest = evidence[some][:, held], y[held], np.bincount(y[held], minlength=2).min()
+    if fewest > 1:
         folds = StratifiedKFold(min(5, fewest), shuffle=True, random_state=0)
-        out[held] = expit(
-            cross_val_predict(combination, evidence[held], y[held], cv=folds, method="decision_function")
-        )
-    if evidence.shape[1]:
-        out[tested] = combination.fit(evidence[held], y[held]).predict_proba(evidence[tested])[:, 1]
+        crossed = np.empty(known.shape[:2])
+        for rows, test in folds.split(of_known, of_known):
+            crossed[:, test] = expit(log_odds(known[:, test], fit_many(known[:, rows], of_known[rows])))
+        out[np.ix_(some, held)] = crossed
+    out[np.ix_(some, tested)] = expit(log_odds(evidence[some][:, tested], fit_many(known, of_known)))
     return out

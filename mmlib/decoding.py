@@ -47,16 +47,17 @@ def decode_groups(
     """
     parts = []
     for attribute, (names, masks) in group_masks(cohort, attributes).items():
-        code, known, found, draws = masks[1:].argmax(axis=0), masks[1:].any(axis=0), [], []
+        known, found, draws = masks[1:].any(axis=0), [], []
         for m, modality in enumerate(study.modalities):
             there = study.present[:, m].numpy() & known
             inside = (masks[1:] & there).sum(axis=1)
             kept = np.flatnonzero((inside >= least) & (there.sum() - inside >= least))
             if len(kept) < 2:
                 continue
-            score = _membership(study, m, there & np.isin(code, kept), code, len(names) - 1, C)
+            learnable = there & masks[1:][kept].any(axis=0)
             for g in kept:
-                draws.append(auroc(masks[1:][g].astype(int), score[:, g], weights, there[None])[..., 0])
+                score = _membership(study, m, learnable, masks[1:][g], C)
+                draws.append(auroc(masks[1:][g].astype(int), score, weights, there[None])[..., 0])
                 found.append((modality, names[1:][g], int(there.sum()), int(inside[g])))
         if not found:
             continue
@@ -66,15 +67,14 @@ def decode_groups(
     return pd.concat(parts, ignore_index=True)
 
 
-def _membership(study, m, learnable, code, n_groups, C):
-    """Probability of each group (n_samples, n_groups), from models that never saw the sample's patient."""
-    score = np.zeros((len(code), n_groups))
-    there = study.present[:, m].numpy()
+def _membership(study, m, learnable, member, C):
+    """Log odds of being a member (n_samples,), from models that never saw the sample's patient."""
+    score, there = np.zeros(len(member)), study.present[:, m].numpy()
     for f in range(len(study.training)):
         rows, test = learnable & (study.fold != f), there & (study.fold == f)
-        if len(set(code[rows])) < 2 or not test.any():
+        if len(set(member[rows])) < 2 or not test.any():
             continue
         x = study.X[f, :, m].numpy()
-        model = LogisticRegression(C=C, solver="newton-cholesky").fit(x[rows], code[rows])
-        score[np.ix_(test, model.classes_)] = model.predict_proba(x[test])
+        model = LogisticRegression(C=C, solver="newton-cholesky").fit(x[rows], member[rows])
+        score[test] = model.decision_function(x[test])
     return score

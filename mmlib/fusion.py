@@ -18,7 +18,7 @@ POOLINGS = ("mean", "max", "attention")
 MISSING = ("mask", "zero", "mean", "token", "indicator")
 DROP_RATES = ("fixed", "varied")
 IN_CACHE = 400_000  # numbers in the tokens of one step, all models together
-AT_ONCE = 1024  # samples scored at once
+AT_ONCE = 1024  # samples that a GPU scores at once
 
 
 @dataclass(frozen=True)
@@ -277,8 +277,9 @@ class _Inputs:
 
 
 def _scores(parameters, inputs, folds, rows, a):
-    parts = []
-    for part in rows.split(AT_ONCE, dim=1):
+    x, parts = inputs.X, []
+    at_once = AT_ONCE if x.is_cuda else max(64, IN_CACHE // (len(folds) * x.shape[1] * a.width))
+    for part in rows.split(at_once, dim=1):
         x, seen = inputs.look_up(folds, part)
         parts.append(forward(parameters, x, seen.to(x.device), a).cpu())
     return torch.cat(parts, dim=1)

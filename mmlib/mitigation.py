@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from scipy.special import logit
-from sklearn.linear_model import LogisticRegression
+from scipy.special import expit, logit
+from tqdm import tqdm
 
 from mmlib.fusion import Models
+from mmlib.logistic import fit_many, log_odds
 from mmlib.metrics import operating_point
 from mmlib.missing import expected_auroc
 from mmlib.parallel import side_by_side
@@ -134,20 +135,19 @@ def recalibrate(scores: Mapping[str, np.ndarray], study: Study) -> dict[str, np.
     Where a pattern gives all samples one score, or ranks them the wrong way round, they get the share of
     positives.
     """
-    y, validation = study.y.numpy().astype(int), study.validation.numpy()
+    y = study.y.numpy().astype(int)
 
     def straighten(name):
-        out = scores[name].copy()
-        for f, held in enumerate(validation):
-            for k, column in enumerate(scores[name][f]):
-                there = ~np.isnan(column)
-                z = logit(np.clip(column.astype(float), 1e-6, 1 - 1e-6))[:, None]
-                line = LogisticRegression().fit(z[held], y[held])
-                learnt = np.ptp(z[held]) > 1e-6 and line.coef_[0, 0] > 0
-                out[f, k, there] = line.predict_proba(z[there])[:, 1] if learnt else y[held].mean()
-        return out
+        out = []
+        for held, patterns in zip(study.validation.numpy(), scores[name], strict=True):
+            z = logit(np.clip(patterns.astype(float), 1e-6, 1 - 1e-6))[..., None]
+            fitted = fit_many(z[:, held], y[held])
+            learnt = (np.ptp(z[:, held, 0], axis=1) > 1e-6) & (fitted[:, 0] > 0)
+            base = np.where(np.isnan(patterns), np.nan, y[held].mean())
+            out.append(np.where(learnt[:, None], expit(log_odds(z, fitted)), base))
+        return np.array(out, np.float32)
 
-    return dict(zip(scores, side_by_side(straighten, list(scores), "recalibrated"), strict=True))
+    return {name: straighten(name) for name in tqdm(scores, desc="recalibrated", disable=None)}
 
 
 def imputed_scores(models: Models, study: Study, *, ridge: float = 0.1) -> np.ndarray:
