@@ -2,10 +2,11 @@
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import hstack
 from scipy.special import expit, logit
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -84,23 +85,22 @@ def counted_words(fields: pd.DataFrame, study: Study) -> np.ndarray:
     text = free_text(fields)
     if not text:
         raise ValueError("No field is free text; use gradient boosting on the raw columns.")
-    columns = fields.drop(columns="sample_id")
-    words = TfidfVectorizer(ngram_range=(1, 2)).build_analyzer()  # read once for all folds
-    columns = columns.assign(**{c: columns[c].fillna("").map(words) for c in text})
+    counts = [
+        CountVectorizer(ngram_range=(1, 2), dtype=np.float32).fit_transform(fields[c].fillna("")) for c in text
+    ]
+    columns = table_columns(fields)
     numbers = list(columns.select_dtypes("number"))
     kinds = list(columns.select_dtypes("category"))
     columns = columns.astype(dict.fromkeys(kinds, object)).fillna(dict.fromkeys(kinds, "not recorded"))
+    scale = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
+    read = [("kinds", OneHotEncoder(handle_unknown="ignore"), kinds), ("numbers", scale, numbers)]
+    read = ColumnTransformer([part for part in read if part[2]], sparse_threshold=1.0)
     y, scores = study.y.numpy().astype(int), np.empty(len(study.y))
     for f, (training, held) in enumerate(zip(study.training.numpy(), study.validation.numpy(), strict=True)):
-        parts = [
-            (c, TfidfVectorizer(analyzer=list, min_df=3, sublinear_tf=True, dtype=np.float32), c)
-            for c in text
-        ]
-        parts.append(("kinds", OneHotEncoder(handle_unknown="ignore"), kinds))
-        scale = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
-        parts.append(("numbers", scale, numbers))
-        read = ColumnTransformer([part for part in parts if part[2]], sparse_threshold=1.0)
-        x, rows, test = read.fit(columns[training]).transform(columns), training | held, study.fold == f
+        parts = [_weighted(of_text, training) for of_text in counts]
+        if numbers or kinds:
+            parts.append(read.fit(columns[training]).transform(columns))
+        x, rows, test = hstack(parts, format="csr"), training | held, study.fold == f
         # from strong penalties to weak ones, each fit starting where the last one ended
         model, quality = LogisticRegression(solver="newton-cg", max_iter=1000, warm_start=True), []
         for c in WORDS_GRID:
@@ -109,6 +109,12 @@ def counted_words(fields: pd.DataFrame, study: Study) -> np.ndarray:
         model.set_params(C=WORDS_GRID[int(np.argmax(quality))]).fit(x[rows], y[rows])
         scores[test] = model.predict_proba(x[test])[:, 1]
     return scores
+
+
+def _weighted(counts, training):
+    """TF-IDF of the words and pairs that three training samples share, learnt from those; counts are read once."""
+    shared = counts[:, np.asarray((counts[training] > 0).sum(axis=0)).ravel() >= 3]
+    return TfidfTransformer(sublinear_tf=True).fit(shared[training]).transform(shared)
 
 
 def table_columns(fields: pd.DataFrame) -> pd.DataFrame:
