@@ -113,7 +113,7 @@ def counted_words(fields: pd.DataFrame, study: Study) -> np.ndarray:
 
 def _weighted(counts, training):
     """TF-IDF of the words and pairs that three training samples share, learnt from those; counts are read once."""
-    shared = counts[:, np.asarray((counts[training] > 0).sum(axis=0)).ravel() >= 3]
+    shared = counts[:, counts[training].count_nonzero(axis=0) >= 3]
     return TfidfTransformer(sublinear_tf=True).fit(shared[training]).transform(shared)
 
 
@@ -176,22 +176,23 @@ def late_patterns(study: Study, masks: np.ndarray, *, C: float = 0.1) -> np.ndar
             # evidence against the modality's own base rate, so that silence means zero
             base = logit(y[rows].mean())
             evidence[:, m] = np.where(present[:, m], model.decision_function(x) - base, 0)
-        return _combined(evidence * masks[:, None], y, validation[f], study.tested[f])
+        return _combined(evidence, masks, y, validation[f], study.tested[f])
 
     return np.array(side_by_side(learn, range(len(training)), "late fusion"))
 
 
-def _combined(evidence, y, held, tested):
-    """Combine evidence (P, n, M) by logistic regression on validation rows, cross-fitted for those; nan elsewhere."""
-    out = np.full(evidence.shape[:2], np.nan)
-    out[:, held | tested] = y[held].mean()
-    some = evidence.any(axis=(1, 2))  # nothing to combine: the share of positives
-    known, of_known, fewest = evidence[some][:, held], y[held], np.bincount(y[held], minlength=2).min()
+def _combined(evidence, masks, y, held, tested):
+    """Combine what masks (P, M) keep of evidence (n, M) by regressions on validation rows, cross-fitted for those."""
+    known, of_known = evidence[held] * masks[:, None], y[held]
+    out = np.full((len(masks), len(y)), np.nan)
+    out[:, held] = of_known.mean()
+    out[:, tested] = expit(log_odds(evidence[None, tested], fit_many(known, of_known)))
+    fewest = np.bincount(of_known, minlength=2).min()
     if fewest > 1:
         folds = StratifiedKFold(min(5, fewest), shuffle=True, random_state=0)
-        crossed = np.empty(known.shape[:2])
         for rows, test in folds.split(of_known, of_known):
-            crossed[:, test] = expit(log_odds(known[:, test], fit_many(known[:, rows], of_known[rows])))
-        out[np.ix_(some, held)] = crossed
-    out[np.ix_(some, tested)] = expit(log_odds(evidence[some][:, tested], fit_many(known, of_known)))
+            at = np.flatnonzero(held)[test]
+            out[:, at] = expit(log_odds(known[:, test], fit_many(known[:, rows], of_known[rows])))
+    silent = np.flatnonzero(~(masks & evidence.any(axis=0)).any(axis=1))  # these have nothing to combine
+    out[np.ix_(silent, held | tested)] = of_known.mean()
     return out

@@ -277,8 +277,8 @@ class _Inputs:
 
 
 def _scores(parameters, inputs, folds, rows, a):
-    x, parts = inputs.X, []
-    at_once = AT_ONCE if x.is_cuda else max(64, IN_CACHE // (len(folds) * x.shape[1] * a.width))
+    numbers, parts = len(folds) * inputs.X.shape[1] * a.width, []  # in the tokens of one sample, all models together
+    at_once = AT_ONCE if inputs.X.is_cuda else max(64, IN_CACHE // numbers)
     for part in rows.split(at_once, dim=1):
         x, seen = inputs.look_up(folds, part)
         parts.append(forward(parameters, x, seen.to(x.device), a).cpu())

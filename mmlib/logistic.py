@@ -8,7 +8,7 @@ AT_ONCE = 2_000_000  # numbers in the inputs of the regressions that are fitted 
 
 
 def fit_many(x, y, *, C: float = 1.0, tolerance: float = 1e-9) -> np.ndarray:
-    """Fit P ridge-penalised logistic regressions to the same labels by Newton's method.
+    """Fit P ridge-penalised logistic regressions to the same labels by Newton's method, each as if alone.
 
     The objective is that of :class:`sklearn.linear_model.LogisticRegression`: the sum of log losses and half the
     squared coefficients over ``C``; the intercept is free.
@@ -42,7 +42,7 @@ def fit_many(x, y, *, C: float = 1.0, tolerance: float = 1e-9) -> np.ndarray:
 
 
 def log_odds(x, fitted: np.ndarray) -> np.ndarray:
-    """Return what the regressions ``fitted`` (P, d + 1) say of x (P, n, d): log odds (P, n)."""
+    """Return what the regressions ``fitted`` (P, d + 1) say of x, (P, n, d) or (1, n, d) for all: log odds (P, n)."""
     return (np.asarray(x, dtype=float) @ fitted[:, :-1, None])[..., 0] + fitted[:, -1:]
 
 
@@ -59,10 +59,11 @@ def _newton(x, y, C, tolerance):
     for _ in range(STEPS):
         p = expit((x @ fitted[..., None])[..., 0])
         slope = ((p - y)[:, None] @ x)[:, 0] + penalty * fitted
-        if np.abs(slope).max() <= tolerance * len(y):
+        settled = np.abs(slope).max(axis=1) <= tolerance * len(y)
+        if settled.all():
             break
         curve = x.mT @ ((p * (1 - p))[..., None] * x) + np.diag(penalty)
-        move = np.linalg.solve(curve, slope[..., None])[..., 0]
+        move = np.where(settled[:, None], 0, np.linalg.solve(curve, slope[..., None])[..., 0])
         for _ in range(30):  # halve the steps that overshoot
             found = objective(fitted - move)
             worse = found > value + 1e-12 * np.abs(value)

@@ -120,9 +120,16 @@ def test_late_fusion_uses_only_what_is_left(study):
     noisy = replace(study, X=study.X.clone())
     noisy.X[:, :, 2] = torch.randn(noisy.X[:, :, 2].shape)
     again, without = baselines.late_patterns(noisy, masks), ~masks[:, 2]
-    np.testing.assert_allclose(scores[:, without], again[:, without], atol=1e-9)
+    np.testing.assert_array_equal(scores[:, without], again[:, without])
     assert np.nanmax(np.abs(scores[:, ~without] - again[:, ~without])) > 0.01
     y, tested = study.y.numpy(), scores[study.fold, 7, np.arange(300)]
     assert roc_auc_score(y, tested) > 0.7
-    np.testing.assert_allclose(tested, baselines.late_fusion(study), atol=1e-9)
+    assert (tested == baselines.late_fusion(study)).all()
     assert np.unique(scores[0, 0, ~np.isnan(scores[0, 0])]).size == 1
+
+
+def test_late_fusion_of_nothing_is_the_share_of_positives(study):
+    scores = baselines.late_patterns(study, np.zeros((1, 3), bool))[0]
+    held = study.validation[0].numpy()
+    assert (scores[0, held | study.tested[0]] == study.y.numpy()[held].mean()).all()
+    assert np.isnan(scores[0, ~(held | study.tested[0])]).all()

@@ -20,6 +20,14 @@ def test_each_regression_is_that_of_scikit_learn(C, monkeypatch):
     assert logistic.log_odds(x, fitted)[4] == pytest.approx(model.decision_function(x[4]), abs=1e-5)
 
 
+def test_a_regression_does_not_depend_on_its_company():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(6, 200, 2)) * np.logspace(-3, 3, 6)[:, None, None]
+    y = (x[3, :, 0] + rng.normal(size=200) > 0).astype(int)
+    together = logistic.fit_many(x, y)
+    np.testing.assert_array_equal(together, np.concatenate([logistic.fit_many(x[[i]], y) for i in range(6)]))
+
+
 def test_labels_that_the_inputs_tell_apart_are_fitted_too():
     x = np.linspace(-14, 14, 40)[None, :, None]
     y = (x[0, :, 0] > 0).astype(int)
