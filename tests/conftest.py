@@ -6,8 +6,8 @@ import torch
 import xarray as xr
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from mmlib.metrics import operating_point
-from mmlib.schema import subset_masks
+from mmlib.core.schema import subset_masks
+from mmlib.measure.metrics import operating_point
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from mmlib.measure.bootstrap import widen
 from mmlib.show.style import (
     COLOURS,
     GREY,
@@ -16,7 +17,6 @@ from mmlib.show.style import (
     interval,
     words,
 )
-from mmlib.uncertainty import widen
 
 
 def order_path(auroc: pd.DataFrame, gaps: pd.DataFrame, order, *, title: str) -> np.ndarray:

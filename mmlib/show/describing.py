@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from mmlib.measure.bootstrap import percentile_interval
 from mmlib.show.style import COLOURS, GREY, ends, interval
-from mmlib.uncertainty import percentile_interval
 
 
 def learning(losses: pd.DataFrame, held, *, title: str) -> np.ndarray:

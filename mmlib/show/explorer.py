@@ -29,7 +29,7 @@ def explorer(
     ----------
     pairs : sequence of (attribute, two groups)
         Each group is a mapping with ``name``, ``n``, ``n_positive`` and the tables of
-        `mmlib.patterns.pattern_tables`: ``tpr`` and ``selection_rate`` (P,), ``auroc`` (P, P).
+        `mmlib.measure.patterns.pattern_tables`: ``tpr`` and ``selection_rate`` (P,), ``auroc`` (P, P).
     modalities : sequence of str
         In the order of the patterns' bits.
     name : str

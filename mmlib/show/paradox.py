@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import HTML
 from scipy.ndimage import distance_transform_edt
 
-from mmlib.paradox import Group, add_modality, scan_plane, tpr_gaps
+from mmlib.questions.paradox import Group, add_modality, scan_plane, tpr_gaps
 from mmlib.show.explorer import page_part
 from mmlib.show.style import COLOURS, GREY, bars, words
 

@@ -12,10 +12,10 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
-from mmlib import audit
-from mmlib.cohorts import assign_folds
-from mmlib.schema import Cohort, Field
-from mmlib.uncertainty import patient_weights
+from mmlib.core.schema import Cohort, Field
+from mmlib.data.splits import assign_folds
+from mmlib.measure.bootstrap import patient_weights
+from mmlib.questions import audit
 
 #: What is planted -> in words. Every cohort, clean ones too, holds fields whose presence is informative.
 KINDS = {
@@ -38,7 +38,7 @@ def simulate(kind: str, seed: int) -> Cohort:
 
     Returns
     -------
-    mmlib.schema.Cohort
+    mmlib.core.schema.Cohort
     """
     rng = np.random.default_rng(seed)
     n = int(rng.integers(800, 3001))

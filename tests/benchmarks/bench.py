@@ -20,18 +20,19 @@ import torch
 from fairlearn.metrics import MetricFrame, selection_rate, true_positive_rate
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from mmlib.cohorts import assign_folds, load_cohort
-from mmlib.encode import embed_notes
-from mmlib.encoder import embed_texts, load_encoder
-from mmlib.fusion import Architecture
-from mmlib.masking import score_patterns
-from mmlib.metrics import auroc, group_masks, rates
-from mmlib.missing import expected_auroc, expected_selection, pattern_probabilities
-from mmlib.notes import join_notes, write_notes
-from mmlib.powerset import fit, train_powerset
-from mmlib.schema import subset_masks
-from mmlib.study import prepare
-from mmlib.uncertainty import patient_weights
+from mmlib.core.schema import subset_masks
+from mmlib.data.cohorts import load_cohort
+from mmlib.data.splits import assign_folds
+from mmlib.measure.bootstrap import patient_weights
+from mmlib.measure.expectation import expected_auroc, expected_selection, pattern_probabilities
+from mmlib.measure.metrics import auroc, group_masks, rates
+from mmlib.models.fusion import Architecture
+from mmlib.models.masking import score_patterns
+from mmlib.models.powerset import fit, train_powerset
+from mmlib.models.study import prepare
+from mmlib.text.encode import embed_notes
+from mmlib.text.encoder import embed_texts, load_encoder
+from mmlib.text.notes import join_notes, write_notes
 from tests.benchmarks import references as plain
 from tests.benchmarks.growth import growth
 

@@ -21,11 +21,11 @@ from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 from twin_study import CONTRASTS, SIZES, Twin, train_twin
 
-from mmlib.choice import choose, upper_limit, validation_rows
-from mmlib.cohorts.causal import Knobs
-from mmlib.evaluate import evaluate
-from mmlib.selection import shapley
-from mmlib.uncertainty import patient_weights, simultaneous_interval
+from mmlib.measure.bootstrap import patient_weights, simultaneous_interval
+from mmlib.measure.evaluate import evaluate
+from mmlib.questions.additions import shapley
+from mmlib.questions.choose import choose, upper_limit, validation_rows
+from mmlib.twins.causal import Knobs
 
 SIGNAL = {"triage": 0.6, "vitals": 0.6, "labs": 0.6}
 HARMFUL, EFFECTS = "labs", (-0.25, -0.5, 0.0)

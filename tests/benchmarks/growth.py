@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mmlib.fusion import Architecture, train
-from mmlib.metrics import auroc, rates
-from mmlib.missing import expected_auroc, pattern_probabilities
-from mmlib.powerset import train_powerset
-from mmlib.schema import subset_masks
-from mmlib.study import Study
+from mmlib.core.schema import subset_masks
+from mmlib.measure.expectation import expected_auroc, pattern_probabilities
+from mmlib.measure.metrics import auroc, rates
+from mmlib.models.fusion import Architecture, train
+from mmlib.models.powerset import train_powerset
+from mmlib.models.study import Study
 
 SAMPLES, MODALITIES, MODELS = (1_000, 10_000, 100_000), (2, 3, 4, 5, 6, 7, 10), (1, 5, 10, 25)
 

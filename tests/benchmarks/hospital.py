@@ -20,15 +20,15 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from mmlib.fusion import Architecture
-from mmlib.masking import score_patterns
-from mmlib.metrics import auroc, rates
-from mmlib.missing import expected_auroc, expected_selection, pattern_probabilities
-from mmlib.powerset import train_powerset
-from mmlib.reduction import CHUNK, principal_components
-from mmlib.schema import subset_masks
-from mmlib.study import Study
-from mmlib.uncertainty import patient_weights
+from mmlib.core.schema import subset_masks
+from mmlib.measure.bootstrap import patient_weights
+from mmlib.measure.expectation import expected_auroc, expected_selection, pattern_probabilities
+from mmlib.measure.metrics import auroc, rates
+from mmlib.models.fusion import Architecture
+from mmlib.models.masking import score_patterns
+from mmlib.models.powerset import train_powerset
+from mmlib.models.reduction import CHUNK, principal_components
+from mmlib.models.study import Study
 
 MODALITIES, FEATURES, RANK = 7, 768, 96
 LIMIT = 12  # GiB

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmlib import artefacts
-from mmlib.cohorts import assign_folds, load_cohort
-from mmlib.cohorts.twins import write_twin
-from mmlib.notes import write_notes
+from mmlib.data.cohorts import load_cohort
+from mmlib.data.splits import assign_folds
+from mmlib.runs import artefacts
+from mmlib.text.notes import write_notes
+from mmlib.twins.write import write_twin
 
 STAYS_PER_PATIENT = 4 / 3  # a quarter of the patients come again, and again
 

@@ -18,9 +18,9 @@ from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
-from mmlib.hypotheses import change_p, gap_test
-from mmlib.metrics import auroc, rates
-from mmlib.uncertainty import contrast, patient_weights, percentile_interval, simultaneous_interval
+from mmlib.measure.bootstrap import contrast, patient_weights, percentile_interval, simultaneous_interval
+from mmlib.measure.metrics import auroc, rates
+from mmlib.measure.significance import change_p, gap_test
 
 BANDS = {"coverage": (0.93, 0.97), "simultaneous coverage": (0.93, 0.97), "rejection": (0.03, 0.07)}
 CUT, TPR = norm.isf(0.2), 0.7  # 20 % false positives, 70 % true ones in the reference group

@@ -19,10 +19,10 @@ from sklearn.model_selection import GroupKFold
 from tqdm import tqdm
 from twin_study import CONTRASTS, train_twin
 
-from mmlib import artefacts
-from mmlib.cohorts.causal import Knobs
-from mmlib.prediction import judge, learn, predict, predict_halves, skill
-from mmlib.predictors import PREDICTORS, measure_outcomes, measure_predictors
+from mmlib.questions.forecast import judge, learn, predict, predict_halves, skill
+from mmlib.questions.predictors import PREDICTORS, measure_outcomes, measure_predictors
+from mmlib.runs import artefacts
+from mmlib.twins.causal import Knobs
 
 SIGNAL = ("triage", "vitals", "labs")
 

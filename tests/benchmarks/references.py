@@ -6,12 +6,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neural_network import MLPClassifier
 from torch import nn
 
-from mmlib.fusion import Architecture, _shuffled
-from mmlib.network import initial
+from mmlib.models.fusion import Architecture, _shuffled
+from mmlib.models.network import initial
 
 
 class Fusion(nn.Module):
-    """The attention model of `mmlib.network`, one at a time, from the layers that torch has."""
+    """The attention model of `mmlib.models.network`, one at a time, from the layers that torch has."""
 
     def __init__(self, modalities: int, features: int, a: Architecture):
         super().__init__()
@@ -25,7 +25,7 @@ class Fusion(nn.Module):
         self.head = nn.Linear(w, 1)
 
     def load(self, p):
-        """Take over the first parameters of `mmlib.network.initial`, so that both train the same model."""
+        """Take over the first parameters of `mmlib.models.network.initial`, so that both train the same model."""
         with torch.no_grad():
             for m, (layer, norm) in enumerate(zip(self.project, self.norm0, strict=True)):
                 layer.weight.copy_(p["project"][0, m].T)
@@ -55,7 +55,7 @@ class Fusion(nn.Module):
 
 
 def train_alone(X, present, y, training, validation, *, fold: int, seed: int, a: Architecture, key: int):
-    """Train one model with the batches, dropout and early stopping of `mmlib.fusion.train`; return it."""
+    """Train one model with the batches, dropout and early stopping of `mmlib.models.fusion.train`; return it."""
     stream = torch.Generator().manual_seed(1_000_003 * seed + 1009 * fold + key)
     model = Fusion(X.shape[2], X.shape[3], a)
     model.load(initial([stream], X.shape[2], X.shape[3], a, X.dtype))

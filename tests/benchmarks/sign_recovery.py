@@ -20,8 +20,8 @@ from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 from twin_study import CONTRASTS, SIZES, Twin, train_twin
 
-from mmlib.cohorts.causal import Knobs
-from mmlib.evaluate import evaluate
+from mmlib.measure.evaluate import evaluate
+from mmlib.twins.causal import Knobs
 
 SIGNAL = {"triage": 0.6, "oximeter": 0.6, "labs": 0.6}
 SHIFT = -0.5  # of what the oximeter measures, in standard deviations

@@ -8,11 +8,11 @@ import torch
 import xarray as xr
 from sklearn.linear_model import LogisticRegression
 
-from mmlib.cohorts.causal import Knobs, draw
-from mmlib.fusion import Architecture
-from mmlib.powerset import summary, train_powerset
-from mmlib.schema import subset_masks
-from mmlib.study import Study
+from mmlib.core.schema import subset_masks
+from mmlib.models.fusion import Architecture
+from mmlib.models.powerset import summary, train_powerset
+from mmlib.models.study import Study
+from mmlib.twins.causal import Knobs, draw
 
 SIZES = {"training": 2500, "validation": 1500, "tested": 3000, "fresh": 30_000}
 CONTRASTS = {"race": ("Black", "White"), "sex": ("Female", "Male")}

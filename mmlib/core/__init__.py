@@ -1,0 +1,1 @@
+"""What every room needs: contracts of tables, files on disk, where to compute."""

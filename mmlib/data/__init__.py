@@ -1,0 +1,1 @@
+"""Cohorts: one module per data set, splits by patient, and what loaders share."""

@@ -1,0 +1,299 @@
+"""How sure an estimate is: one patient-clustered bootstrap for a run, intervals, retraining variance.
+
+Arrays carry a leading axis of ``1 + B``: the estimate, then the resamples. Because all models, subsets,
+patterns and groups share the same weights, a difference of two such arrays is a paired bootstrap of the
+difference.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+#: Share of undefined (0/0) resamples above which no interval is given.
+UNDEFINED = 0.05
+
+
+def patient_weights(patient_id, resamples: int, seed: int = 0) -> np.ndarray:
+    """Draw the run's bootstrap weights: patients, not rows, are resampled with replacement.
+
+    Parameters
+    ----------
+    patient_id : array-like of shape (n,)
+        The cluster of each sample.
+    resamples : int
+        B, 0 or more.
+    seed : int
+
+    Returns
+    -------
+    ndarray of shape (1 + B, n), float32
+        Row 0 is all ones; in the others every sample carries how often its patient was drawn.
+    """
+    code, patients = pd.factorize(np.asarray(patient_id))
+    if resamples < 0 or (code < 0).any():
+        raise ValueError(
+            f"resamples is {resamples} and {(code < 0).sum()} patient_id are missing; expected >= 0 and none."
+        )
+    rng, n = np.random.default_rng(seed), len(patients)
+    weights = np.ones((1 + resamples, len(code)), dtype=np.float32)
+    for row in weights[1:]:
+        row[:] = np.bincount(rng.integers(n, size=n), minlength=n)[code]
+    return weights
+
+
+def contrast(values, names: Sequence[str], reference: str) -> np.ndarray:
+    """Subtract the reference group's value from every group's, resample by resample.
+
+    Parameters
+    ----------
+    values : array-like of shape (..., G)
+    names : sequence of str
+        The G groups.
+    reference : str
+        One of ``names``; its own column becomes 0.
+
+    Returns
+    -------
+    ndarray of shape (..., G)
+        Signed differences, group minus reference.
+    """
+    if reference not in names:
+        raise ValueError(
+            f"Reference group {reference!r} is not in the cohort; expected one of {list(names)}."
+        )
+    values, at = np.asarray(values), list(names).index(reference)
+    return values - values[..., at : at + 1]
+
+
+def standard_error(values) -> np.ndarray:
+    """Take the standard deviation over resamples: ``(1 + B, ...)`` in, ``(...)`` out.
+
+    Resamples that are nan (a group lost a class) are left out; if they are more than 5 %, or the estimate
+    itself is nan, the result is nan. The same rule holds for both intervals below.
+    """
+    draws, refused = _defined(values)
+    return np.where(refused, np.nan, np.nanstd(draws, axis=0, ddof=1))
+
+
+def percentile_interval(values, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Cut the tails of the resamples: ``(1 + B, ...)`` in, low and high of shape ``(...)`` out.
+
+    Undefined resamples are treated as in `standard_error`. For signed differences and rates, never for a
+    max-min gap (its resamples are biased upwards; see `mmlib.measure.permutation`).
+    """
+    draws, refused = _defined(values)
+    # nanquantile is slow.
+    cut = np.nanquantile if np.isnan(draws).any() else np.quantile
+    ends = cut(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return tuple(np.where(refused, np.nan, end) for end in ends)
+
+
+def simultaneous_interval(values, level: float = 0.95, se_retrain=0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Cover all groups of the last axis at once with probability ``level`` (max-T).
+
+    Parameters
+    ----------
+    values : array-like of shape (1 + B, ..., G)
+        For example the contrasts of one attribute; each index of the middle axes is a family of its own.
+    level : float
+    se_retrain : float or array-like of shape (..., G)
+        Standard error from retraining, ``s_retrain / sqrt(seeds)``, added to that over patients; nan adds nothing.
+
+    Returns
+    -------
+    low, high : ndarray of shape (..., G)
+        ``estimate -+ c SE`` with c the quantile of the largest ``|resample - estimate| / SE`` over groups.
+        Groups without a standard error are nan; groups that never vary have an interval of no width; neither
+        widens the others.
+    """
+    values = np.asarray(values, dtype=float)
+    se = standard_error(values)
+    usable = se > 0
+    distance = np.abs(values[1:] - values[0]) / np.where(usable, se, 1)
+    largest = np.where(usable & ~np.isnan(distance), distance, 0).max(axis=-1)
+    reach = np.quantile(largest, level, axis=0)[..., None] * np.hypot(se, np.nan_to_num(se_retrain))
+    return values[0] - reach, values[0] + reach
+
+
+def simultaneous_rows(found: pd.DataFrame, values, **about) -> pd.DataFrame:
+    """Give each row of a frame its estimate with an interval that holds for all rows at once (max-T).
+
+    Parameters
+    ----------
+    found : pandas.DataFrame
+        One row per column of ``values``, with its names and sizes.
+    values : array-like of shape (1 + B, n_rows)
+    **about
+        Columns that are the same in all rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With ``estimate, low, high, se_patients`` and the other columns of the results contract: no reference, nothing
+        retrained, not primary.
+    """
+    low, high = simultaneous_interval(values)
+    return found.assign(
+        **about,
+        reference=None,
+        estimate=np.asarray(values)[0],
+        low=low,
+        high=high,
+        se_patients=standard_error(values),
+        se_retrain=np.nan,
+        primary=False,
+    )
+
+
+def _defined(values):
+    """Return the resamples, and where too few are defined (set to 0 there, to be refused)."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 3:
+        raise ValueError(
+            f"{len(values) - 1} resamples give no interval; expected at least 2 (parameter resamples)."
+        )
+    refused = np.isnan(values[0]) | (np.isnan(values[1:]).mean(axis=0) > UNDEFINED)
+    return np.where(refused, 0, values[1:]), refused
+
+
+def average_seeds(values) -> tuple[np.ndarray, np.ndarray]:
+    """Average a metric over retraining seeds (never the metric of averaged scores: that is an ensemble).
+
+    Parameters
+    ----------
+    values : array-like of shape (S, 1 + B, ...)
+
+    Returns
+    -------
+    mean : ndarray of shape (1 + B, ...)
+    s_retrain : ndarray of shape (...)
+        Standard deviation of the estimate over seeds; nan when there is one seed and it was not estimated.
+    """
+    values = np.asarray(values, dtype=float)
+    estimates = values[:, 0]
+    return values.mean(axis=0), estimates.std(axis=0, ddof=1) if len(values) > 1 else np.full(
+        estimates.shape[1:], np.nan
+    )
+
+
+def combine(se_patients, s_retrain, seeds: int) -> np.ndarray:
+    """Add retraining variance: ``SE^2 = SE_patients^2 + s_retrain^2 / seeds``; nan where not estimated."""
+    return np.sqrt(np.square(se_patients) + np.square(s_retrain) / seeds)
+
+
+def widen(estimate, low, high, s_retrain, seeds: int, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Widen an interval over patients by retraining variance, around the estimate.
+
+    Each arm's length is combined in quadrature with ``z s_retrain / sqrt(seeds)``, so that the interval keeps
+    its asymmetry and, for a normal one, becomes ``estimate -+ z SE`` with the SE of `combine`. Where
+    ``s_retrain`` is nan (not estimated) the interval is returned as it is.
+
+    Parameters
+    ----------
+    estimate, low, high, s_retrain : array-like of one shape
+    seeds : int
+        Retrainings that were averaged.
+    level : float
+
+    Returns
+    -------
+    low, high : ndarray
+    """
+    estimate, low, high = (np.asarray(a, dtype=float) for a in (estimate, low, high))
+    extra = norm.ppf((1 + level) / 2) * np.asarray(s_retrain, dtype=float) / np.sqrt(seeds)
+    below, above = np.maximum(estimate - low, 0), np.maximum(high - estimate, 0)
+    known = ~np.isnan(extra)
+    return (
+        np.where(known, estimate - np.hypot(below, extra), low),
+        np.where(known, estimate + np.hypot(above, extra), high),
+    )
+
+
+def tidy(
+    values,
+    *,
+    run: str,
+    metric: str,
+    attribute: str,
+    names: Sequence[str],
+    key: str,
+    labels: Sequence,
+    n,
+    n_positive,
+    reference: str | None = None,
+    interval: str = "percentile",
+    s_retrain=None,
+    seeds: int = 1,
+    primary=False,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Turn an array of resamples into rows of the results contract, one per vector and group.
+
+    Parameters
+    ----------
+    values : array-like of shape (1 + B, K, G)
+        A metric, or a change of it.
+    run, metric, attribute : str
+    names : sequence of str
+        The G groups, ``"all"`` among them or not.
+    key : {"subset", "pattern", "rate", ...}
+        Name of the column that holds ``labels``.
+    labels : sequence
+        What the K vectors are.
+    n, n_positive : array-like of shape (G,)
+        Group sizes, as `mmlib.measure.metrics.sizes` counts them.
+    reference : str, optional
+        If given, rows are signed differences, group minus reference (values that are differences already stay
+        as they are); the reference itself and ``"all"`` have no row.
+    interval : {"percentile", "simultaneous"}
+        Simultaneous means over the groups shown, ``"all"`` aside.
+    s_retrain : array-like of shape (K, G), optional
+        Standard deviation over retraining seeds; without it ``se_retrain`` is nan and the interval is over
+        patients only.
+    seeds : int
+    primary : bool or array-like of shape (K, G)
+        Whether the row was declared primary in the run's YAML.
+    level : float
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``run, metric, attribute, group, reference, <key>, estimate, low, high, se_patients, se_retrain, n,
+        n_positive, primary``.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 3 or values.shape[1:] != (len(labels), len(names)):
+        raise ValueError(
+            f"values has shape {values.shape}; expected (1 + B, {len(labels)} {key}s, {len(names)} groups)."
+        )
+    if interval not in ("percentile", "simultaneous"):
+        raise ValueError(f"interval is {interval!r}; expected 'percentile' or 'simultaneous'.")
+    shape = values.shape[1:]
+    retrain = np.full(shape, np.nan) if s_retrain is None else np.broadcast_to(s_retrain, shape)
+    if reference is not None:
+        values = contrast(values, names, reference)
+    low, high = widen(values[0], *percentile_interval(values, level), retrain, seeds, level)
+    if interval == "simultaneous":
+        family = [g for g, name in enumerate(names) if name not in ("all", reference)]
+        se_retrain = retrain[:, family] / np.sqrt(seeds)
+        low[:, family], high[:, family] = simultaneous_interval(values[:, :, family], level, se_retrain)
+    cells = {
+        key: np.broadcast_to(np.asarray(labels)[:, None], shape),
+        "group": np.broadcast_to(np.asarray(names, dtype=object), shape),
+        "estimate": values[0],
+        "low": low,
+        "high": high,
+        "se_patients": standard_error(values),
+        "se_retrain": retrain / np.sqrt(seeds),
+        "n": np.broadcast_to(n, shape),
+        "n_positive": np.broadcast_to(n_positive, shape),
+        "primary": np.broadcast_to(primary, shape),
+    }
+    table = pd.DataFrame({name: cell.ravel() for name, cell in cells.items()})
+    table = table.assign(run=run, metric=metric, attribute=attribute, reference=reference)
+    if reference is not None:
+        table = table[~table.group.isin(["all", reference])]
+    first = ["run", "metric", "attribute", "group", "reference", key, "estimate", "low", "high"]
+    return table[[*first, "se_patients", "se_retrain", "n", "n_positive", "primary"]].reset_index(drop=True)

@@ -1,0 +1,265 @@
+"""Missing modalities at inference: exact expectations over mask patterns, and the paper's simulation.
+
+A sample meets one of ``P = 2^M`` patterns of kept modalities. Given its score under every pattern (``scores``
+of shape ``(P, n)``) and the probability of every pattern (``(n, P)``), expected selection, rates, signed
+differences and AUROC are weighted sums: exact at any drop rate, however small. Drops act only on what a
+sample has: a pattern that keeps an absent modality has the same score as the pattern without it.
+"""
+
+import numpy as np
+import pandas as pd
+
+from mmlib.measure.mechanisms import probabilities_in
+from mmlib.measure.metrics import auroc, rates
+from mmlib.measure.ranking import divide, pooled_ranking
+
+#: Metrics of `mmlib.measure.metrics.rates` that are linear in the decisions, so that their expectations are exact.
+LINEAR = ("selection_rate", "tpr", "fpr", "fnr", "accuracy", "balanced_accuracy")
+
+
+def pattern_probabilities(drop, masks, present=None) -> np.ndarray:
+    """Turn drop probabilities into the distribution over kept patterns, drops being independent.
+
+    Parameters
+    ----------
+    drop : float or array-like of shape (M,), (n, M) or (R, n, M)
+        Probability that a modality is dropped; R scenarios at once if there are three axes.
+    masks : array-like of shape (P, M)
+        From `mmlib.core.schema.subset_masks`.
+    present : array-like of shape (n, M), optional
+        Which modalities each sample has; probability then falls only on patterns of those. It changes no
+        expectation, but fewer pairs need sorting.
+
+    Returns
+    -------
+    ndarray of shape (n, P) or (R, n, P)
+        With n = 1 if neither ``drop`` nor ``present`` says how many samples there are.
+    """
+    masks = np.asarray(masks, dtype=bool)
+    drop = probabilities_in(drop, "drop")
+    if present is not None:
+        drop = np.where(np.asarray(present, dtype=bool), drop, 1.0)
+    drop = np.broadcast_to(drop, np.broadcast_shapes(drop.shape, (1, masks.shape[1])))
+    keep = np.ones((*drop.shape[:-1], len(masks)))
+    for m in range(masks.shape[1]):
+        keep *= np.where(masks[:, m], 1 - drop[..., m, None], drop[..., m, None])
+    return keep
+
+
+def realised_patterns(probabilities, masks, present) -> np.ndarray:
+    """Move probability from each pattern to the one that remains of it in a sample: kept and present.
+
+    Parameters
+    ----------
+    probabilities : array-like of shape (n, P) or (R, n, P)
+        Any distribution over patterns, for example one with correlated drops.
+    masks : array-like of shape (P, M)
+    present : array-like of shape (n, M)
+
+    Returns
+    -------
+    ndarray shaped like ``probabilities``
+    """
+    probabilities, present = _distribution(probabilities), np.asarray(present, dtype=bool)
+    left = (np.asarray(masks, dtype=bool)[None] & present[:, None]) @ (1 << np.arange(present.shape[1]))
+    moved, rows = np.zeros_like(probabilities), np.arange(len(present))
+    for p in range(left.shape[1]):
+        moved[..., rows, left[:, p]] += probabilities[..., p]
+    return moved
+
+
+def expected_selection(scores, threshold, probabilities) -> np.ndarray:
+    """Compute the probability that each sample is selected, to be passed to `mmlib.measure.metrics.rates`.
+
+    Parameters
+    ----------
+    scores : array-like of shape (P, n)
+        Score of every sample under every pattern.
+    threshold : float or array-like of shape (n,)
+        Operating point, the same under masking as without it.
+    probabilities : array-like of shape (n, P) or (R, n, P)
+        Distribution over kept patterns, from `pattern_probabilities` or any other.
+
+    Returns
+    -------
+    ndarray of shape (n,) or (R, n)
+    """
+    scores, threshold = np.asarray(scores), np.asarray(threshold, dtype=float)
+    one = np.ndim(probabilities) == 2
+    probabilities = _distribution(probabilities, scores.shape)
+    if np.isnan(threshold).any():
+        raise ValueError(
+            f"threshold is missing for {np.isnan(threshold).sum()} samples; expected one for each."
+        )
+    selected = (scores >= threshold).astype(float)
+    # Sums of shares may end at 1 + 1e-16.
+    q = np.clip(np.einsum("rnp,pn->rn", probabilities, selected), 0, 1)
+    return q[0] if one else q
+
+
+def expected_auroc(y, scores, probabilities, weights, groups) -> np.ndarray:
+    """Compute the expected AUROC: that of the pooled (sample, pattern) pairs weighted by probability.
+
+    Exact if samples are dropped independently of one another, since a positive and a negative are never the
+    same sample; outages shared by samples need `simulate`.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    scores : array-like of shape (P, n)
+    probabilities : array-like of shape (n, P) or (R, n, P)
+    weights, groups : array-like of shape (1 + B, n) and (G, n)
+
+    Returns
+    -------
+    ndarray of shape (1 + B, R, G)
+        R = 1 for a single distribution.
+    """
+    return pooled_ranking(y, scores, _distribution(probabilities, np.shape(scores)), weights, groups)
+
+
+def plug_in_average_precision(y, scores, probabilities, weights, groups) -> np.ndarray:
+    """Compute the average precision of the pooled pairs: near the expected one but not it (not linear)."""
+    mass = _distribution(probabilities, np.shape(scores))
+    return pooled_ranking(y, scores, mass, weights, groups, "average_precision")
+
+
+def slopes(y, scores, threshold, masks, weights, groups, direction=None) -> dict[str, np.ndarray]:
+    """Differentiate expected metrics by the drop rate at zero: what the first few missing modalities cost.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    scores : array-like of shape (P, n)
+    threshold : float or array-like of shape (n,)
+    masks : array-like of shape (P, M)
+    weights, groups : array-like of shape (1 + B, n) and (G, n)
+    direction : array-like of shape (n, M), optional
+        Relative drop rates in [0, 1], so that sample i loses modality m with probability ``p direction[i,
+        m]``: ones if not given, the presence of modalities if absent ones cannot be lost, a mechanism's shape
+        otherwise.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (1 + B, M, G)
+        The linear metrics and ``auroc``. The slope in p is the sum over the M modalities; the loss at small p
+        is p times it.
+
+    Notes
+    -----
+    For AUROC each modality adds A(positives without m, negatives full) + A(positives full, negatives without
+    m) - 2 A(full). Taking m from everybody is another number: there both sides of a pair lose it.
+    """
+    y, scores, masks = np.asarray(y), np.asarray(scores, dtype=float), np.asarray(masks, dtype=bool)
+    full, modalities = len(masks) - 1, masks.shape[1]
+    shape = (len(y), modalities)
+    direction = (
+        np.ones(shape)
+        if direction is None
+        else np.broadcast_to(probabilities_in(direction, "direction"), shape)
+    )
+    selected = (scores >= np.asarray(threshold)).astype(float)
+    q, area = [selected[full]], []
+    for m in range(modalities):
+        without, d = full - (1 << m), direction[:, m]
+        q.append((1 - d) * selected[full] + d * selected[without])
+        lost = np.stack([np.where(y == label, d, 0) for label in (1, 0)])  # positives lose m, then negatives
+        mass = np.stack([1 - lost, lost], axis=-1)
+        area.append(pooled_ranking(y, scores[[full, without]], mass, weights, groups).sum(axis=1))
+    at_zero = auroc(y, scores[full], weights, groups)
+    values = rates(y, np.array(q), weights, groups)
+    slope = {metric: values[metric][:, 1:] - values[metric][:, :1] for metric in LINEAR}
+    return slope | {"auroc": np.stack(area, axis=1) - 2 * at_zero}
+
+
+def one_run_sd(
+    y, scores, threshold, probabilities, groups, *, draws: int = 200, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Compute the standard deviation of a metric over realised masks, patients and model fixed.
+
+    It says how far a single masked test run, such as the paper's, falls from the expectation. Groups that
+    share no sample are independent: the variance of a difference is the sum of theirs.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    scores : array-like of shape (P, n)
+    threshold : float or array-like of shape (n,)
+    probabilities : array-like of shape (n, P) or (R, n, P)
+    groups : array-like of shape (G, n)
+    draws : int
+        Simulated runs for AUROC, which has no closed form here (200 give its SD to 5 %); 0 leaves it out.
+    seed : int
+
+    Returns
+    -------
+    dict of str to ndarray of shape (R, G)
+        The linear metrics in closed form (a sum of ``q (1 - q)``), and ``auroc``.
+    """
+    y, groups = np.asarray(y), np.asarray(groups, dtype=bool)
+    probabilities = _distribution(probabilities, np.shape(scores))
+    q = expected_selection(scores, threshold, probabilities)
+    variance = q * (1 - q)
+    counts, sums = [], []
+    for label in (0, 1):
+        members = (groups & (y == label)).astype(float)
+        counts.append(members.sum(axis=1)[None])
+        sums.append(variance @ members.T)
+    everybody = counts[0] + counts[1]
+    fpr, tpr = (divide(s, c**2) for s, c in zip(sums, counts, strict=True))
+    overall = divide(sums[0] + sums[1], everybody**2)
+    found = {"selection_rate": overall, "tpr": tpr, "fpr": fpr, "fnr": tpr, "accuracy": overall}
+    sd = {metric: np.sqrt(v) for metric, v in (found | {"balanced_accuracy": (tpr + fpr) / 4}).items()}
+    if draws:
+        one = np.ones((1, len(y)))
+        runs = (simulate(scores, p, draws, seed) for p in probabilities)
+        sd["auroc"] = np.array([auroc(y, run, one, groups)[0].std(axis=0, ddof=1) for run in runs])
+    return sd
+
+
+def simulate(scores, probabilities, draws: int, seed: int = 0, *, outage=None) -> np.ndarray:
+    """Draw realised score vectors, as the paper does: each sample meets one pattern at random.
+
+    Parameters
+    ----------
+    scores : array-like of shape (P, n)
+    probabilities : array-like of shape (n, P)
+    draws : int
+    seed : int
+    outage : array-like of shape (n,), optional
+        Samples with the same value share one draw (a device is down for all of them); independent if not
+        given.
+
+    Returns
+    -------
+    ndarray of shape (draws, n)
+    """
+    scores, probabilities = np.asarray(scores), _distribution(probabilities, np.shape(scores))
+    if len(probabilities) != 1:
+        raise ValueError(f"probabilities hold {len(probabilities)} scenarios; simulate one at a time.")
+    reached = np.cumsum(probabilities[0], axis=1)
+    reached /= reached[:, -1:]
+    unit = np.arange(scores.shape[1]) if outage is None else pd.factorize(np.asarray(outage))[0]
+    chance = np.random.default_rng(seed).random((draws, unit.max() + 1))[:, unit]
+    pattern = np.zeros(chance.shape, dtype=np.int16)
+    for p in range(len(scores) - 1):
+        pattern += chance >= reached[:, p]
+    return scores[pattern, np.arange(scores.shape[1])]
+
+
+def _distribution(probabilities, shape=None) -> np.ndarray:
+    """Check that patterns' probabilities add up to 1; with the shape of the scores, return (R, n, P)."""
+    probabilities = probabilities_in(probabilities, "probabilities")
+    if np.abs(probabilities.sum(axis=-1) - 1).max() > 1e-9:
+        worst = np.abs(probabilities.sum(axis=-1) - 1).max()
+        raise ValueError(
+            f"probabilities miss 1 by {worst:.3g} over a sample's patterns; expected a distribution."
+        )
+    if shape is None:
+        return probabilities
+    patterns, n = shape
+    if probabilities.shape[-2:] not in ((n, patterns), (1, patterns)):
+        raise ValueError(
+            f"probabilities have shape {probabilities.shape}; scores {shape} need (n, P) or (R, n, P)."
+        )
+    return np.broadcast_to(probabilities, (*probabilities.shape[:-2], n, patterns)).reshape(-1, n, patterns)

@@ -1,0 +1,80 @@
+"""The models of all modalities where some are missing: what stands in for them, and the score of every pattern."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+import xarray as xr
+
+from mmlib.core.compute import side_by_side
+from mmlib.core.schema import subset_masks
+from mmlib.models.fusion import Models, join
+from mmlib.models.powerset import fit, outcome, probabilities, tested_scores
+from mmlib.models.study import Study
+
+
+def masking_regimes(
+    study: Study, trained: Models, *, modality_dropout: float = 0.3, seeds: int = 3
+) -> dict[str, Models]:
+    """Set side by side what can stand in for an absent modality, with and without modality dropout in training.
+
+    Parameters
+    ----------
+    study : Study
+    trained : mmlib.models.fusion.Models
+        The plain models of the full set; missing seeds are trained as chapter 3 would.
+    modality_dropout : float
+        Probability of dropping a modality in training.
+    seeds : int
+        Retrainings of every regime.
+
+    Returns
+    -------
+    dict of str to mmlib.models.fusion.Models
+        ``plain, mask``; ``plain, zero`` and ``plain, mean`` (the same weights, absent modalities as a zero
+        token or the training mean); ``dropout, mask``; ``dropout, token`` (a learned token).
+    """
+    architecture, key = trained.architecture, 2 ** len(study.modalities) - 1
+    there = max(trained.seed) + 1
+    if seeds > there:
+        plain = join([trained, fit(study, architecture, seeds=range(there, seeds), key=key)])
+    else:
+        plain = trained.select([i for i, s in enumerate(trained.seed) if s < seeds])
+    regimes = {
+        f"plain, {m}": replace(plain, architecture=replace(architecture, missing=m))
+        for m in ("mask", "zero", "mean")
+    }
+    def learn(missing):
+        changed = replace(architecture, missing=missing, modality_dropout=modality_dropout)
+        return fit(study, changed, seeds=range(seeds), key=key)
+
+    met = ("mask", "token")
+    trained_with = side_by_side(learn, met, "regimes")
+    return regimes | {f"dropout, {m}": models for m, models in zip(met, trained_with, strict=True)}
+
+
+def score_patterns(models: Mapping[str, Models], study: Study, *, seeds: int) -> xr.Dataset:
+    """Score every sample under every pattern of remaining modalities, thresholds staying those of the full input.
+
+    Parameters
+    ----------
+    models : mapping of str to mmlib.models.fusion.Models
+        Regime -> models of all modalities.
+    study : Study
+    seeds : int
+
+    Returns
+    -------
+    xarray.Dataset
+        The artefact ``masking``.
+    """
+    masks = dict(zip(*subset_masks(study.modalities), strict=True))
+    regimes = []
+    for fitted in models.values():
+        threshold = outcome(fitted, study, seeds)["threshold"]
+        scores = [tested_scores(probabilities(fitted, study, mask), study, seeds) for mask in masks.values()]
+        score = xr.concat(scores, pd.Index(list(masks), name="pattern")).transpose(
+            "seed", "pattern", "sample"
+        )
+        regimes.append(xr.Dataset({"score": score, "threshold": threshold}))
+    return xr.concat(regimes, pd.Index(list(models), name="regime"), coords="minimal", compat="override")

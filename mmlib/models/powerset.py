@@ -1,0 +1,244 @@
+"""Train every subset of modalities, out of fold, and read scores and thresholds off the models."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from sklearn.linear_model import LogisticRegression
+
+from mmlib.core.compute import side_by_side
+from mmlib.core.schema import subset_masks
+from mmlib.measure.metrics import operating_point
+from mmlib.models.fusion import Architecture, Models, logits, train
+from mmlib.models.study import Study
+
+RULES = ("prevalence", "f1", "half")
+FLATTEST = 1e-3  # smallest slope of the recalibration
+
+
+def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: int = 0, **changes) -> Models:
+    """Train one calibrated model per fold and seed on all modalities of the study.
+
+    Parameters
+    ----------
+    study : Study
+    architecture : mmlib.models.fusion.Architecture
+    seeds : sequence of int
+    key : int
+        Stream of random numbers; the power set uses the number of the subset.
+    **changes
+        What else a training regime changes: ``drop`` or ``weight`` of `mmlib.models.fusion.train`.
+
+    Returns
+    -------
+    mmlib.models.fusion.Models
+        Ordered by seed, then fold, with ``platt`` among the parameters: slope and intercept, fitted on
+        validation rows, that turn logits into probabilities.
+    """
+    pairs = [(f, s) for s in seeds for f in range(len(study.training))]
+    models = train(
+        study.X,
+        study.present,
+        study.y,
+        study.training,
+        study.validation,
+        models=pairs,
+        architecture=architecture,
+        key=key,
+        **changes,
+    )
+    rows = [torch.nonzero(study.validation[f]).ravel() for f, _ in pairs]
+    raw = logits(models, study.X, study.present, _padded(rows)).numpy()
+    platt = []
+    for r, z in zip(rows, raw, strict=True):
+        line = LogisticRegression(C=np.inf).fit(z[: len(r), None], study.y[r].numpy())
+        slope, shift = line.coef_[0, 0], line.intercept_[0]
+        if slope < FLATTEST:
+            # it would turn the ranking round: such a model knows nothing and predicts the base rate
+            prevalence = float(study.y[r].mean())
+            slope, shift = FLATTEST, np.log(prevalence / (1 - prevalence)) - FLATTEST * z[: len(r)].mean()
+        platt.append([slope, shift])
+    return replace(models, parameters=models.parameters | {"platt": torch.tensor(platt, dtype=torch.float32)})
+
+
+def probabilities(
+    models: Models, study: Study, visible: np.ndarray | None = None, *, where: np.ndarray | None = None
+) -> np.ndarray:
+    """Score samples with the models of every fold and seed.
+
+    Parameters
+    ----------
+    models : mmlib.models.fusion.Models
+    study : Study
+    visible : array of bool, shape (n_modalities,) or (n_samples, n_modalities), optional
+        Modalities that may be seen; absent ones stay absent.
+    where : array of bool, shape (n_folds, n_samples), optional
+        Samples that a fold's models score, by default those it tests.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_models, n_samples), float32
+        NaN where a model does not score a sample.
+    """
+    where = study.tested if where is None else where
+    rows = [torch.from_numpy(np.flatnonzero(where[f])) for f in models.fold]
+    present = study.present if visible is None else study.present & torch.as_tensor(visible)
+    platt = models.parameters["platt"]
+    scores = torch.sigmoid(
+        logits(models, study.X, present, _padded(rows)) * platt[:, :1] + platt[:, 1:]
+    ).numpy()
+    full = np.full((len(rows), len(study.y)), np.nan, np.float32)
+    for line, r, s in zip(full, rows, scores, strict=True):
+        line[r] = s[: len(r)]
+    return full
+
+
+def train_powerset(
+    study: Study,
+    architecture: Architecture,
+    *,
+    seeds: int = 1,
+    subsets: Sequence[str] | None = None,
+) -> tuple[xr.Dataset, Models]:
+    """Train every non-empty subset of modalities over folds and seeds; the empty set is the training prevalence.
+
+    Parameters
+    ----------
+    study : Study
+    architecture : mmlib.models.fusion.Architecture
+    seeds : int
+        Number of retrainings, seeded 0, 1, ...
+    subsets : sequence of str, optional
+        Names to train, by default all.
+
+    Returns
+    -------
+    xarray.Dataset
+        The artefact ``powerset``.
+    mmlib.models.fusion.Models
+        The models of the full set.
+    """
+    masks = dict(zip(*subset_masks(study.modalities), strict=True))
+    names = list(subsets or masks)
+    if unknown := [s for s in names if s not in masks]:
+        raise ValueError(f"There is no subset {unknown[0]!r}; expected some of {', '.join(masks)}.")
+    # the largest first: whoever waits sees the slow part at once, and no core ends with it alone
+    order = sorted((s for s in names if s != "none"), key=lambda s: -masks[s].sum())
+
+    def learn(name):
+        part = study.columns(name.split("+"))
+        models = fit(part, architecture, seeds=range(seeds), key=list(masks).index(name))
+        return outcome(models, part, seeds), models if masks[name].all() else None
+
+    found = side_by_side(learn, order, "subsets")
+    full = next((models for _, models in found if models), None)
+    parts = {name: one for name, (one, _) in zip(order, found, strict=True)}
+    if "none" in names:
+        y = study.y.numpy()
+        # one constant for all folds: with a prevalence of its own each, the AUROC would not be one half
+        prior = np.full((len(study.training), len(y)), y[study.training.numpy().any(axis=0)].mean(), np.float32)
+        parts["none"] = summary(np.tile(prior, (seeds, 1)), study, seeds)
+        parts["none"]["threshold"].loc[{"rule": "prevalence"}] = (
+            np.nan
+        )  # selected at random, at the matched rate
+    return xr.concat(
+        [parts[n] for n in names], pd.Index(names, name="subset"), coords="minimal", compat="override"
+    ), full
+
+
+def restore(parameters: Mapping[str, torch.Tensor], study: Study, architecture: Architecture) -> Models:
+    """Rebuild the models of the full set from the artefact ``models``.
+
+    Raises
+    ------
+    ValueError
+        If they were trained with another width, on other modalities or folds.
+    """
+    folds, width = len(study.training), architecture.width
+    count, modalities, features, stored = parameters["project"].shape
+    if (modalities, features, stored) != (len(study.modalities), study.X.shape[3], width) or count % folds:
+        raise ValueError(
+            f"models hold {count} models of {modalities} modalities, {features} features and width {stored}; expected "
+            f"{len(study.modalities)}, {study.X.shape[3]} and {width} over {folds} folds: run 03_rq1_addition again."
+        )
+    pairs = [(f, s) for s in range(count // folds) for f in range(folds)]
+    return Models(dict(parameters), tuple(f for f, _ in pairs), tuple(s for _, s in pairs), architecture)
+
+
+def train_variants(variants: Mapping[str, tuple[Study, Architecture]], *, seeds: int = 1) -> xr.Dataset:
+    """Train models of all modalities that differ in their inputs or architecture, on the same folds.
+
+    Parameters
+    ----------
+    variants : mapping of str to (Study, Architecture)
+    seeds : int
+
+    Returns
+    -------
+    xarray.Dataset
+        ``score`` (variant, seed, sample) and ``threshold`` (variant, seed, fold, rule).
+    """
+    # the stream of the full set, so that the unchanged variant is the model of the power set
+    def learn(name):
+        study, a = variants[name]
+        return outcome(fit(study, a, seeds=range(seeds), key=2 ** len(study.modalities) - 1), study, seeds)
+
+    parts = side_by_side(learn, list(variants), "variants")
+    joined = xr.concat(parts, pd.Index(list(variants), name="variant"), coords="minimal", compat="override")
+    return joined.drop_vars("validation_score")
+
+
+def summary(scores: np.ndarray, study: Study, seeds: int) -> xr.Dataset:
+    """Keep the out-of-fold score of each sample, the validation scores, and the thresholds they give.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray of shape (seeds * n_folds, n_samples)
+        Ordered by seed, then fold.
+    study : Study
+    seeds : int
+
+    Returns
+    -------
+    xarray.Dataset
+        ``score`` (seed, sample), ``threshold`` (seed, fold, rule), ``validation_score`` (seed, fold, sample).
+    """
+    by_seed = scores.reshape(seeds, len(study.training), -1)
+    y, held = study.y.numpy().astype(int), study.validation.numpy()
+    threshold = [
+        [[operating_point(y[h], s[h], rule) for rule in RULES] for s, h in zip(f, held, strict=True)]
+        for f in by_seed
+    ]
+    return xr.Dataset(
+        {
+            "score": tested_scores(scores, study, seeds),
+            "threshold": (("seed", "fold", "rule"), np.array(threshold, float)),
+            "validation_score": (
+                ("seed", "fold", "sample"),
+                np.where(held, by_seed, np.nan).astype(np.float32),
+            ),
+        },
+        {"fold": range(len(by_seed[0])), "rule": list(RULES)},
+    )
+
+
+def tested_scores(scores: np.ndarray, study: Study, seeds: int) -> xr.DataArray:
+    """Pick, for each sample and seed, the score by the model that never saw its patient: ``score`` (seed, sample)."""
+    by_seed = scores.reshape(seeds, len(study.training), -1)
+    chosen = by_seed[:, study.fold, np.arange(len(study.y))]
+    return xr.DataArray(
+        chosen, {"seed": range(seeds), "sample": np.asarray(study.samples, dtype=object)}, ("seed", "sample")
+    )
+
+
+def outcome(models: Models, study: Study, seeds: int) -> xr.Dataset:
+    """Score tested and validation samples with the models of all folds and seeds; see `summary`."""
+    return summary(probabilities(models, study, where=study.tested | study.validation.numpy()), study, seeds)
+
+
+def _padded(rows):
+    width = max(len(r) for r in rows)
+    return torch.stack([torch.nn.functional.pad(r, (0, width - len(r)), value=int(r[0])) for r in rows])

@@ -1,0 +1,262 @@
+"""Ways to prepare a model for missing modalities, each scored under every pattern of what remains.
+
+Scores are arrays ``(n_folds, P, n)``: the probability that the models of a fold give to each sample under each
+pattern, nan for samples that the fold neither tests nor validates on. Late fusion has its own in
+`mmlib.models.baselines.late_patterns`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from scipy.special import expit, logit
+from tqdm import tqdm
+
+from mmlib.core.compute import side_by_side
+from mmlib.core.schema import subset_masks
+from mmlib.measure.expectation import expected_auroc
+from mmlib.measure.metrics import operating_point
+from mmlib.models.fusion import Models
+from mmlib.models.logistic import fit_many, log_odds
+from mmlib.models.powerset import RULES, fit, probabilities
+from mmlib.models.study import Study
+
+SMALLEST = 30  # positives from which a group is weighted, or gets a threshold, of its own
+
+
+def train_regimes(
+    study: Study,
+    trained: Models,
+    *,
+    drop: np.ndarray,
+    realised: np.ndarray,
+    weight: np.ndarray,
+    rates: Sequence[float] = (0.2,),
+) -> dict[str, Models]:
+    """Train one model per fold under each regime that changes the training; one seed.
+
+    Parameters
+    ----------
+    study : Study
+    trained : mmlib.models.fusion.Models
+        The plain models of the full set, of which the first seed is taken.
+    drop : array of shape (n_samples, n_modalities)
+        Drop probabilities of an expected mechanism, for dropout matched to it.
+    realised : array of bool, shape (n_samples, n_modalities)
+        What one draw of the mechanism leaves: training data in a world where it acts there too.
+    weight : array of shape (n_samples,)
+        From `group_weights`.
+    rates : sequence of float
+        Fixed drop rates of modality dropout [Neverova2016]_.
+
+    Returns
+    -------
+    dict of str to mmlib.models.fusion.Models
+        Plain models first. *Varied* means that each sample draws its drop rate anew from 0 to 1; ``token``,
+        ``indicators`` [Feng2023]_ and the other families are trained so too.
+    """
+    plain = trained.select([i for i, s in enumerate(trained.seed) if s == 0])
+    base, key = plain.architecture, 2 ** len(study.modalities) - 1
+    varied = replace(base, modality_dropout=0.5, drop_rate="varied")
+    left = replace(study, present=study.present & torch.as_tensor(realised))
+    plans = {f"dropout {r:g}": (study, replace(base, modality_dropout=r), {}) for r in rates}
+    plans |= {
+        "dropout varied": (study, varied, {}),
+        "dropout, token": (study, replace(varied, missing="token"), {}),
+        "dropout, indicators": (study, replace(varied, missing="indicator"), {}),
+        "dropout, group weights": (study, varied, {"weight": torch.as_tensor(weight, dtype=torch.float32)}),
+        "dropout, matched": (study, base, {"drop": torch.as_tensor(drop, dtype=torch.float32)}),
+        "mechanism in training": (left, base, {}),
+    }
+    for family in ("concat", "sequential"):
+        plans[f"{family}, plain"] = (study, replace(base, family=family), {})
+        plans[f"{family}, dropout"] = (study, replace(varied, family=family), {})
+
+    def learn(name):
+        data, architecture, changes = plans[name]
+        return fit(data, architecture, seeds=[0], key=key, **changes)
+
+    return {"plain": plain} | dict(zip(plans, side_by_side(learn, list(plans), "regimes"), strict=True))
+
+
+def group_weights(cohort: pd.DataFrame, attribute: str) -> np.ndarray:
+    """Weight samples so that every group counts alike within each label; mean 1.
+
+    Groups with fewer than 30 positives, or no recorded group, are one group together; no weight exceeds ten
+    times the smallest.
+    """
+    group = merged_groups(cohort, attribute)
+    count = cohort.groupby([group, cohort["label"]])["label"].transform("size").to_numpy()
+    total = cohort.groupby("label")["label"].transform("size").to_numpy()
+    weight = total / count
+    weight = np.minimum(weight, 10 * weight.min())
+    return weight / weight.mean()
+
+
+def merged_groups(cohort: pd.DataFrame, attribute: str) -> pd.Series:
+    """Return each sample's group; those with fewer than 30 positives, and missing values, are ``other``."""
+    group = cohort[attribute].astype(object).where(cohort[attribute].notna(), "other")
+    positives = cohort["label"].groupby(group).transform("sum")
+    return group.where(positives >= SMALLEST, "other")
+
+
+def pattern_scores(models: Mapping[str, Models], study: Study) -> dict[str, np.ndarray]:
+    """Score tested and validation samples under every pattern, by regime; models hold one seed."""
+    where, (_, masks) = study.tested | study.validation.numpy(), subset_masks(study.modalities)
+
+    def score(name):
+        return np.stack([probabilities(models[name], study, mask, where=where) for mask in masks], axis=1)
+
+    return dict(zip(models, side_by_side(score, list(models), "scores"), strict=True))
+
+
+def specialist_scores(powerset: xr.Dataset, study: Study) -> np.ndarray:
+    """Take the yardstick from the power set: under each pattern, the model trained on exactly those modalities.
+
+    The first seed. What these models lose is gone; what another model loses beyond is recoverable.
+    """
+    names, _ = subset_masks(study.modalities)
+    one = powerset.sel(subset=names).isel(seed=0)
+    tested = one.score.transpose("subset", "sample").values
+    held = one.validation_score.transpose("fold", "subset", "sample").values
+    if np.isnan(held[:, -1][study.validation.numpy()]).any():
+        raise ValueError(
+            "powerset holds scores of other validation patients than this study; run 03_rq1_addition again."
+        )
+    return np.where(study.tested[:, None], tested, held)
+
+
+def recalibrate(scores: Mapping[str, np.ndarray], study: Study) -> dict[str, np.ndarray]:
+    """Recalibrate models pattern by pattern on validation patients [Platt1999]_; they then know what is missing.
+
+    Where a pattern gives all samples one score, or ranks them the wrong way round, they get the share of
+    positives.
+    """
+    y = study.y.numpy().astype(int)
+
+    def straighten(name):
+        out = []
+        for held, patterns in zip(study.validation.numpy(), scores[name], strict=True):
+            z = logit(np.clip(patterns.astype(float), 1e-6, 1 - 1e-6))[..., None]
+            fitted = fit_many(z[:, held], y[held])
+            learnt = (np.ptp(z[:, held, 0], axis=1) > 1e-6) & (fitted[:, 0] > 0)
+            base = np.where(np.isnan(patterns), np.nan, y[held].mean())
+            out.append(np.where(learnt[:, None], expit(log_odds(z, fitted)), base))
+        return np.array(out, np.float32)
+
+    return {name: straighten(name) for name in tqdm(scores, desc="recalibrated", disable=None)}
+
+
+def imputed_scores(models: Models, study: Study, *, ridge: float = 0.1) -> np.ndarray:
+    """Score with absent embeddings filled in by ridge regression on those that are there.
+
+    Parameters
+    ----------
+    models : mmlib.models.fusion.Models
+        One seed.
+    study : Study
+    ridge : float
+        Penalty, in units of a feature's mean variance. Covariances are those of the training samples that
+        have both modalities.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_folds, P, n)
+    """
+    where, (_, masks) = study.tested | study.validation.numpy(), subset_masks(study.modalities)
+    present, (_, _, m, d) = study.present.numpy(), study.X.shape
+    bits, maps = 1 << np.arange(m), {}
+    covariance = [
+        _covariance(x[rows], study.present[rows]) for x, rows in zip(study.X, study.training, strict=True)
+    ]
+
+    def score(mask):
+        left, filled = present & mask, study.X.clone()
+        for f, rows in enumerate(where):
+            for code in np.unique(left[rows] @ bits):
+                kept = (code & bits) > 0
+                if kept.all():
+                    continue
+                known, gone = (np.flatnonzero(np.repeat(side, d)) for side in (kept, ~kept))
+                if (f, code) not in maps:
+                    block = covariance[f][np.ix_(known, known)] + ridge * np.eye(len(known))
+                    maps[f, code] = np.linalg.solve(block, covariance[f][np.ix_(known, gone)]).astype("f4")
+                at = np.flatnonzero(rows & (left @ bits == code))
+                guess = filled[f, at].reshape(len(at), -1).numpy()[:, known] @ maps[f, code]
+                filled[f, at[:, None], np.flatnonzero(~kept)] = torch.from_numpy(
+                    guess.reshape(len(at), -1, d)
+                )
+        complete = replace(study, X=filled, present=torch.ones_like(study.present))
+        return probabilities(models, complete, where=where)
+
+    return np.stack(side_by_side(score, masks, "imputed patterns"), axis=1)
+
+
+def collect(scores: Mapping[str, np.ndarray], study: Study) -> xr.Dataset:
+    """Keep each sample's score by the fold that tests it, and thresholds from complete validation inputs.
+
+    Returns
+    -------
+    xarray.Dataset
+        The artefact ``mitigation``: as ``masking``, with one seed.
+    """
+    names, y = subset_masks(study.modalities)[0], study.y.numpy().astype(int)
+    score = np.stack([s[study.fold, :, np.arange(len(y))].T for s in scores.values()])
+    threshold = [
+        [
+            [operating_point(y[held], full[held], rule) for rule in RULES]
+            for full, held in zip(s[:, -1], study.validation.numpy(), strict=True)
+        ]
+        for s in scores.values()
+    ]
+    return xr.Dataset(
+        {
+            "score": (("regime", "seed", "pattern", "sample"), score[:, None].astype(np.float32)),
+            "threshold": (("regime", "seed", "fold", "rule"), np.array(threshold, float)[:, None]),
+        },
+        {
+            "regime": list(scores),
+            "seed": [0],
+            "pattern": names,
+            "sample": np.asarray(study.samples, dtype=object),
+            "fold": range(len(study.training)),
+            "rule": list(RULES),
+        },
+    )
+
+
+def validation_auroc(scores: np.ndarray, study: Study, patterns: np.ndarray) -> np.ndarray:
+    """Compute the expected AUROC on validation patients, averaged over folds, in R scenarios (R, n, P)."""
+    y, values = study.y.numpy().astype(int), []
+    for s, held in zip(scores, study.validation.numpy(), strict=True):
+        one = np.ones((1, held.sum()))
+        values.append(expected_auroc(y[held], s[:, held], patterns[:, held], one, one > 0)[0, :, 0])
+    return np.mean(values, axis=0)
+
+
+def closed(regime, plain, specialist) -> np.ndarray:
+    """Share of the recoverable loss that a regime closes: of the way from the plain model to the specialists.
+
+    Parameters
+    ----------
+    regime, plain, specialist : array-like of shape (1 + B, ...)
+        Expected AUROC, estimate and resamples.
+
+    Returns
+    -------
+    ndarray of shape (1 + B, ...)
+        1 if nothing is lost that a specialist keeps, 0 for the plain model; nan where there is nothing to
+        recover.
+    """
+    room = np.asarray(specialist, dtype=float) - plain
+    return np.divide(np.asarray(regime) - plain, room, out=np.full(room.shape, np.nan), where=room > 1e-6)
+
+
+def _covariance(x, present):
+    """Covariance of all features, each pair over the samples that have both."""
+    n, m, d = x.shape
+    flat, there = x.reshape(n, m * d).double().numpy(), present.double().numpy()
+    return flat.T @ flat / np.maximum(there.T @ there, 1).repeat(d, 0).repeat(d, 1)

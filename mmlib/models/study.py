@@ -1,0 +1,154 @@
+"""What every model of a run is trained on: splits by patient, and inputs reduced on each fold's training rows.
+
+Every sample is scored by the models that never saw its patient. What is fitted (reduction, network,
+calibration, threshold) is fitted on the training and validation patients of that fold alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from sklearn.model_selection import StratifiedKFold
+
+from mmlib.models.reduction import principal_components, scaled_columns
+
+
+@dataclass(frozen=True)
+class Study:
+    """What every model of a run is trained on.
+
+    Parameters
+    ----------
+    X : torch.Tensor of shape (n_folds, n_samples, n_modalities, n_features)
+        Inputs as reduced on each fold's training rows, zero where absent.
+    present : torch.Tensor of shape (n_samples, n_modalities), bool
+    y : torch.Tensor of shape (n_samples,), float
+    training, validation : torch.Tensor of shape (n_folds, n_samples), bool
+    fold : numpy.ndarray of shape (n_samples,)
+        The fold in which a sample is tested.
+    samples, modalities : tuple of str
+    kept : numpy.ndarray of shape (n_folds, n_modalities)
+        Share of variance that the reduction kept.
+    """
+
+    X: torch.Tensor
+    present: torch.Tensor
+    y: torch.Tensor
+    training: torch.Tensor
+    validation: torch.Tensor
+    fold: np.ndarray
+    samples: tuple[str, ...]
+    modalities: tuple[str, ...]
+    kept: np.ndarray
+
+    @property
+    def tested(self) -> np.ndarray:
+        """Bool array (n_folds, n_samples): the samples that each fold tests."""
+        return self.fold == np.arange(len(self.training))[:, None]
+
+    def columns(self, subset: Iterable[str]) -> "Study":
+        """Return the study restricted to some modalities, in cohort order."""
+        chosen = set(subset)
+        if unknown := sorted(chosen - set(self.modalities)):
+            raise ValueError(
+                f"There is no modality {unknown[0]!r}; expected some of {', '.join(self.modalities)}."
+            )
+        index = [i for i, m in enumerate(self.modalities) if m in chosen]
+        names = tuple(self.modalities[i] for i in index)
+        if len(index) == len(self.modalities):
+            return self
+        # the modality comes first in memory, as training reads it
+        X = self.X.transpose(1, 2)[:, index].transpose(1, 2)
+        return replace(self, X=X, present=self.present[:, index], modalities=names)
+
+
+def prepare(
+    cohort: pd.DataFrame,
+    embeddings: xr.Dataset,
+    *,
+    dimensions: int = 64,
+    validation: float = 0.15,
+    seed: int = 0,
+) -> Study:
+    """Split off validation patients in every fold and reduce the inputs on what remains.
+
+    Parameters
+    ----------
+    cohort : pandas.DataFrame
+        The artefact ``cohort``.
+    embeddings : xarray.Dataset
+        The artefact ``embeddings``, in memory or opened lazily. Text vectors are reduced by a principal component
+        analysis per modality and brought to unit variance as a whole; native features are scaled one by one and
+        an absent number becomes the training mean.
+    dimensions : int
+        Components kept per modality.
+    validation : float
+        Share of the training patients set aside for early stopping, calibration and thresholds.
+    seed : int
+        Of the validation split.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    ValueError
+        If the embeddings are of other samples, or a fold is left without positives or negatives.
+    """
+    if not 0 < validation <= 0.5 or dimensions < 1:
+        raise ValueError(
+            f"validation is {validation} and dimensions {dimensions}; expected a share up to 0.5, and 1 or more."
+        )
+    if list(embeddings["sample"].values) != list(cohort["sample_id"]):
+        raise ValueError(
+            "The samples of embeddings and cohort differ or are in another order; run 02_encoding again."
+        )
+    fold = cohort["fold"].to_numpy()
+    folds = np.unique(fold)
+    if not np.array_equal(folds, np.arange(len(folds))):
+        raise ValueError(f"fold holds {folds.tolist()}; expected 0, 1, ... with samples in each.")
+    held = np.stack([_hold_out(cohort, f, validation, seed) for f in folds])
+    training = (fold != folds[:, None]) & ~held
+    present = embeddings["present"].values
+    learn = training[:, :, None] & present
+    if embeddings.attrs["encoder"] == "native":
+        X, kept = scaled_columns(embeddings["embedding"], learn)
+    else:
+        X, kept = principal_components(embeddings["embedding"], learn, dimensions)
+    X[:, ~present] = 0
+    return Study(
+        torch.from_numpy(X),
+        torch.tensor(present),
+        torch.from_numpy(cohort["label"].to_numpy(np.float32)),
+        torch.from_numpy(training),
+        torch.from_numpy(held),
+        fold,
+        tuple(cohort["sample_id"]),
+        tuple(embeddings["modality"].values),
+        kept,
+    )
+
+
+def _hold_out(cohort, fold, share, seed):
+    """Draw validation patients among those that a fold does not test, stratified by whether they have a positive."""
+    rest = cohort["fold"].to_numpy() != fold
+    y = cohort["label"].to_numpy()
+    positive = cohort[rest].groupby("patient_id", sort=False)["label"].max()
+    rarer = min(positive.sum(), (1 - positive).sum())
+    if rarer < 2:  # nearly every patient has a positive, or none has
+        positive[:] = 0
+    splits = max(2, min(round(1 / share), rarer if rarer > 1 else len(positive)))
+    splitter = StratifiedKFold(splits, shuffle=True, random_state=seed)
+    _, chosen = next(splitter.split(positive, positive))
+    held = rest & cohort["patient_id"].isin(positive.index[chosen]).to_numpy()
+    if len(np.unique(y[held])) < 2 or len(np.unique(y[rest & ~held])) < 2:
+        rarest = min(np.bincount(y[rest], minlength=2))
+        raise ValueError(
+            f"Fold {fold} has {rarest} training samples of the rarer label, too few to set some aside for "
+            f"validation; use more samples or fewer folds."
+        )
+    return held

@@ -1,0 +1,291 @@
+"""The audit before any model: group sizes, whose data are missing, and for every field whether it is a leak.
+
+What the data can show is whether presence, or the value, predicts the label; whether that is information or a leak
+depends on *when* the field was fixed, which only its documentation or its recording times can say.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeClassifier
+from statsmodels.stats.proportion import proportion_confint
+
+from mmlib.core.schema import Cohort, Field
+from mmlib.measure.bootstrap import simultaneous_rows, tidy
+from mmlib.measure.metrics import group_masks, rates, sizes
+from mmlib.measure.ranking import auroc
+
+#: From worst to best; the first two raise an alarm.
+VERDICTS = ("leak", "unresolved", "informative presence", "fine")
+LEAST = 30  # samples of each label, recorded and not, below which nothing is concluded
+
+
+def group_sizes(samples: pd.DataFrame, attributes: Sequence[str]) -> pd.DataFrame:
+    """Count samples and positives in every group.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        With ``label`` and the attributes; ``"race+sex"`` means intersections.
+    attributes : sequence of str
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns attribute, group, n, n_positive, rate, low, high (Wilson's 95 % interval of the label rate).
+    """
+    return _shares(samples["label"].to_numpy() == 1, samples, attributes).rename(
+        columns={"n_true": "n_positive"}
+    )
+
+
+def presence(recorded: pd.DataFrame, samples: pd.DataFrame, attributes: Sequence[str]) -> pd.DataFrame:
+    """Share of samples in which something is recorded, by group.
+
+    Parameters
+    ----------
+    recorded : pandas.DataFrame of bool
+        A column per modality or field, rows as in ``samples``.
+    samples : pandas.DataFrame
+    attributes : sequence of str
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns name, attribute, group, n, n_true, rate, low, high (Wilson's 95 % interval).
+    """
+    parts = [_shares(recorded[name].to_numpy(), samples, attributes).assign(name=name) for name in recorded]
+    return pd.concat(parts, ignore_index=True)
+
+
+def presence_contrasts(
+    recorded: pd.DataFrame,
+    samples: pd.DataFrame,
+    weights: np.ndarray,
+    protected: Mapping[str, str],
+    *,
+    run: str,
+) -> pd.DataFrame:
+    """Compare how often something is recorded in each group and in the reference group.
+
+    Parameters
+    ----------
+    recorded : pandas.DataFrame of bool
+        A column per modality or field, rows as in ``samples``.
+    samples : pandas.DataFrame
+    weights : numpy.ndarray of shape (1 + B, n_samples)
+        From :func:`mmlib.measure.bootstrap.patient_weights`.
+    protected : mapping of str to str
+        Attribute -> reference group.
+    run : str
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of the results contract with the key ``field`` and the metric ``recorded``: group minus reference,
+        simultaneous over the groups of an attribute.
+    """
+    y, parts = samples["label"].to_numpy(), []
+    for attribute, (names, groups) in group_masks(samples, list(protected)).items():
+        n, n_positive = sizes(y, groups)
+        parts.append(
+            tidy(
+                rates(y, recorded.to_numpy(float).T, weights, groups)["selection_rate"],
+                run=run,
+                metric="recorded",
+                attribute=attribute,
+                names=names,
+                key="field",
+                labels=list(recorded),
+                n=n,
+                n_positive=n_positive,
+                reference=protected[attribute],
+                interval="simultaneous",
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def predictiveness(
+    cohort: Cohort, samples: pd.DataFrame, weights: np.ndarray, *, run: str, least: int = LEAST
+) -> pd.DataFrame:
+    """Measure how well presence alone, and the value alone, predict the label.
+
+    Parameters
+    ----------
+    cohort : mmlib.core.schema.Cohort
+    samples : pandas.DataFrame
+        Its samples with their ``fold``.
+    weights : numpy.ndarray of shape (1 + B, n_samples)
+    run : str
+    least : int
+        Presence is judged where so many samples have the field and so many lack it, a value where so many
+        positives and negatives have it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of the results contract with the key ``field`` (``modality.field``, or ``modality`` for a block of
+        several) and the metrics ``presence_auroc`` (of presence as the score, all samples) and ``value_auroc``
+        (samples that have it, scored out of fold by a model that sees nothing else: a small decision tree, for
+        free text a logistic regression on counted words). Intervals are 95 %, simultaneous over all rows
+        (max-T [Westfall1993]_).
+    """
+    y, fold = samples["label"].to_numpy(), samples["fold"].to_numpy()
+    recorded = recorded_items(cohort)
+    judged = recorded.loc[:, (recorded.sum() >= least) & ((~recorded).sum() >= least)]
+    everybody = np.ones((1, len(y)), bool)
+    found, values = [("presence_auroc", c, everybody[0]) for c in judged], []
+    if len(judged.columns):
+        alone = rates(y, judged.to_numpy(float).T, weights, everybody)
+        values.append((1 + alone["tpr"] - alone["fpr"])[..., 0] / 2)
+    for field in cohort.fields:
+        there = recorded[field.column].to_numpy()
+        if field.kind in ("image", "ecg") or min(y[there].sum(), (1 - y[there]).sum()) < least:
+            continue
+        score = _score_alone(cohort.values[field.column], field, y, fold, there)
+        values.append(auroc(y, score, weights, there[None])[..., 0])
+        found.append(("value_auroc", field.column, there))
+    table = pd.DataFrame(found, columns=["metric", "field", "rows"])
+    table = table.assign(n=[int(r.sum()) for r in table.rows], n_positive=[int(y[r].sum()) for r in table.rows])
+    about = {"run": run, "attribute": "everybody", "group": "all"}
+    return simultaneous_rows(table.drop(columns="rows"), np.concatenate(values, axis=1), **about)
+
+
+def give_verdicts(
+    cohort: Cohort, found: pd.DataFrame, *, margin: float = 0.02, suspicious: float = 0.95
+) -> pd.DataFrame:
+    """Judge every field and modality: leak, unresolved, informative presence or fine.
+
+    Parameters
+    ----------
+    cohort : mmlib.core.schema.Cohort
+    found : pandas.DataFrame
+        From :func:`predictiveness`.
+    margin : float
+        Presence is called informative if its whole interval is farther than this from an AUROC of one half.
+    suspicious : float
+        A field that alone surely predicts better than this is not believed to be early, whatever its
+        documentation says.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per field and modality: field, label (in words), verdict, reason, source, n_present, n_absent,
+        rate_present, rate_absent (label rates).
+
+    Notes
+    -----
+    - **leak**: fixed after the prediction time, by its documentation or by recording times;
+    - **unresolved**: its time is unknown and it predicts (the interval excludes one half), or it is said to be
+      early and predicts suspiciously well;
+    - **informative presence**: early, and whether it was recorded predicts: information, not a leak;
+    - **fine**: anything else.
+    """
+    y, recorded, rows = cohort.samples["label"].to_numpy(), recorded_items(cohort), []
+    shown = {
+        (r.metric, r.field): (r.estimate, r.low, r.high) for r in found.itertuples() if not np.isnan(r.low)
+    }
+    for item in recorded:
+        there = recorded[item].to_numpy()
+        fields = [f for f in cohort.fields if item in (f.column, f.modality)]
+        timing, when = _timing(cohort, fields)
+        signs = [
+            (what, *shown[metric, item])
+            for metric, what in (("presence_auroc", "presence"), ("value_auroc", "the value"))
+            if (metric, item) in shown
+        ]
+        verdict, reason = _judge(timing, when, signs, margin, suspicious)
+        sources = "; ".join(dict.fromkeys(f.source for f in fields if f.source))
+        rates_ = [y[r].mean() if r.any() else np.nan for r in (there, ~there)]
+        label = fields[0].label if item == fields[0].column else f"any field of {item.replace('_', ' ')}"
+        rows.append((item, label, verdict, reason, sources, int(there.sum()), int((~there).sum()), *rates_))
+    columns = ["field", "label", "verdict", "reason", "source", "n_present", "n_absent"]
+    return pd.DataFrame(rows, columns=[*columns, "rate_present", "rate_absent"])
+
+
+def recorded_items(cohort: Cohort) -> pd.DataFrame:
+    """Return a bool frame: what is recorded of each field, and of each modality that has several."""
+    present = cohort.present()
+    several = [m for m in cohort.modalities if sum(f.modality == m for f in cohort.fields) > 1]
+    return pd.concat([present[several], cohort.values.notna()], axis=1)
+
+
+def _timing(cohort: Cohort, fields: Sequence[Field]) -> tuple[str, str]:
+    """Say when some fields are fixed: recording times first, else what is documented; the worst field counts."""
+    worst, reason = "before", ""
+    for field in fields:
+        timing, when = field.timing, f"documented as {field.timing} the prediction"
+        if timing == "unknown":
+            when = "when it is fixed is not documented"
+        if cohort.times is not None and field.column in cohort.times:
+            hours = cohort.times[field.column][cohort.values[field.column].notna()].dropna()
+            late = int((hours > 0).sum())
+            if late:
+                timing = "after"
+                when = f"{late:,} of {len(hours):,} recorded after the prediction, up to {hours.max():.1f} hours"
+            elif len(hours):
+                timing, when = "before", f"{len(hours):,} recording times, none after the prediction"
+        if ["before", "unknown", "after"].index(timing) >= ["before", "unknown", "after"].index(worst):
+            worst, reason = timing, when
+    return worst, reason
+
+
+def _judge(timing, when, signs, margin, suspicious) -> tuple[str, str]:
+    """Give the verdict and its reason from timing and (what, AUROC, low, high) of presence and value."""
+    if timing == "after":
+        return "leak", when
+    # absence can predict as well as presence; a value that is scored out of fold cannot be worse than chance
+    away = {
+        what: (max(low - 0.5, 0.5 - high) if what == "presence" else low - 0.5, auroc)
+        for what, auroc, low, high in signs
+    }
+
+    def beyond(bound):
+        return [f"{what} predicts (AUROC {e:.2f})" for what, (d, e) in away.items() if d > bound]
+
+    if too_well := beyond(suspicious - 0.5):
+        return "unresolved", f"{' and '.join(too_well)} better than an early field should; {when}"
+    if timing == "unknown":
+        predicts = beyond(0)
+        return (
+            ("unresolved", f"{' and '.join(predicts)}; {when}") if predicts else ("fine", f"no sign; {when}")
+        )
+    if away.get("presence", (0, 0))[0] > margin:
+        return "informative presence", f"{beyond(margin)[0]}; {when}"
+    return "fine", when
+
+
+def _score_alone(column: pd.Series, field: Field, y, fold, there) -> np.ndarray:
+    """Score those who have a field, out of fold, from its value alone; others get 0."""
+    score = np.zeros(len(y))
+    if field.kind in ("text", "list"):
+        X = column.fillna("").to_numpy(str)
+    else:
+        X = (pd.get_dummies(column) if field.kind == "category" else column.to_frame()).to_numpy(float)
+    for f in np.unique(fold):
+        training, test = there & (fold != f), there & (fold == f)
+        if not test.any() or len(set(y[training])) < 2:
+            continue
+        model = (
+            make_pipeline(TfidfVectorizer(min_df=5, sublinear_tf=True), LogisticRegression(max_iter=1000))
+            if field.kind in ("text", "list")
+            else DecisionTreeClassifier(max_leaf_nodes=16, min_samples_leaf=20, random_state=0)
+        )
+        score[test] = model.fit(X[training], y[training]).predict_proba(X[test])[:, 1]
+    return score
+
+
+def _shares(truth, samples, attributes):
+    rows = []
+    for attribute, (names, masks) in group_masks(samples, attributes).items():
+        for name, mask in zip(names, masks, strict=True):
+            n, k = int(mask.sum()), int(truth[mask].sum())
+            low, high = proportion_confint(k, n, method="wilson")
+            # at 0 and 1 the rounded bound can lie inside the rate
+            rows.append((attribute, name, n, k, k / n, min(low, k / n), max(high, k / n)))
+    return pd.DataFrame(rows, columns=["attribute", "group", "n", "n_true", "rate", "low", "high"])

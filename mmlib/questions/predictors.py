@@ -1,0 +1,216 @@
+"""What is known before a modality is added, and what it then does to a signed difference between groups.
+
+Predictors are measured on validation patients from models that exist already: the one in use and one of the
+new modality alone. Outcomes are measured on other, tested patients.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.special import expit, logit
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mmlib.measure.evaluate import evaluate
+from mmlib.measure.metrics import operating_point
+from mmlib.questions.additions import additions
+from mmlib.questions.choose import validation_rows
+
+#: Name -> what it is. Every one changes its sign when group and reference change places, as the outcome does.
+PREDICTORS = {
+    "late fusion": "change of the signed difference when the log odds of both models are simply added",
+    "pull": "signed difference of the new modality alone minus that in use, times its share of the strength",
+    "difference alone": "signed difference of the new modality alone",
+    "difference in use": "signed difference of the model in use",
+    "AUROC by group": "AUROC of the new modality alone in the group minus that in the reference",
+    "presence": "share of the group that has the new modality minus that of the reference",
+    "label rate": "label rate of the group minus that of the reference",
+    "decoding": "label rate difference, times how well the group can be decoded from the new modality",
+    "redundancy": "pull, times the rank correlation of the two models' scores among positives",
+}
+KEYS = ["attribute", "group", "reference", "modality", "before", "after"]
+
+
+def measure_predictors(
+    powerset: xr.Dataset,
+    embeddings: xr.Dataset,
+    cohort: pd.DataFrame,
+    measured: np.ndarray,
+    *,
+    contrasts: Mapping[str, tuple[str, str]],
+    rule: str = "prevalence",
+) -> pd.DataFrame:
+    """Measure the predictors of every addition to a subset that is not empty.
+
+    Parameters
+    ----------
+    powerset : xarray.Dataset
+        The artefact ``powerset``; of an addition only the models before it and of the modality alone are read.
+    embeddings : xarray.Dataset
+        The artefact ``embeddings``, for decoding the group.
+    cohort : pandas.DataFrame
+    measured : array of bool, shape (n_samples,)
+        The samples to measure on, of which only validation scores are used.
+    contrasts : mapping of str to (str, str)
+        Protected attribute -> group and reference.
+    rule : str
+        Operating point.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns attribute, group, reference, modality, before, after, and :data:`PREDICTORS`; a row per
+        attribute and addition.
+    """
+    score, rows = validation_rows(powerset, cohort)
+    kept = np.asarray(measured, bool)[rows["position"]]
+    score, rows = score[..., kept], rows[kept].reset_index(drop=True)
+    names = [str(s) for s in powerset.subset.values]
+    steps = additions(names)
+    steps = steps[steps["before"] != "none"].reset_index(drop=True)
+    before, alone = steps["i"].to_numpy(), np.array([names.index(m) for m in steps["modality"]])
+    weights = np.ones((1, len(rows)))
+    settings = {"attributes": list(contrasts), "metrics": ("tpr",)}
+    threshold = powerset.threshold.sel(rule=rule)
+    each = evaluate(score, threshold, rows, weights, **settings, ranking={"auroc": list(contrasts)})
+    fused = evaluate(*_late_fusion(score, rows, before, alone, rule), rows, weights, **settings)
+    strength = np.maximum(each.overall("auroc")[0] - 0.5, 1e-3)
+    share = strength[alone] / (strength[alone] + strength[before])
+    positive = score.mean("seed").values[:, rows["label"] == 1]
+    ranks = np.corrcoef(np.apply_along_axis(lambda s: s.argsort().argsort(), 1, positive))
+    redundancy = np.nan_to_num(ranks[alone, before])
+    parts = []
+    for attribute, (group, reference) in contrasts.items():
+        value = each.contrast("tpr", attribute, group, reference)[0]
+        ranked = each.contrast("auroc", attribute, group, reference)[0]
+        pull = share * (value[alone] - value[before])
+        members = [((cohort[attribute] == g) & measured).to_numpy() for g in (group, reference)]
+        label = cohort["label"].to_numpy()
+        base = label[members[0]].mean() - label[members[1]].mean()
+        present = embeddings["present"].values
+        there = dict(
+            zip(
+                embeddings.modality.values,
+                present[members[0]].mean(0) - present[members[1]].mean(0),
+                strict=True,
+            )
+        )
+        decoded = {
+            str(m): decode(embeddings["embedding"].values[:, i], present[:, i], members, cohort["patient_id"])
+            for i, m in enumerate(embeddings.modality.values)
+        }
+        columns = [
+            fused.contrast("tpr", attribute, group, reference)[0] - value[before],
+            pull,
+            value[alone],
+            value[before],
+            ranked[alone],
+            steps["modality"].map(there),
+            np.full(len(steps), base),
+            2 * (steps["modality"].map(decoded) - 0.5) * base,
+            redundancy * pull,
+        ]
+        parts.append(
+            steps[["modality", "before", "after"]].assign(
+                attribute=attribute,
+                group=group,
+                reference=reference,
+                **dict(zip(PREDICTORS, columns, strict=True)),
+            )
+        )
+    return pd.concat(parts, ignore_index=True)[[*KEYS, *PREDICTORS]]
+
+
+def measure_outcomes(
+    powerset: xr.Dataset,
+    cohort: pd.DataFrame,
+    weights: np.ndarray,
+    *,
+    contrasts: Mapping[str, tuple[str, str]],
+    rule: str = "prevalence",
+) -> np.ndarray:
+    """Measure the change of the signed TPR difference that every addition brings, in the rows of the predictors.
+
+    Parameters
+    ----------
+    powerset, cohort, contrasts, rule
+        As in :func:`measure_predictors`.
+    weights : numpy.ndarray of shape (W, n_samples)
+        Each row one way to weight tested samples: zeros leave samples out.
+
+    Returns
+    -------
+    numpy.ndarray of shape (W, n_rows)
+    """
+    steps = additions([str(s) for s in powerset.subset.values])
+    steps = steps[steps["before"] != "none"]
+    result = evaluate(
+        powerset.score,
+        powerset.threshold.sel(rule=rule),
+        cohort,
+        np.asarray(weights, float),
+        attributes=list(contrasts),
+        metrics=("tpr",),
+    )
+    values = [result.contrast("tpr", a, g, r) for a, (g, r) in contrasts.items()]
+    return np.concatenate([v[:, steps["j"]] - v[:, steps["i"]] for v in values], axis=1)
+
+
+def decode(X: np.ndarray, present: np.ndarray, members, patient_id) -> float:
+    """Say how well a group can be told from its reference by what a modality says: cross-validated AUROC.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+    present : array of bool, shape (n_samples,)
+    members : pair of bool arrays of shape (n_samples,)
+        The group and its reference.
+    patient_id : array-like of shape (n_samples,)
+        Patients stay in one part.
+
+    Returns
+    -------
+    float
+        One half if either has fewer than 30 samples with the modality, and never less: a decoder that is
+        worse than chance has found nothing.
+    """
+    rows = np.flatnonzero(present & (members[0] | members[1]))
+    group = members[0][rows].astype(int)
+    if min(group.sum(), len(group) - group.sum()) < 30:
+        return 0.5
+    steps = [SimpleImputer(), StandardScaler(), PCA(min(32, X.shape[1])), LogisticRegression(max_iter=500)]
+    if not np.nanstd(X[rows], axis=0).any():
+        return 0.5
+    found = cross_val_predict(
+        make_pipeline(*steps),
+        X[rows],
+        group,
+        groups=np.asarray(patient_id)[rows],
+        cv=GroupKFold(3),
+        method="predict_proba",
+    )
+    return max(0.5, float(roc_auc_score(group, found[:, 1])))
+
+
+def _late_fusion(score, rows, before, alone, rule):
+    """Add the log odds of two models over the prior; thresholds from the same validation rows, fold by fold."""
+    y, fold = rows["label"].to_numpy(), rows["fold"].to_numpy()
+    odds = logit(np.clip(score.transpose("subset", "seed", "sample").values.astype(float), 1e-4, 1 - 1e-4))
+    fused = expit(odds[before] + odds[alone] - logit(y.mean()))
+    threshold = np.full((*fused.shape[:2], fold.max() + 1), 0.5)
+    for f in np.unique(fold):
+        there = fold == f
+        threshold[..., f] = np.apply_along_axis(
+            lambda s, t=there: operating_point(y[t], s, rule), 2, fused[..., there]
+        )
+    return (
+        xr.DataArray(fused, dims=("addition", "seed", "sample")).assign_coords(addition=range(len(fused))),
+        xr.DataArray(threshold, dims=("addition", "seed", "fold")),
+    )

@@ -1,0 +1,1 @@
+"""Runs: parameters, artefacts, execution of notebooks, the disclosure check, assembly of the book."""

@@ -1,0 +1,144 @@
+"""Execute one notebook for one run: ``python -m mmlib.runs.execute NOTEBOOK OUT [-f RUN.yml] [-p NAME VALUE]``."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import yaml
+
+from mmlib.runs.parameters import (
+    check_type,
+    notebook_parameters,
+    own_parameters,
+    run_parameters,
+    unknown_parameter,
+)
+
+#: Figures come as pictures and as drawings whose words can be searched, without the date of drawing: it looks personal.
+READABLE = """\
+c.InlineBackend.figure_formats = {'png', 'svg'}
+c.InlineBackend.rc = {'svg.fonttype': 'none'}
+c.InlineBackend.print_figure_kwargs = {'bbox_inches': 'tight', 'metadata': {'Date': None}}
+"""
+
+
+def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credentialed: bool = False) -> None:
+    """Run a notebook through papermill and move the executed copy into place once it is whole.
+
+    Parameters
+    ----------
+    notebook, out : path
+        Source notebook and executed copy.
+    parameters : dict
+        Values to inject, already checked.
+    credentialed : bool
+        Keep each figure as a drawing too, so that `mmlib.runs.disclosure` can read its words.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such notebook.
+    RuntimeError
+        If a cell fails: one sentence that names its error. What was executed up to there is kept beside
+        ``out``, as ``<name>.failed.ipynb``.
+    """
+    import papermill  # slow to import: only once everything is known to be in order
+    from nbclient.exceptions import DeadKernelError
+
+    # papermill writes both paths into the copy that readers download: keep this machine's folders out of it.
+    notebook, out = Path(os.path.relpath(notebook)), Path(os.path.relpath(out))
+    failed, part = out.with_suffix(".failed.ipynb"), out.with_name(f".{out.stem}.part.ipynb")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _readable_figures() if credentialed else nullcontext():
+            papermill.execute_notebook(
+                notebook, part, parameters, kernel_name="python3", progress_bar=sys.stderr.isatty()
+            )
+        content = json.loads(part.read_text(encoding="utf-8"))
+        content["metadata"]["papermill"]["output_path"] = out.as_posix()
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(part, out)
+        failed.unlink(missing_ok=True)
+    except papermill.PapermillExecutionError as error:
+        os.replace(part, failed)
+        message = str(error.evalue).strip().partition("\n")[0]
+        raise RuntimeError(
+            f"{notebook} stopped in cell [{error.exec_count}] with {error.ename}: {message} "
+            f"(executed up to there: {failed})"
+        ) from None
+    except DeadKernelError:
+        raise RuntimeError(
+            f"{notebook} stopped because its kernel was killed; is there enough memory?"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _readable_figures():
+    """Give kernels that start meanwhile a configuration of their own."""
+    before = os.environ.get("IPYTHONDIR")
+    with tempfile.TemporaryDirectory() as folder:
+        profile = Path(folder) / "profile_default"
+        profile.mkdir()
+        (profile / "ipython_kernel_config.py").write_text(READABLE, encoding="utf-8")
+        os.environ["IPYTHONDIR"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("IPYTHONDIR")
+            if before is not None:
+                os.environ["IPYTHONDIR"] = before
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m mmlib.runs.execute", description=__doc__.partition(":")[0])
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("out", type=Path, help="where the executed copy goes")
+    parser.add_argument("-f", "--file", type=Path, help="the run: a YAML of parameters; not over all runs")
+    parser.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="one parameter of this notebook, over what the file says; may be repeated",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        parameters = own_parameters(options.notebook, options.file) if options.file else {}
+        defaults = notebook_parameters(options.notebook)
+        for name, text in options.parameter:
+            if name not in defaults:
+                raise unknown_parameter(name, defaults, owner=str(options.notebook))
+            parameters[name] = _value(text, defaults[name])
+            check_type(name, parameters[name], defaults[name])
+        credentialed = True  # without a file, it may show any run
+        if options.file:
+            run = run_parameters(options.file, sorted(options.notebook.parent.glob("*.ipynb")))
+            credentialed = run.get("credentialed", False)
+        execute(options.notebook, options.out, parameters, credentialed=credentialed)
+    except (OSError, RuntimeError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _value(text, default):
+    """Read a value of the command line: text stays text, all else is YAML, and 1e-3 is a number here."""
+    if isinstance(default, str):
+        return text
+    try:
+        return float(text) if isinstance(default, float) else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError):
+        return text  # not of the default's type, as the check of types will say
+
+
+if __name__ == "__main__":
+    sys.exit(main())

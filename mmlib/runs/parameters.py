@@ -1,0 +1,220 @@
+"""What a run asks for and what a notebook takes: parameters, checked by name and type, and imported files.
+
+papermill takes any parameter it is given; here a misspelt or ill-typed one stops the run before anything is
+computed.
+"""
+
+import ast
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+#: Keys of a run that no notebook has to read, each with an example: the type it must have.
+#: ``title`` names the run in the book: in the table of contents and behind the heading of each chapter. Pages of
+#: ``synthetic`` data say so at the top; those of ``credentialed`` data are searched for what must not be shown.
+#: ``twin`` holds the arguments of `mmlib.twins.write` that make the folder ``root``.
+#: ``encode_shards`` is the number of jobs that share the encoding, one after the other if there is one machine.
+#: ``chapters`` names notebooks that only some runs have; they follow those that every run has.
+RUN_KEYS = {
+    "title": "SUPPORT2",
+    "synthetic": True,
+    "credentialed": True,
+    "twin": "mimic_eye --patients 2000",
+    "encode_shards": 1,
+    "chapters": ["10_leak"],
+}
+
+_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "a mapping",
+    type(None): "empty",
+}
+
+
+def notebook_parameters(notebook: str | Path) -> dict:
+    """Read the parameters of a notebook and their defaults.
+
+    Parameters
+    ----------
+    notebook : path
+        A notebook with one code cell tagged ``parameters`` that assigns plain literals; without such a cell
+        it has no parameters.
+
+    Returns
+    -------
+    dict
+        Name to default, in the order of the cell.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a notebook, or the cell holds anything but assignments of literals.
+    """
+    for cell in _code_cells(notebook):
+        if "parameters" not in cell["metadata"].get("tags", []):
+            continue
+        try:
+            statements = ast.parse("".join(cell["source"])).body
+            pairs = [(node.targets[0].id, ast.literal_eval(node.value)) for node in statements]
+        except (AttributeError, SyntaxError, ValueError):
+            raise ValueError(
+                f"{notebook}: the cell tagged 'parameters' holds more than `name = literal`; "
+                "write plain numbers, text, lists or dictionaries there."
+            ) from None
+        return dict(pairs)
+    return {}
+
+
+def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
+    """Read the YAML of a run and check every key and every type against all notebooks.
+
+    Parameters
+    ----------
+    file : path
+        A flat mapping; each key is a parameter of at least one of the notebooks, or one of `RUN_KEYS`.
+    notebooks : iterable of paths
+        The notebooks a run may go through.
+
+    Returns
+    -------
+    dict
+        Name to value, as written.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such run.
+    ValueError
+        If the file is not a mapping, a name is unknown, a value is of another type than its default, or there is
+        no such chapter.
+    """
+    file = Path(file)
+    if not file.is_file():
+        runs = ", ".join(sorted(path.stem for path in file.parent.glob("*.yml"))) or "none"
+        raise FileNotFoundError(f"There is no run file {file}; the runs in that folder are: {runs}.")
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file} is not readable as YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{file} holds {_kind(values)}, expected a mapping of parameter names to values.")
+    notebooks = list(notebooks)
+    known = [RUN_KEYS, *map(notebook_parameters, notebooks)]
+    for name, value in values.items():
+        owners = [defaults for defaults in known if name in defaults]
+        if not owners:
+            raise unknown_parameter(name, set().union(*known), owner="any notebook", where=f"{file}: ")
+        for defaults in owners:
+            check_type(name, value, defaults[name], where=f"{file}: ")
+    there = [Path(notebook).stem for notebook in notebooks]
+    if unknown := [name for name in values.get("chapters", []) if name not in there]:
+        raise ValueError(f"{file}: chapters names {unknown[0]!r}, expected some of {', '.join(there)}.")
+    return values
+
+
+def own_parameters(notebook: str | Path, file: str | Path) -> dict:
+    """Return those parameters of a run that one notebook takes, after checking all of them.
+
+    The order is the notebook's, so that reordering the YAML makes nothing stale.
+    """
+    values = run_parameters(file, sorted(Path(notebook).parent.glob("*.ipynb")))
+    return {name: values[name] for name in notebook_parameters(notebook) if name in values}
+
+
+def check_type(name: str, value, default, *, where: str = "") -> None:
+    """Raise a `ValueError` unless ``value`` has the type of ``default``; a whole number passes for a number.
+
+    A default of None says nothing about the type, so anything passes.
+    """
+    expected = type(default)
+    if default is None or type(value) is expected or (expected is float and type(value) is int):
+        return
+    hint = "; write 1.0e-3 for 1e-3" if expected is float and isinstance(value, str) else ""
+    raise ValueError(
+        f"{where}parameter {name!r} is {_kind(value)} ({value!r}), expected {_kind(default)} "
+        f"like its default {default!r}{hint}."
+    )
+
+
+def unknown_parameter(name: str, known: Iterable[str], *, owner: str, where: str = "") -> ValueError:
+    """Make the error for a name that nobody knows, with the nearest one that somebody does."""
+    near = difflib.get_close_matches(str(name), sorted(known), n=1, cutoff=0)
+    hint = f"the nearest known name is {near[0]!r}" if near else "there are no parameters at all"
+    return ValueError(f"{where}parameter {name!r} is unknown to {owner}; {hint}.")
+
+
+def sources(notebook: str | Path) -> list[str]:
+    """List the files of ``mmlib`` that a notebook imports, directly or through another one.
+
+    Imports are read, not run, so a module imported inside a function counts too.
+
+    Parameters
+    ----------
+    notebook : path
+        The notebook.
+
+    Returns
+    -------
+    list of str
+        Paths relative to the working directory, sorted.
+    """
+    waiting, found = set(), set()
+    for cell in _code_cells(notebook):
+        # IPython's magics are not Python: replace them before parsing.
+        code = re.sub(r"^([ \t]*)[%!].*$", r"\1pass", "".join(cell["source"]), flags=re.M)
+        waiting |= _imported(code, notebook)
+    while waiting:
+        file = waiting.pop()
+        found.add(file)
+        waiting |= _imported(file.read_text(encoding="utf-8"), file) - found
+    return sorted(os.path.relpath(file) for file in found)
+
+
+def _code_cells(notebook):
+    if not Path(notebook).is_file():
+        there = ", ".join(sorted(path.name for path in Path(notebook).parent.glob("*.ipynb"))) or "none"
+        raise FileNotFoundError(
+            f"There is no notebook {notebook}; the notebooks in that folder are: {there}."
+        )
+    try:
+        content = json.loads(Path(notebook).read_text(encoding="utf-8"))
+        return [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{notebook} is not a notebook: expected the JSON of an .ipynb file.") from None
+
+
+def _imported(code, where):
+    """Files of this package that a piece of code names in its import statements."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError as error:
+        raise ValueError(f"{where} is not Python: {error.msg} in {str(error.text).strip()!r}.") from None
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    package, files = Path(__file__).resolve().parents[1], set()
+    for root, *rest in (name.split(".") for name in names):
+        if root == package.name:
+            # The last part may be a function: then there is no such file.
+            steps = [package.joinpath(*rest[:depth]) for depth in range(len(rest) + 1)]
+            candidates = [step / "__init__.py" for step in steps] + [
+                step.with_suffix(".py") for step in steps
+            ]
+            files.update(filter(Path.is_file, candidates))
+    return files
+
+
+def _kind(value):
+    return _NAMES.get(type(value), type(value).__name__)

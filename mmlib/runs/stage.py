@@ -1,0 +1,281 @@
+"""Assemble the book from pages and executed notebooks: ``python -m mmlib.runs.stage --runs A B --out FOLDER``.
+
+A notebook appears once per run: for the first under its source path ``notebooks/``, for every other one under
+``<run>/``, a sibling folder, so that relative links stay right and lead to the same run. Labels and glue keys
+are kept apart by their run: ``RUN-`` becomes ``<run>-`` in Markdown cells and in the names and captions of
+cell metadata (code writes ``f"{run}-..."``). In pages ``RUN-`` is the first run. A notebook over all runs lies in
+``across/`` and is executed once, for ``book``, which its labels carry. The table of contents names what every run has;
+the ``chapters`` of a run follow in its part.
+"""
+
+# How a glued number reaches another page: the text role, with the notebook's path, a double colon, the key
+# and always a format (`:s` for text), without which myst-nb misreads the double colon:
+#   on a page, from the top of the book:   {glue:text}`/notebooks/03_rq1_addition.ipynb::RUN-auroc:.2f`
+#   in a notebook, relative, and so within its run:   {glue:text}`01_cohort.ipynb::RUN-n:,d`
+# {glue:md} and {glue:figure} only work on the page of their own notebook. For images on other pages, the
+# figure of every named cell is written to /figures/<name>.png.
+
+import argparse
+import base64
+import copy
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import distribution
+from pathlib import Path
+
+import yaml
+
+from mmlib.runs.disclosure import guard
+from mmlib.runs.parameters import run_parameters
+
+MARK = "# Staged by mmlib.runs.stage: whatever is changed here is lost.\n"
+#: One self-contained script, fonts included, so that formulas can be read without a network.
+MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
+#: Folder of the notebooks over all runs, and the name under which they are executed.
+ACROSS, BOOK = "across", "book"
+
+SYNTHETIC = """
+```{admonition} Synthetic data
+:class: warning
+Every number on this page comes from a simulation with known truth, written in the layout of a real data set. Nobody
+stands behind it, and it says nothing about patients.
+```
+"""
+
+
+def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Path:
+    """Write the source tree of the book for some runs.
+
+    Parameters
+    ----------
+    runs : sequence of str
+        Names of runs, each with ``notebooks/params/<run>.yml`` and executed notebooks in
+        ``results/<run>/notebooks/``. The first one is the run of pages and of the source paths.
+    out : path
+        The tree is replaced as a whole, once it is complete.
+    root : path
+        The checkout, with ``book/``, ``_config.yml``, ``_toc.yml``, ``notebooks/`` and ``results/``.
+
+    Returns
+    -------
+    pathlib.Path
+        The tree, ready for ``jupyter-book build``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a run or one of its executed notebooks is missing, or a file of the table of contents is.
+    ValueError
+        If there is no run, a run is asked for twice or has the name of a folder of the book, ``out`` holds
+        something else than an earlier tree, or a credentialed run shows what must not be published.
+    """
+    root, out = Path(root), Path(out)
+    if not runs or len(set(runs)) < len(runs):
+        raise ValueError(f"The runs of the book are {list(runs)}, expected one or more different ones.")
+    if out.exists() and not _is_staged(out):
+        raise ValueError(f"{out} holds something else than a staged book; give --out a folder of its own.")
+    settings = {run: _settings(run, root) for run in runs}
+    titles = {run: settings[run].get("title", run) for run in runs}
+    own = {run: settings[run].get("chapters", []) for run in runs}
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(root / "book", part / "book", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "_config.yml", part)
+    for page in part.rglob("*.md"):
+        page.write_text(label(page.read_text(encoding="utf-8"), runs[0]), encoding="utf-8")
+    (part / "figures").mkdir()
+    shared = {name: _executed(BOOK, name, root) for name in _chapters(toc, ACROSS)}
+    for name, executed in shared.items():
+        (part / ACROSS).mkdir(exist_ok=True)
+        _write(stage_notebook(executed, BOOK), part, ACROSS, name)
+    for run, folder in _folders(runs).items():
+        if (part / folder).exists():
+            raise ValueError(f"A run cannot be called {run!r}: the book has a folder of that name.")
+        (part / folder).mkdir()
+        notebooks = {name: _executed(run, name, root) for name in [*_chapters(toc), *own[run]]}
+        if settings[run].get("credentialed"):
+            guard(run, notebooks | shared, root=root / "results")
+        notice = SYNTHETIC if settings[run].get("synthetic") else ""
+        for name, executed in notebooks.items():
+            _write(stage_notebook(executed, run, titles[run], notice), part, folder, name)
+    mathjax = part / "book" / "_static" / "mathjax"
+    mathjax.mkdir(parents=True)
+    shutil.copy(distribution("sphinx-mathjax-offline").locate_file(MATHJAX), mathjax)
+    toc = stage_toc(toc, titles, own)
+    (part / "_toc.yml").write_text(MARK + yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
+    for file in _files(toc):
+        if not any((part / f"{file}{suffix}").is_file() for suffix in ("", ".md", ".ipynb")):
+            raise FileNotFoundError(f"_toc.yml names {file!r}, but there is no such page or notebook.")
+
+    shutil.rmtree(out, ignore_errors=True)
+    os.replace(part, out)
+    return out
+
+
+def label(text: str, run: str) -> str:
+    """Replace the token ``RUN-`` of labels and glue keys by the run's name."""
+    return re.sub(r"\bRUN-", f"{run}-", text)
+
+
+def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "") -> dict:
+    """Return an executed notebook as it appears in the book for one run.
+
+    Parameters
+    ----------
+    notebook : mapping
+        The notebook's JSON.
+    run, title : str
+        Name and title of the run; without a title the heading stays.
+    notice : str
+        Markdown that stands under the first heading.
+
+    Returns
+    -------
+    dict
+        A copy: labels carry the run, the first heading its title, and papermill's notes on times are gone.
+    """
+    notebook = copy.deepcopy(dict(notebook))
+    notebook["metadata"].pop("papermill", None)
+    headed = False
+    for cell in notebook["cells"]:
+        cell["metadata"].pop("papermill", None)
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output["data"].pop("image/svg+xml", None)  # there to be searched, not shown
+        if "mystnb" in cell["metadata"]:
+            cell["metadata"]["mystnb"] = _relabel(cell["metadata"]["mystnb"], run)
+        if cell["cell_type"] == "markdown":
+            text = label("".join(cell["source"]), run)
+            if title and not headed:
+                text, headed = re.subn(
+                    r"^(# .*?)([?!.]?)[ \t]*$",
+                    lambda found: (
+                        found[1] + (f"{found[2]} ({title})" if found[2] else f", {title}") + notice.rstrip()
+                    ),
+                    text,
+                    count=1,
+                    flags=re.M,
+                )
+            cell["source"] = text.splitlines(keepends=True)
+    return notebook
+
+
+def named_images(notebook: Mapping) -> dict[str, bytes]:
+    """Return the PNG of every code cell whose figure has a name, by that name."""
+    images = {}
+    for cell in notebook["cells"]:
+        name = cell["metadata"].get("mystnb", {}).get("figure", {}).get("name")
+        for output in cell.get("outputs", []) if name else []:
+            if "image/png" in output.get("data", {}):
+                images[name] = base64.b64decode("".join(output["data"]["image/png"]))
+    return images
+
+
+def stage_toc(toc: Mapping, titles: Mapping[str, str], own: Mapping[str, Sequence[str]]) -> dict:
+    """Return the table of contents of some runs.
+
+    Parameters
+    ----------
+    toc : mapping
+        Table of contents with parts. One whose chapters are notebooks stands for the runs.
+    titles : mapping of str to str
+        Run to title, in the order in which they appear.
+    own : mapping of str to sequence of str
+        Run to the names of notebooks that it has beyond those of the table.
+
+    Returns
+    -------
+    dict
+        A copy in which that part is repeated for each run, under the run's title and with its own notebooks.
+    """
+    parts = []
+    for part in toc["parts"]:
+        if not _is_results(part):
+            parts.append(part)
+            continue
+        for run, folder in _folders(titles).items():
+            text = json.dumps(part).replace('"notebooks/', f'"{folder}/')
+            part_of_run = json.loads(text) | {"caption": titles[run]}
+            part_of_run["chapters"] += [{"file": f"{folder}/{name}"} for name in own[run]]
+            parts.append(part_of_run)
+    return {**toc, "parts": parts}
+
+
+def _settings(run, root):
+    notebooks = Path(root) / "notebooks"
+    return run_parameters(notebooks / "params" / f"{run}.yml", sorted(notebooks.glob("*.ipynb")))
+
+
+def _folders(runs):
+    return {run: "notebooks" if place == 0 else run for place, run in enumerate(runs)}
+
+
+def _is_results(part, folder="notebooks"):
+    return all(file.startswith(f"{folder}/") for file in _files(part))
+
+
+def _chapters(toc, folder="notebooks"):
+    files = (file for part in toc["parts"] if _is_results(part, folder) for file in _files(part))
+    return [file.removeprefix(f"{folder}/") for file in files]
+
+
+def _write(notebook, part, folder, name):
+    content = json.dumps(notebook, indent=1, ensure_ascii=False)
+    (part / folder / f"{name}.ipynb").write_text(content + "\n", encoding="utf-8")
+    for figure, image in named_images(notebook).items():
+        (part / "figures" / f"{figure}.png").write_bytes(image)
+
+
+def _files(entry):
+    """Every file that an entry of a table of contents names, in order of appearance."""
+    if isinstance(entry, list):
+        return [file for item in entry for file in _files(item)]
+    if not isinstance(entry, dict):
+        return []
+    own = [entry[key] for key in ("root", "file") if key in entry]
+    return own + [file for value in entry.values() for file in _files(value)]
+
+
+def _executed(run, name, root):
+    file = root / "results" / run / "notebooks" / f"{name}.ipynb"
+    if not file.is_file():
+        command = "make book" if run == BOOK else f'make book RUNS="{run}"'
+        raise FileNotFoundError(f"{file} is missing; `{command}` executes it.")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _relabel(value, run):
+    if isinstance(value, dict):
+        return {key: _relabel(item, run) for key, item in value.items()}
+    return label(value, run) if isinstance(value, str) else value
+
+
+def _is_staged(folder):
+    toc = folder / "_toc.yml"
+    return toc.is_file() and toc.read_text(encoding="utf-8").startswith(MARK)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m mmlib.runs.stage", description=__doc__.partition(":")[0])
+    parser.add_argument(
+        "--runs", nargs="+", required=True, metavar="RUN", help="the first is that of the pages"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the assembled source")
+    options = parser.parse_args(arguments)
+    try:
+        stage(options.runs, options.out)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""From records, images and ECGs to sentences, and from sentences to vectors."""

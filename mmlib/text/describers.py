@@ -1,0 +1,260 @@
+"""Images and ECGs to words, before a note can tell them: by measuring, or by a vision-language model.
+
+*Measured* descriptors need no weights and no network: a picture or a recording becomes a handful of numbers
+with units and reference bounds, which notes put into words like any other number and which the native encoding
+takes as they are. A *vision-language model* writes free text instead: the way of the paper. What a describer
+made of a file is kept in the user's cache, keyed by the file's content, so that an interrupted run goes on.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from mmlib.core.schema import Cohort, Field
+from mmlib.core.storage import cache_folder
+from mmlib.text import radiograph, signals
+
+IMAGE_PROMPT = (
+    "You are a radiologist. Describe the findings of this chest X-ray in a few short sentences: heart size, "
+    "lungs, pleura, bones and devices. Do not guess at what cannot be seen."
+)
+ECG_PROMPT = (
+    "You are a cardiologist. Describe this 12-lead electrocardiogram in a few short sentences: rate, rhythm, "
+    "axis, intervals, conduction, ST segments and T waves."
+)
+SAVE_EVERY = 64  # descriptions between two cache files: what a kill can cost
+
+#: What is measured: name -> settings of its field. Bounds of ECGs are customary ones [Surawicz2009]_,
+#: [Rautaharju2009]_, as is the cardiothoracic ratio's [Danzer1919]_; those of densities are fixed cut points.
+MEASURED_ECG = {
+    "rate": {"label": "heart rate on the ECG", "unit": "per minute", "reference": (40, 60, 100, 130)},
+    "rhythm": {"label": "rhythm", "kind": "category"},
+    "p_wave": {"label": "P wave", "kind": "category"},
+    "pr": {"label": "PR interval", "unit": "ms", "reference": (None, 120, 200, 300)},
+    "qrs": {"label": "QRS duration", "unit": "ms", "reference": (None, None, 110, 120)},
+    "qtc": {"label": "corrected QT interval", "unit": "ms", "reference": (None, 350, 450, 500)},
+    "axis": {"label": "QRS axis", "unit": "degrees", "reference": (-90, -30, 90, 180)},
+    "voltage": {
+        "label": "Sokolow-Lyon voltage",
+        "unit": "mV",
+        "decimals": 1,
+        "reference": (None, None, 3.5, 5),
+    },
+    **{
+        f"st_{part}": {
+            "label": f"ST level in the {part} leads",
+            "unit": "mV",
+            "decimals": 2,
+            "reference": (-0.2, -0.05, 0.1, 0.2),
+        }
+        for part in signals.TERRITORIES
+    },
+}
+MEASURED_XRAY = {
+    "lung_area": {"label": "lung fields", "unit": "% of the picture"},
+    "right_share": {"label": "right lung", "unit": "% of the lung fields", "reference": (35, 45, 60, 70)},
+    "ratio": {"label": "cardiothoracic ratio", "decimals": 2, "reference": (None, None, 0.5, 0.6)},
+    **{
+        zone: {
+            "label": f"density of the {zone.replace('_', ' ')} lung zone",
+            "unit": "% of the mediastinum's",
+            "reference": (None, None, 40, 65),
+        }
+        for zone in radiograph.ZONES
+    },
+}
+
+
+def describe(
+    cohort: Cohort,
+    *,
+    image: str = "measured",
+    ecg: str = "measured",
+    image_prompt: str = IMAGE_PROMPT,
+    ecg_prompt: str = ECG_PROMPT,
+    max_new_tokens: int = 160,
+    batch_size: int = 8,
+    device: str = "auto",
+    precision: str = "fp32",
+) -> Cohort:
+    """Turn fields of kind image and ecg into fields that notes can tell.
+
+    Parameters
+    ----------
+    cohort : mmlib.core.schema.Cohort
+        Returned as it is if it has no such fields.
+    image, ecg : str
+        ``"measured"``, or a vision-language model: a local folder or a hub id such as
+        ``"Qwen/Qwen2.5-VL-3B-Instruct"``. An ECG is shown to a model as a page on standard paper.
+    image_prompt, ecg_prompt : str
+        What a model is asked.
+    max_new_tokens, batch_size, device, precision
+        Of models, see :func:`mmlib.text.vision.load_describer`.
+
+    Returns
+    -------
+    mmlib.core.schema.Cohort
+        A measured field becomes one field per measurement, ``<field>_<measurement>``; a field told by a model
+        becomes free text. What cannot be read is absent and counted, as are ECGs that lack leads.
+
+    Raises
+    ------
+    ValueError
+        If none of a field's files can be read, a memmap does not match its metadata, or a parameter is wrong.
+    OSError
+        If a model cannot be loaded.
+    """
+    if not any(field.kind in ("image", "ecg") for field in cohort.fields):
+        return cohort
+    settings = {
+        "max_new_tokens": max_new_tokens,
+        "batch_size": batch_size,
+        "device": device,
+        "precision": precision,
+    }
+    fields, columns, times, counts = [], {}, {}, dict(cohort.counts)
+    known_times = cohort.times if cohort.times is not None else pd.DataFrame()
+    describers = {}
+    for field in cohort.fields:
+        if field.kind not in ("image", "ecg"):
+            new = [(field, cohort.values[field.column])]
+        else:
+            if field.kind not in describers:
+                name, prompt = (image, image_prompt) if field.kind == "image" else (ecg, ecg_prompt)
+                describers[field.kind] = (
+                    _measuring(field.kind)
+                    if name == "measured"
+                    else _telling(field.kind, name, prompt, settings)
+                )
+            new, found = _described(cohort.values[field.column], field, *describers[field.kind])
+            counts |= found
+        fields += [f for f, _ in new]
+        columns |= {f.column: values for f, values in new}
+        if field.column in known_times:
+            times |= {f.column: known_times[field.column] for f, _ in new}
+    return replace(
+        cohort,
+        fields=tuple(fields),
+        values=pd.DataFrame(columns, index=cohort.values.index),
+        times=None if cohort.times is None else pd.DataFrame(times, index=cohort.times.index),
+        counts=counts,
+    )
+
+
+def _measuring(kind: str) -> tuple:
+    """How to measure: fingerprint of the cache, settings of the fields, paths -> results."""
+    module, told = (radiograph, MEASURED_XRAY) if kind == "image" else (signals, MEASURED_ECG)
+
+    def measure(path):
+        if kind == "image":
+            return radiograph.measure_xray(radiograph.read_image(path))
+        return signals.measure_ecg(signals.read_ecg(path))
+
+    fingerprint = hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()  # other rules, other results
+    return fingerprint, told, lambda paths: [_or_none(measure, path) for path in paths]
+
+
+def _telling(kind: str, name: str, prompt: str, settings: Mapping) -> tuple:
+    """How to let a model tell: the same three."""
+    # here, so that measuring does not wait for torch and transformers
+    from mmlib.text import ecg_page as paper
+    from mmlib.text import vision
+
+    describer = vision.load_describer(name, prompt=prompt, **settings)
+    drawn = Path(paper.__file__).read_bytes() if kind == "ecg" else b""  # another page, another answer
+    fingerprint = hashlib.sha256(describer.fingerprint.encode() + drawn).hexdigest()
+
+    def read(path):
+        if kind == "image":
+            return radiograph.read_image(path)
+        return paper.draw_page(signals.read_ecg(path))
+
+    def tell(paths):
+        pictures = [_or_none(read, path) for path in paths]
+        texts = iter(vision.tell([p for p in pictures if p is not None], describer))
+        return [None if picture is None else next(texts) for picture in pictures]
+
+    return fingerprint, None, tell
+
+
+def _or_none(function, path):
+    try:
+        return function(path)
+    except OSError:
+        return None
+
+
+def _described(values: pd.Series, field: Field, fingerprint: str, told, results_of) -> tuple[list, dict]:
+    """Describe the distinct files of one field; return its new fields with values, and counts."""
+    paths = [str(p) for p in values.dropna().unique()]
+    key, lacking, problem = {}, set(), None
+    for path in tqdm(paths, desc=f"reading {field.column}", disable=None):
+        try:
+            key[path], whole = _identify(path, field.kind)
+            lacking |= set() if whole else {path}
+        except OSError as error:
+            problem = problem or error
+    known = _known(cache_folder() / "descriptions" / fingerprint, {k: p for p, k in key.items()}, results_of)
+    result = {path: known[k] for path, k in key.items() if known[k] is not None}
+    if paths and not result:
+        raise ValueError(
+            f"None of the {len(paths)} files of {field.column} could be read; the first: {problem or paths[0]}"
+        )
+    found = values.map(result.get, na_action="ignore")
+    label = f"{field.label} ({field.column})"
+    counts = {f"{label}: could not be read": int((values.notna() & found.isna()).sum())}
+    if field.kind == "ecg":
+        counts[f"{label}: a lead is missing or flat"] = int(values.isin(lacking & set(result)).sum())
+    counts = {what: n for what, n in counts.items() if n}
+    if told is None:
+        return [(replace(field, kind="text"), found.str.strip().replace("", np.nan))], counts
+    new = []
+    for name, settings in told.items():
+        measured = found.map(lambda result, name=name: result[name], na_action="ignore")
+        kind = settings.get("kind", "number")
+        dtype = "category" if kind == "category" else float
+        target = replace(field, name=f"{field.name}_{name}", **{"kind": kind} | settings)
+        new.append((target, measured.astype(dtype)))
+    return new, counts
+
+
+def _identify(path: str, kind: str) -> tuple[str, bool]:
+    """Digest of a file's content, and whether nothing is missing in it."""
+    if kind == "ecg":
+        recording = signals.read_ecg(path)
+        return recording.digest, bool(np.isfinite(recording.signal).all())
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), True
+
+
+def _known(folder: Path, todo: Mapping[str, str], results_of: Callable) -> dict:
+    """Results by content: from the cache, or made now and written to it in parts."""
+    known = {}
+    for file in folder.glob("*.json"):
+        try:
+            known |= json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            file.unlink(missing_ok=True)  # a damaged cache file costs its results once more, nothing else
+    missing = [(key, path) for key, path in todo.items() if key not in known]
+    for part in tqdm(_parts(missing), total=-(-len(missing) // SAVE_EVERY), desc="describing", disable=None):
+        made = dict(zip([key for key, _ in part], results_of([path for _, path in part]), strict=True))
+        folder.mkdir(parents=True, exist_ok=True)
+        name = uuid.uuid4().hex
+        scratch = folder / f".{name}"
+        scratch.write_text(json.dumps(made), encoding="utf-8")
+        os.replace(scratch, folder / f"{name}.json")
+        known |= made
+    return known
+
+
+def _parts(items: Sequence) -> Iterator[Sequence]:
+    for start in range(0, len(items), SAVE_EVERY):
+        yield items[start : start + SAVE_EVERY]

@@ -1,0 +1,1 @@
+"""Synthetic twins with a known truth, written in the layout of real data sets."""

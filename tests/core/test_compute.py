@@ -1,0 +1,31 @@
+import threading
+
+import pytest
+import torch
+
+from mmlib.core.compute import side_by_side
+
+
+@pytest.fixture(params=[1, 2])
+def cores(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_results_come_in_the_order_of_the_items_each_from_one_core(cores):
+    meet = threading.Barrier(cores, timeout=10)  # nobody passes it alone
+
+    def work(item):
+        meet.wait()
+        return item**2, torch.get_num_threads()
+
+    assert side_by_side(work, range(4)) == [(i**2, 1) for i in range(4)]
+    assert torch.get_num_threads() == cores
+
+
+def test_an_error_is_passed_on_and_the_cores_are_given_back(cores):
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(lambda item: 1 / item, [1, 0, 2], "items")
+    assert torch.get_num_threads() == cores

@@ -1,0 +1,176 @@
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from sklearn.metrics import average_precision_score, recall_score, roc_auc_score
+
+from mmlib.core.schema import RESULTS, subset_masks
+from mmlib.measure import evaluate
+from mmlib.measure import expectation as missing
+from mmlib.measure.bootstrap import patient_weights
+
+RNG = np.random.default_rng(0)
+N = 200
+COHORT = pd.DataFrame(
+    {
+        "patient_id": np.arange(N).astype(str),
+        "label": RNG.integers(0, 2, N),
+        "fold": RNG.integers(0, 3, N),
+        "sex": RNG.choice(["f", "m"], N),
+    }
+)
+SCORE = xr.DataArray(
+    RNG.random((2, 3, N)),
+    {"seed": [0, 1], "variant": list("uvw"), "sample": range(N)},
+    ("seed", "variant", "sample"),
+)
+CUT = xr.DataArray(
+    RNG.random((2, 3, 3)), {"seed": [0, 1], "variant": list("uvw")}, ("seed", "variant", "fold")
+)
+WEIGHTS = patient_weights(COHORT.patient_id, 50)
+
+
+def test_metrics_are_those_of_scikit_learn_averaged_over_seeds():
+    result = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, attributes=["sex"], ranking={"auroc": ["sex"]})
+    female = (COHORT.sex == "f").to_numpy()
+    for k, name in enumerate("uvw"):
+        tpr, area = [], []
+        for s in range(2):
+            score = SCORE.values[s, k]
+            chosen = score >= CUT.values[s, k][COHORT.fold]
+            tpr.append(recall_score(COHORT.label[female], chosen[female]))
+            area.append(roc_auc_score(COHORT.label[female], score[female]))
+        assert result.group("tpr", "sex", "f")[0, k] == pytest.approx(np.mean(tpr))
+        assert result.group("auroc", "sex", "f")[0, k] == pytest.approx(np.mean(area))
+        assert result.labels[k] == name
+    frame = result.frame("toy", "tpr", "sex", reference="m")
+    difference = result.contrast("tpr", "sex", "f", "m")[0]
+    np.testing.assert_allclose(frame.estimate, difference)
+    assert frame.se_retrain.notna().all() and (frame.low < frame.estimate).all()
+    assert result.overall("auroc").shape == (51, 3)
+
+
+def test_resamples_are_those_of_scikit_learn_with_sample_weights():
+    result = evaluate.evaluate(
+        SCORE, CUT, COHORT, WEIGHTS, attributes=["sex"], ranking={"auroc": ["sex"], "average_precision": []}
+    )
+    male = (COHORT.sex == "m").to_numpy()
+    y, w = COHORT.label.to_numpy(), WEIGHTS[7].astype(float)
+    score = SCORE.values[:, 2]
+    chosen = [s >= CUT.values[i, 2][COHORT.fold] for i, s in enumerate(score)]
+    fpr = [1 - recall_score(1 - y[male], 1 - c[male], sample_weight=w[male]) for c in chosen]
+    area = [roc_auc_score(y[male], s[male], sample_weight=w[male]) for s in score]
+    precision = [average_precision_score(y, s, sample_weight=w) for s in score]
+    assert result.group("fpr", "sex", "m")[7, 2] == pytest.approx(np.mean(fpr))
+    assert result.group("auroc", "sex", "m")[7, 2] == pytest.approx(np.mean(area))
+    assert result.overall("average_precision")[7, 2] == pytest.approx(np.mean(precision))
+    assert set(result.values) == {
+        (m, "sex") for m in ("selection_rate", "tpr", "fpr", "auroc", "average_precision")
+    }
+
+
+def test_tidy_rows_keep_the_contract_and_add_the_spread_of_retraining():
+    ranking = {"auroc": ["sex"], "average_precision": []}
+    result = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, attributes=["sex"], ranking=ranking)
+    for metric, rows in (("tpr", 9), ("auroc", 9), ("average_precision", 3)):
+        frame = result.frame("toy", metric, "sex")
+        RESULTS.validate(frame)
+        assert len(frame) == rows and (frame[frame.group == "all"].n == N).all()
+    frame = result.frame("toy", "auroc", "sex", reference="m")
+    by_seed = [
+        [roc_auc_score(COHORT.label[g], s[g]) for g in (COHORT.sex == "f", COHORT.sex == "m")]
+        for s in SCORE.values[:, 0]
+    ]
+    spread = np.std(np.diff(by_seed)[:, 0], ddof=1)
+    row = frame.iloc[0]
+    assert row.se_retrain == pytest.approx(spread / np.sqrt(2))
+    draws = result.contrast("auroc", "sex", "f", "m")[1:, 0]
+    assert row.se_patients == pytest.approx(draws.std(ddof=1))
+    low, high = np.quantile(draws, [0.025, 0.975])
+    extra = 1.959964 * spread / np.sqrt(2)
+    assert row.low == pytest.approx(row.estimate - np.hypot(row.estimate - low, extra), abs=1e-6)
+    assert row.high == pytest.approx(row.estimate + np.hypot(high - row.estimate, extra), abs=1e-6)
+
+
+def test_certain_drops_leave_the_empty_pattern():
+    score = xr.DataArray(RNG.random((1, 4, N)), {"seed": [0]}, ("seed", "pattern", "sample"))
+    cut = xr.DataArray(np.full((1, 3), 0.4), dims=("seed", "fold"))
+    _, masks = subset_masks(["a", "b"])
+    chance = missing.pattern_probabilities(np.ones((1, N, 2)), masks)
+    masked = evaluate.evaluate_masked(score, cut, chance, [1], COHORT, WEIGHTS[:1], attributes=["sex"])
+    assert masked.overall("tpr")[0, 0] == pytest.approx(recall_score(COHORT.label, score[0, 0] >= 0.4))
+    assert masked.overall("auroc")[0, 0] == pytest.approx(roc_auc_score(COHORT.label, score[0, 0]))
+
+
+def test_an_unknown_attribute_is_named():
+    with pytest.raises(ValueError, match="'race' is not a column; expected one of"):
+        evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, attributes=["race"])
+
+
+def test_a_missing_threshold_selects_at_random():
+    cut = CUT.copy()
+    cut[:, 0] = np.nan
+    chosen = evaluate.decisions(SCORE, cut, COHORT.fold)
+    np.testing.assert_array_equal(chosen.sel(variant="u"), SCORE.sel(variant="u"))
+    assert set(np.unique(chosen.sel(variant="v"))) == {0, 1}
+
+
+def test_masked_expectations_without_drops_are_the_full_model():
+    _, masks = subset_masks(["a", "b"])
+    score = xr.DataArray(RNG.random((2, 4, N)), {"seed": [0, 1]}, ("seed", "pattern", "sample"))
+    cut = xr.DataArray(RNG.random((2, 3)), dims=("seed", "fold"))
+    chance = missing.pattern_probabilities(np.multiply.outer([0.0, 0.3], np.ones((N, 2))), masks)
+    masked = evaluate.evaluate_masked(score, cut, chance, [0, 0.3], COHORT, WEIGHTS, attributes=["sex"])
+    full = evaluate.evaluate(
+        score.isel(pattern=[3]), cut, COHORT, WEIGHTS, attributes=["sex"], ranking={"auroc": []}
+    )
+    for metric in ("tpr", "selection_rate"):
+        np.testing.assert_allclose(masked.values[metric, "sex"][:, :1], full.values[metric, "sex"], atol=1e-9)
+    np.testing.assert_allclose(masked.overall("auroc")[:, 0], full.overall("auroc")[:, 0], atol=1e-9)
+    assert masked.key == "rate" and masked.labels == [0, 0.3]
+
+
+def test_differences_are_paired():
+    scores = {"one": SCORE.values[:, 0], "same": SCORE.values[:, 0], "other": SCORE.values[0, 1]}
+    table = evaluate.compare_auroc(scores, COHORT, WEIGHTS, reference="one").set_index("variant")
+    assert (
+        table.loc["same", ["difference", "difference_low", "difference_high", "at_least"]].tolist() == [0] * 4
+    )
+    expected = roc_auc_score(COHORT.label, scores["other"]) - np.mean(
+        [roc_auc_score(COHORT.label, s) for s in scores["one"]]
+    )
+    assert table.loc["other", "difference"] == pytest.approx(expected)
+    assert (
+        table.loc["other", "difference_low"]
+        < table.loc["other", "at_least"]
+        < table.loc["other", "difference_high"]
+    )
+
+
+def test_a_comparison_becomes_rows_of_the_results_contract():
+    scores = {"u": SCORE.values[0, 0], "v": SCORE.values[0, 1]}
+    compared = evaluate.compare_auroc(scores, COHORT, WEIGHTS, reference="u")
+    rows = RESULTS.validate(evaluate.comparison_frame(compared, COHORT, run="r", reference="u"))
+    rows = rows.set_index(["metric", "variant"])
+    assert rows.estimate["auroc", "v"] == pytest.approx(roc_auc_score(COHORT.label, scores["v"]))
+    change = rows.estimate["auroc", "v"] - rows.estimate["auroc", "u"]
+    assert rows.estimate["auroc_difference", "v"] == pytest.approx(change)
+    assert ("auroc_difference", "u") not in rows.index
+
+
+def test_changes_are_paired_and_carry_the_spread_of_their_own():
+    result = evaluate.evaluate(
+        SCORE, CUT, COHORT, WEIGHTS, attributes=["sex"], ranking={"auroc": ["sex"], "observed_expected": ["sex"]}
+    )
+    changes = result.changes([("u", "w"), ("u", "v")])
+    whole = result.group("auroc", "sex", "f")
+    np.testing.assert_array_equal(changes.group("auroc", "sex", "f"), whole[:, [2, 1]] - whole[:, [0, 0]])
+    frame = changes.frame("toy", "tpr", "sex", reference="m")
+    RESULTS.validate(frame)
+    assert frame.variant.tolist() == ["w", "v"] and frame.versus.tolist() == ["u", "u"]
+    contrast = result.contrast("tpr", "sex", "f", "m")
+    np.testing.assert_allclose(frame.estimate, contrast[0, [2, 1]] - contrast[0, 0])
+    np.testing.assert_allclose(frame.se_patients, (contrast[1:, [2, 1]] - contrast[1:, [0]]).std(axis=0, ddof=1))
+    female = (COHORT.sex == "f").to_numpy()
+    ratio = COHORT.label[female].sum() / SCORE.values[:, 0][:, female].sum(axis=1)
+    assert result.group("observed_expected", "sex", "f")[0, 0] == pytest.approx(ratio.mean())

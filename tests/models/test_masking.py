@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import torch
+
+from mmlib.models import powerset
+from mmlib.models.fusion import Architecture
+from mmlib.models.masking import masking_regimes, score_patterns
+from mmlib.models.study import prepare
+from tests.models.test_powerset import SMALL
+from tests.models.test_study import cohort_and_embeddings
+
+
+@pytest.fixture(scope="module")
+def study():
+    return prepare(*cohort_and_embeddings(), dimensions=4)
+
+
+@pytest.fixture(scope="module")
+def trained(study):
+    return powerset.train_powerset(study, SMALL, seeds=2)
+
+
+def test_stored_models_score_as_before(study, trained):
+    scores, full = trained
+    restored = powerset.restore(full.parameters, study, SMALL)
+    masking = score_patterns({"plain": restored}, study, seeds=2)
+    np.testing.assert_allclose(
+        masking.score.sel(regime="plain", pattern="a+b+c"), scores.score.sel(subset="a+b+c"), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        masking.threshold.sel(regime="plain"), scores.threshold.sel(subset="a+b+c"), atol=1e-6
+    )
+    lacking = ~study.present[:, 1].numpy()
+    with_b, without = masking.score.sel(regime="plain", pattern=["a+b", "a"]).transpose("pattern", ...).values
+    np.testing.assert_allclose(with_b[:, lacking], without[:, lacking], atol=1e-6)
+    with pytest.raises(ValueError, match="width 8; expected 3, 4 and 16 .* run 03_rq1_addition again"):
+        powerset.restore(full.parameters, study, Architecture(width=16))
+
+
+def test_five_regimes_and_the_plain_ones_share_weights(study, trained):
+    regimes = masking_regimes(study, trained[1], modality_dropout=0.3, seeds=3)
+    assert list(regimes) == ["plain, mask", "plain, zero", "plain, mean", "dropout, mask", "dropout, token"]
+    plain, zero = regimes["plain, mask"], regimes["plain, zero"]
+    assert torch.equal(plain.parameters["qkv"], zero.parameters["qkv"])
+    assert torch.equal(plain.parameters["qkv"][:6], trained[1].parameters["qkv"])
+    again = powerset.fit(study, SMALL, seeds=[2], key=7)
+    torch.testing.assert_close(plain.parameters["qkv"][6:], again.parameters["qkv"])
+    assert "token" in regimes["dropout, token"].parameters

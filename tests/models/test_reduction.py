@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import xarray as xr
+from sklearn.decomposition import PCA
+
+from mmlib.models import reduction
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    """500 samples, two modalities of twelve correlated features; two folds that learn from different rows."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 2, 12)) @ rng.normal(size=(12, 12)) + 50
+    rows = rng.random((2, 500, 2)) < 0.6
+    return xr.DataArray(x.astype(np.float32), dims=("sample", "modality", "feature"), name="x"), rows
+
+
+def by_scikit_learn(x, rows, size):
+    pca = PCA(size, svd_solver="covariance_eigh").fit(x[rows].astype(float))
+    z = pca.transform(x.astype(float))
+    return z / z[rows].std(), pca.explained_variance_ratio_.sum()
+
+
+@pytest.mark.parametrize("chunk", [64, 4096])
+@pytest.mark.parametrize("size", [3, 12, 40])
+def test_components_are_those_of_scikit_learn_however_many_samples_fit_in_memory(
+    inputs, chunk, size, monkeypatch
+):
+    monkeypatch.setattr(reduction, "CHUNK", chunk)
+    embedding, rows = inputs
+    X, kept = reduction.principal_components(embedding, rows, size)
+    for f in range(2):
+        for m in range(2):
+            expected, share = by_scikit_learn(embedding.values[:, m], rows[f, :, m], min(size, 12))
+            np.testing.assert_allclose(X[f, :, m], expected, atol=1e-3)
+            assert kept[f, m] == pytest.approx(share, abs=1e-5)
+
+
+def test_what_lies_on_disk_is_read_in_pieces_and_gives_the_same(inputs, tmp_path, monkeypatch):
+    embedding, rows = inputs
+    embedding.to_dataset(name="x").to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    monkeypatch.setattr(reduction, "CHUNK", 64)
+    expected, kept = reduction.principal_components(embedding, rows, 4)
+    with xr.open_dataset(tmp_path / "x.nc", engine="h5netcdf") as data:
+        X, share = reduction.principal_components(data.x, rows, 4)
+        assert not data.x.variable._in_memory  # it was never loaded as a whole
+    np.testing.assert_array_equal(X, expected)
+    np.testing.assert_array_equal(share, kept)
+
+
+def test_a_fold_learns_nothing_from_other_rows(inputs):
+    embedding, rows = inputs
+    changed = embedding.copy(deep=True)
+    changed.values[~rows[0]] = 7
+    one, two = (reduction.principal_components(x, rows, 4)[0] for x in (embedding, changed))
+    assert (one[0][rows[0]] == two[0][rows[0]]).all()
+    assert not np.allclose(one[1][rows[0]], two[1][rows[0]])

@@ -1,0 +1,159 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+from statsmodels.stats.proportion import proportion_confint
+
+from mmlib.core.schema import Cohort, Field
+from mmlib.data.splits import assign_folds
+from mmlib.measure.bootstrap import patient_weights
+from mmlib.questions import audit
+from tests.benchmarks import audit_characteristics
+
+SAMPLES = pd.DataFrame({"label": [1, 0, 0, 1, 1, 0], "sex": ["f", "f", "f", "m", "m", "m"]})
+RECORDED = pd.DataFrame({"labs": [True, True, False, False, False, True], "age": [True] * 6})
+
+
+def cohort_of(fields, times=None, n=900, seed=0):
+    """Make a cohort from field -> values(y, rng), with presence as the values have it."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random(n) < 0.3).astype("int8")
+    samples = pd.DataFrame({"sample_id": np.arange(n).astype(str), "label": y})
+    samples["patient_id"] = samples.sample_id
+    values = pd.DataFrame({f.column: make(y, rng) for f, make in fields.items()})
+    return Cohort("made", "outcome", samples, values, tuple(fields), (), times=times)
+
+
+def audited(cohort, **options):
+    samples = cohort.samples.assign(fold=assign_folds(cohort.samples))
+    weights = patient_weights(samples.patient_id, 100)
+    found = audit.predictiveness(cohort, samples, weights, run="made")
+    return found, audit.give_verdicts(cohort, found, **options).set_index("field")
+
+
+def noise(y, rng):
+    return rng.normal(size=len(y))
+
+
+def sometimes(more, base=0.3):
+    return lambda y, rng: np.where(rng.random(len(y)) < base + more * y, rng.normal(size=len(y)), np.nan)
+
+
+def test_groups_are_counted_with_wilsons_interval():
+    sizes = audit.group_sizes(SAMPLES, ["sex"]).set_index("group")
+    assert sizes.loc["all", ["n", "n_positive"]].tolist() == [6, 3]
+    assert sizes.loc["m", ["n", "n_positive"]].tolist() == [3, 2]
+    assert (sizes.loc["m", "low"], sizes.loc["m", "high"]) == proportion_confint(2, 3, method="wilson")
+
+
+def test_presence_by_group():
+    shares = audit.presence(RECORDED, SAMPLES, ["sex"]).set_index(["name", "group"])
+    assert shares.rate["labs", "f"] == pytest.approx(2 / 3)
+    assert shares.rate["age", "m"] == 1
+    assert ((shares.low <= shares.rate) & (shares.rate <= shares.high)).all()
+
+
+def test_presence_is_compared_between_groups():
+    samples = SAMPLES.loc[np.repeat(np.arange(6), 20)].reset_index(drop=True)
+    recorded = RECORDED.loc[np.repeat(np.arange(6), 20)].reset_index(drop=True)
+    weights = patient_weights(np.arange(120), 200)
+    table = audit.presence_contrasts(recorded, samples, weights, {"sex": "m"}, run="r").set_index("field")
+    assert table.loc["labs", "estimate"] == pytest.approx(2 / 3 - 1 / 3)
+    assert table.loc["labs", "low"] > 0 and table.loc["labs", ["group", "reference"]].tolist() == ["f", "m"]
+    assert table.loc["age", ["estimate", "low", "high"]].tolist() == [0, 0, 0]
+
+
+def test_presence_and_value_are_scored_as_scikit_learn_does():
+    number, kind = Field("a", "number", "n"), Field("a", "kind", "k", kind="category")
+    cohort = cohort_of(
+        {
+            number: lambda y, rng: np.where(
+                rng.random(len(y)) < 0.4 + 0.3 * y, np.abs(y * 2 + noise(y, rng)), np.nan
+            ),
+            kind: lambda y, rng: pd.Categorical(np.where(rng.random(len(y)) < 0.2 + 0.5 * y, "x", "z")),
+        }
+    )
+    found, _ = audited(cohort)
+    found = found.set_index(["metric", "field"])
+    y, there = cohort.samples.label, cohort.values["a.number"].notna()
+    assert found.estimate["presence_auroc", "a.number"] == pytest.approx(roc_auc_score(y, there))
+    assert ("presence_auroc", "a.kind") not in found.index and ("presence_auroc", "a") not in found.index
+    by_hand = roc_auc_score(y, cohort.values["a.kind"] == "x")  # two values: any model ranks them so
+    assert found.estimate["value_auroc", "a.kind"] == pytest.approx(by_hand, abs=0.03)
+    assert found.loc[("value_auroc", "a.number"), ["n", "n_positive"]].tolist() == [
+        there.sum(),
+        y[there].sum(),
+    ]
+    assert found.estimate["value_auroc", "a.number"] > 0.7
+
+
+def test_a_value_is_scored_by_models_that_never_saw_it():
+    cohort = cohort_of({Field("a", "id", "running number"): lambda y, rng: rng.permutation(len(y))})
+    found, verdicts = audited(cohort)
+    assert abs(found.estimate[0] - 0.5) < 0.06
+    assert verdicts.verdict["a.id"] == "fine"
+
+
+def test_free_text_alone_is_judged_by_its_words():
+    words = np.array(["poor fit", "lovely cut"])
+    field = Field("t", "review", "review", kind="text", timing="before")
+    cohort = cohort_of({field: lambda y, rng: words[np.where(rng.random(len(y)) < 0.9, y, 1 - y)]})
+    found, _ = audited(cohort)
+    assert found.estimate[0] == pytest.approx(0.9, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("timing", "make", "verdict", "reason"),
+    [
+        ("after", noise, "leak", "documented as after the prediction"),
+        ("unknown", sometimes(0.4), "unresolved", "presence predicts .*when it is fixed is not documented"),
+        ("unknown", lambda y, rng: y + noise(y, rng), "unresolved", "the value predicts"),
+        ("unknown", sometimes(0), "fine", "no sign; when it is fixed is not documented"),
+        ("before", sometimes(0.4), "informative presence", "presence predicts .*documented as before"),
+        ("before", lambda y, rng: y + noise(y, rng), "fine", "documented as before"),
+        ("before", lambda y, rng: y * 9 + noise(y, rng), "unresolved", "better than an early field should"),
+        (
+            "before",
+            lambda y, rng: np.where(y, 1.0, np.nan),
+            "unresolved",
+            r"presence predicts \(AUROC 1.00\)",
+        ),
+    ],
+)
+def test_the_verdict_follows_from_time_first_and_prediction_second(timing, make, verdict, reason):
+    _, verdicts = audited(cohort_of({Field("a", "x", "x", timing=timing): make}))
+    assert verdicts.verdict["a.x"] == verdict
+    assert pd.Series([verdicts.reason["a.x"]]).str.contains(reason).all(), verdicts.reason["a.x"]
+
+
+def test_recording_times_overrule_what_is_documented():
+    field, other = Field("a", "x", "x", timing="before"), Field("a", "z", "z")
+    cohort = cohort_of({field: noise, other: lambda y, rng: y + noise(y, rng)})
+    hours = pd.DataFrame({"a.x": np.full(900, -1.0), "a.z": -2.0})
+    _, early = audited(replace(cohort, times=hours))
+    assert early.verdict.tolist() == ["fine", "fine", "fine"]
+    hours.loc[:2, "a.x"] = [0.5, 26.0, np.nan]
+    _, late = audited(replace(cohort, times=hours))
+    assert late.verdict["a.x"] == late.verdict["a"] == "leak"
+    assert late.reason["a.x"] == "2 of 899 recorded after the prediction, up to 26.0 hours"
+
+
+def test_what_too_few_samples_have_is_not_judged():
+    field = Field("a", "x", "x")
+    cohort = cohort_of(
+        {field: lambda y, rng: np.where(np.arange(len(y)) < 20, y, np.nan), Field("a", "z", "z"): noise}
+    )
+    found, verdicts = audited(cohort)
+    assert "a.x" not in found.field.tolist()
+    assert verdicts.verdict["a.x"] == "fine" and verdicts.loc["a.x", ["n_present", "n_absent"]].tolist() == [
+        20,
+        880,
+    ]
+
+
+def test_planted_leaks_are_caught_and_clean_cohorts_left_alone():
+    table = audit_characteristics.measure(4, resamples=60).set_index("planted")
+    assert table.alarms["clean"] <= 1
+    assert (table.alarms.drop("clean") >= 3).all()

@@ -1,0 +1,262 @@
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+from mmlib.runs.execute import execute
+from mmlib.runs.stage import stage
+
+ROOT = Path(__file__).parents[2]
+IMPORTS = """\
+import sys
+import warnings
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import Markdown
+from myst_nb import glue
+"""
+ANSWER = """\
+glue(f"{run}-auroc", value, display=False)
+glue(f"{run}-n", 9105, display=False)
+glue(f"{run}-name", "a plain sentence.", display=False)
+glue(f"{run}-answer", Markdown(f"It is **{value}**, see {{numref}}`{run}-fig-line`."), display=False)
+"""
+QUESTION = """\
+# What happens?
+
+```{glue:md} RUN-answer
+:format: myst
+```
+
+Value {glue:text}`RUN-auroc:.2f`, {numref}`RUN-fig-line`, {numref}`RUN-tab-sizes`, {eq}`RUN-eq-mean`,
+and {cite:t}`Sampath2025`.
+
+$$ m = \\frac{1}{n} \\sum_i x_i $$ (RUN-eq-mean)
+"""
+EXERCISE = """\
+```{exercise} Try it
+:label: RUN-ex-try
+
+What if?
+```
+
+```{solution} RUN-ex-try
+:class: dropdown
+
+So.
+```
+"""
+FIGURE = {
+    "figure": {"name": "RUN-fig-line", "caption": "From {glue:text}`RUN-n:,d` samples."},
+    "image": {"alt": "A line."},
+}
+TABLE = {"figure": {"name": "RUN-tab-sizes", "caption": "Sizes."}}
+LANDING = """\
+# Landing
+
+Number {glue:text}`/notebooks/01_first.ipynb::RUN-auroc:.2f`;
+words: {glue:text}`/notebooks/01_first.ipynb::RUN-name:s`
+See {numref}`RUN-fig-line`, {numref}`RUN-tab-sizes`, {mod}`mmlib.runs.stage`
+and [the chapter](../notebooks/01_first.ipynb).
+
+```{figure} /figures/RUN-fig-line.png
+:name: fig-landing
+:alt: The same line.
+
+The one figure.
+```
+"""
+
+
+def build(folder):
+    return subprocess.run(
+        [Path(sys.executable).parent / "jupyter-book", "build", "_build/src", "--path-output", "."]
+        + ["--all", "-W", "--keep-going", "--quiet"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory, write_notebook):
+    """The book's real configuration, extension and reference around two small notebooks, run twice."""
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "book", folder / "book", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "_config.yml", folder)
+    (folder / "book" / "index.md").write_text(LANDING)
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    pages = [entry for part in toc["parts"] for entry in part["chapters"]]
+    chapters = [{"file": "notebooks/01_first"}, {"file": "notebooks/02_second"}]
+    keep = [entry for entry in pages if entry["file"] in ("book/api", "book/references")]
+    parts = [
+        {"caption": "Results", "numbered": True, "chapters": chapters},
+        {"caption": "Look up", "chapters": keep},
+    ]
+    (folder / "_toc.yml").write_text(
+        yaml.safe_dump({"format": "jb-book", "root": toc["root"], "parts": parts})
+    )
+
+    first = write_notebook(
+        folder / "notebooks" / "01_first.ipynb",
+        ("markdown", QUESTION),
+        ({"tags": ["parameters", "remove-cell"]}, 'run = "none"\nvalue = 0.5'),
+        IMPORTS,
+        ({"mystnb": FIGURE}, "fig, ax = plt.subplots()\nax.plot([1, 3, 2]);"),
+        ({"mystnb": TABLE}, 'pd.DataFrame({"group": ["a", "b"], "n": [30, 12]}).style.hide(axis="index")'),
+        'warnings.warn("a warning with a path")',
+        ANSWER,
+        ("markdown", EXERCISE),
+    )
+    second = write_notebook(
+        folder / "notebooks" / "02_second.ipynb",
+        (
+            "markdown",
+            "# And then?\n\nBefore: {glue:text}`01_first.ipynb::RUN-auroc:.1%`, {numref}`RUN-fig-line`.",
+        ),
+        ("parameters", 'run = "none"'),
+    )
+    (folder / "notebooks" / "params").mkdir()
+    for run, title, value in (("alpha", "Alpha", 0.8312), ("beta_run", "Beta run", 0.2468)):
+        (folder / "notebooks" / "params" / f"{run}.yml").write_text(f"run: {run}\ntitle: {title}\n")
+        out = folder / "results" / run / "notebooks"
+        execute(first, out / first.name, {"run": run, "value": value})
+        execute(second, out / second.name, {"run": run})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def html(checkout):
+    stage(["alpha", "beta_run"], checkout / "_build" / "src", root=checkout)
+    result = build(checkout)
+    assert result.returncode == 0, result.stderr
+    return checkout / "_build" / "html"
+
+
+@pytest.fixture
+def page(html):
+    return lambda name: BeautifulSoup((html / f"{name}.html").read_text(), "html.parser")
+
+
+def text_of(soup):
+    return " ".join(soup.find("article").get_text().split())
+
+
+def test_the_book_opens_at_index_html(html):
+    assert "book/index.html" in (html / "index.html").read_text()
+
+
+def test_the_landing_page_shows_the_first_run(page):
+    text = text_of(page("book/index"))
+    assert "Number 0.83; words: a plain sentence." in text
+    assert "See Fig. 1.1, Table 1.1" in text
+    links = [link["href"] for link in page("book/index").find("article").find_all("a", class_="internal")]
+    assert {"../notebooks/01_first.html", "api/runs.html#module-mmlib.runs.stage"} <= set(links)
+    figure = page("book/index").find("figure")
+    assert figure.find("img")["alt"] == "The same line."
+
+
+@pytest.mark.parametrize(
+    ("folder", "number", "value", "title"),
+    [("notebooks", "1.1", "0.83", "Alpha"), ("beta_run", "1.2", "0.25", "Beta run")],
+)
+def test_each_run_has_its_own_numbers_and_labels(page, folder, number, value, title):
+    soup = page(f"{folder}/01_first")
+    # chapters count anew in every run, figures of all first chapters together
+    assert soup.find("article").find("h1").get_text().startswith(f"1. What happens? ({title})")
+    text = text_of(soup)
+    assert f"It is {'0.8312' if value == '0.83' else '0.2468'}, see Fig. {number}." in text
+    assert f"Value {value}, Fig. {number}, Table {number}, ({number}), and Sampath" in text
+    assert f"Exercise {number}" in text
+    figure, table = soup.find_all("figure")
+    assert (figure.find("img")["alt"], figure.find("figcaption").get_text().strip("#\n ")) == (
+        "A line.",
+        f"Fig. {number} From 9,105 samples.",
+    )
+    assert f"Table {number} Sizes." in table.find("figcaption").get_text()
+    assert table.find("td").get_text() == "a"
+
+
+@pytest.mark.parametrize(
+    ("folder", "percent", "number"), [("notebooks", "83.1%", "1.1"), ("beta_run", "24.7%", "1.2")]
+)
+def test_a_chapter_reads_the_earlier_one_of_its_own_run(page, folder, percent, number):
+    assert f"Before: {percent}, Fig. {number}." in text_of(page(f"{folder}/02_second"))
+
+
+def test_the_contents_name_the_runs(page):
+    captions = [caption.get_text() for caption in page("book/index").find_all("p", class_="caption")]
+    assert captions == ["Alpha", "Beta run", "Look up"]
+
+
+@pytest.mark.parametrize("folder", ["notebooks", "beta_run"])
+def test_launch_and_source_buttons_lead_to_the_file_in_the_repository(page, folder):
+    links = {link["href"] for link in page(f"{folder}/01_first").find_all("a", href=True)}
+    repository = "multimodal-paradox/companion"
+    assert {
+        f"https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/notebooks/01_first.ipynb",
+        f"https://colab.research.google.com/github/{repository}/blob/main/notebooks/01_first.ipynb",
+        f"https://github.com/{repository}/edit/main/notebooks/01_first.ipynb",
+    } <= links
+    assert f"../_sources/{folder}/01_first.ipynb" in links  # the download is the executed copy
+
+
+def test_the_parameters_used_are_shown_and_the_defaults_are_not(page):
+    text = text_of(page("beta_run/01_first"))
+    assert "value = 0.2468" in text
+    assert "value = 0.5" not in text
+
+
+def test_warnings_and_paths_do_not_reach_readers(html, checkout):
+    for file in [*html.rglob("*.html"), *html.rglob("*.ipynb")]:
+        assert str(checkout) not in file.read_text(), file
+    for file in html.glob("*/01_first.html"):
+        assert "UserWarning" not in file.read_text()
+
+
+def test_reading_needs_no_network(html):
+    assert (html / "_static" / "mathjax" / "tex-svg.js").stat().st_size > 1_000_000
+    for file in {*html.glob("*/**/*.html")} - {*html.glob("_static/**/*.html")}:
+        loaded = re.findall(
+            r'(?:<script[^>]*src|<img[^>]*src|<link[^>]*stylesheet[^>]*href)="([^"]*)"', file.read_text()
+        )
+        assert loaded
+        assert not [source for source in loaded if source.startswith(("http", "//"))], file
+        assert all((file.parent / source.partition("?")[0]).exists() for source in loaded), file
+
+
+def test_every_module_is_in_the_library_reference(html):
+    modules = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for file in (ROOT / "mmlib").rglob("*.py")
+    } - {"mmlib"}
+    listed = (html / "book" / "api.html").read_text()
+    pages = "".join(file.read_text() for file in (html / "book" / "api").glob("*.html"))
+    assert [
+        name for name in sorted(modules) if f'id="module-{name}"' not in pages or f">{name}<" not in listed
+    ] == []
+
+
+def test_what_is_missing_stops_the_build(checkout, html):
+    page = checkout / "_build" / "src" / "book" / "index.md"
+    page.write_text(
+        "# Landing\n\n{glue:text}`/notebooks/01_first.ipynb::alpha-no:.2f`\n\n{numref}`alpha-fig-no`\n\n"
+        "{func}`mmlib.runs.stage.no_such_thing`\n\n{class}`array-like`\n"
+    )
+    toc = {
+        "format": "jb-book",
+        "root": "book/index",
+        "chapters": [{"file": "notebooks/01_first"}, {"file": "book/references"}],
+    }
+    (checkout / "_build" / "src" / "_toc.yml").write_text(yaml.safe_dump(toc))
+    result = build(checkout)
+    assert result.returncode != 0
+    warnings = [line for line in result.stderr.splitlines() if "WARNING" in line]
+    assert len(warnings) == 3, result.stderr  # array-like is no reference of ours
+    assert all(name in result.stderr for name in ("alpha-no", "alpha-fig-no", "mmlib.runs.stage.no_such_thing"))

@@ -1,0 +1,96 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mmlib.runs import artefacts
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+#: Executed once per book, with what; of a smaller twin here.
+SIZES = "{training: 1000, validation: 1000, tested: 1500, population: 20000}"
+ACROSS = {"08_claims": ["-p", "runs", "{smoke: smoke test}"], "09_paradox": ["-p", "sizes", SIZES]}
+OF_TWINS = ["10_leak", "11_finetune"]  # of runs of MIMIC-Eye or its twin
+
+
+def execute(notebook, results, *extra, file=ROOT / "notebooks" / "params" / "smoke.yml"):
+    out = results / file.stem / "notebooks" / notebook.name
+    command = [sys.executable, "-m", "mmlib.runs.execute", str(notebook.relative_to(ROOT)), str(out)]
+    command += [*ACROSS.get(notebook.stem, ["-f", str(file)]), *extra]
+    if notebook.stem != "09_paradox":  # reads and writes nothing
+        command += ["-p", "results", str(results)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    return done, out
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The notebooks, executed one after another on a small piece of real data."""
+    results = tmp_path_factory.mktemp("results")
+    executed = {}
+    for notebook in NOTEBOOKS:
+        if notebook.stem not in OF_TWINS:
+            done, executed[notebook.stem] = execute(notebook, results)
+            assert done.returncode == 0, done.stderr
+    return results, executed
+
+
+def test_every_artefact_is_written_and_keeps_its_contract(study):
+    results, _ = study
+    for name, (_, notebook) in artefacts.ARTEFACTS.items():
+        if notebook not in OF_TWINS:
+            artefacts.read("smoke", name, root=results)
+
+
+def test_results_carry_intervals_and_sizes(study):
+    results, _ = study
+    for name in ("rq1", "rq2", "fairness", "selection", "mitigation"):
+        table = artefacts.read("smoke", name, root=results)
+        known = table[table.estimate.notna() & table.low.notna()]
+        assert len(known) > 0.5 * len(table)
+        assert (known.low <= known.high + 1e-9).all()
+        assert (table.n > 0).all()
+
+
+def shows_only_results(path):
+    """Say whether no cell of an executed notebook shows an error, a warning or a path of this machine."""
+    outputs = [o for cell in json.loads(path.read_text())["cells"] for o in cell.get("outputs", [])]
+    bad = [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr" or str(ROOT) in json.dumps(o)]
+    assert not bad, bad
+    return True
+
+
+def test_no_notebook_shows_an_error_a_warning_or_a_path(study):
+    _, executed = study
+    assert all(shows_only_results(path) for path in executed.values())
+
+
+def test_every_figure_has_a_caption_and_every_picture_words():
+    for notebook in NOTEBOOKS:
+        for cell in json.loads(notebook.read_text())["cells"]:
+            source = "".join(cell["source"])
+            drawn = source.endswith(";") and "artefacts.write" not in source
+            shown = cell["metadata"].get("mystnb", {})
+            assert not drawn or (shown["figure"]["caption"] and shown["image"]["alt"]), source
+
+
+def test_the_same_seed_gives_the_same_numbers(study):
+    results, _ = study
+    notebook = ROOT / "notebooks" / "05_fairness.ipynb"
+    before = artefacts.read("smoke", "fairness", root=results)
+    done, _ = execute(notebook, results)
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(before, artefacts.read("smoke", "fairness", root=results))
+
+
+def test_a_notebook_without_its_input_names_the_command_that_makes_it(tmp_path):
+    done, _ = execute(ROOT / "notebooks" / "02_encoding.ipynb", tmp_path)
+    assert done.returncode == 1
+    assert "papermill notebooks/01_cohort.ipynb" in done.stderr
+    assert not list(tmp_path.rglob("*.nc"))

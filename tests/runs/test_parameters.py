@@ -1,0 +1,146 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import papermill
+import pytest
+
+from mmlib.runs.parameters import notebook_parameters, own_parameters, run_parameters, sources
+
+FIRST = """\
+run = "demo"  # name of the run
+folds = 5
+rate = 0.1
+protected = {
+    "sex": "Male",
+    "race": "White",
+}  # attribute: reference group
+flags = True
+root = None
+"""
+
+
+@pytest.fixture
+def notebooks(tmp_path, write_notebook):
+    write_notebook(tmp_path / "01_first.ipynb", ("parameters", FIRST))
+    write_notebook(tmp_path / "02_second.ipynb", ("parameters", 'run = "demo"\nwidth = 32\nheads = [1, 2]'))
+    return sorted(tmp_path.glob("*.ipynb"))
+
+
+def run_file(folder, text):
+    file = folder / "demo.yml"
+    file.write_text(text)
+    return file
+
+
+def test_parameters_are_those_papermill_sees(notebooks):
+    found = notebook_parameters(notebooks[0])
+    assert list(found) == list(papermill.inspect_notebook(notebooks[0]))
+    assert found["protected"] == {"sex": "Male", "race": "White"}
+    assert (found["folds"], found["rate"], found["flags"], found["root"]) == (5, 0.1, True, None)
+
+
+def test_no_parameters_cell_means_no_parameters(tmp_path, write_notebook):
+    assert notebook_parameters(write_notebook(tmp_path / "plain.ipynb", "x = 1")) == {}
+
+
+@pytest.mark.parametrize("code", ["n = len('abc')", "n: int = 3", "print('hello')", "n = = 3", "a, b = 1, 2"])
+def test_anything_but_literals_is_refused(tmp_path, write_notebook, code):
+    notebook = write_notebook(tmp_path / "odd.ipynb", ("parameters", code))
+    with pytest.raises(ValueError, match=r"odd\.ipynb: the cell tagged 'parameters' .* write plain"):
+        notebook_parameters(notebook)
+
+
+def test_files_that_are_no_notebooks(tmp_path):
+    (tmp_path / "broken.ipynb").write_text("{")
+    with pytest.raises(ValueError, match=r"broken\.ipynb is not a notebook"):
+        notebook_parameters(tmp_path / "broken.ipynb")
+    with pytest.raises(FileNotFoundError, match=r"no notebook .*other\.ipynb; .* are: broken\.ipynb\."):
+        notebook_parameters(tmp_path / "other.ipynb")
+
+
+def test_a_notebook_gets_its_own_parameters_in_its_own_order(tmp_path, notebooks):
+    file = run_file(tmp_path, "title: Demo\nwidth: 64\nrate: 1\nfolds: 3\nrun: demo\n")
+    assert list(own_parameters(notebooks[0], file).items()) == [("run", "demo"), ("folds", 3), ("rate", 1)]
+    assert own_parameters(notebooks[1], file) == {"run": "demo", "width": 64}
+
+
+def test_a_misspelt_name_is_refused_with_the_nearest_one(tmp_path, notebooks):
+    file = run_file(tmp_path, "run: demo\nwidht: 64\n")
+    with pytest.raises(ValueError, match=r"demo\.yml: parameter 'widht' .* nearest known name is 'width'\."):
+        own_parameters(notebooks[0], file)  # even by the notebook that does not take it
+
+
+@pytest.mark.parametrize(
+    ("line", "found", "expected"),
+    [
+        ("folds: five", "text", "a whole number"),
+        ("folds: 5.0", "a number", "a whole number"),
+        ("folds: true", "true or false", "a whole number"),
+        ("folds:", "empty", "a whole number"),
+        ("rate: 1e-3", "text", "a number"),
+        ("flags: 1", "a whole number", "true or false"),
+        ("protected: [sex]", "a list", "a mapping"),
+        ("heads: 4", "a whole number", "a list"),
+        ("title: 3", "a whole number", "text"),
+    ],
+)
+def test_an_ill_typed_value_is_refused(tmp_path, notebooks, line, found, expected):
+    name = line.partition(":")[0]
+    with pytest.raises(
+        ValueError, match=rf"demo\.yml: parameter '{name}' is {found} \(.*expected {expected} "
+    ):
+        run_parameters(run_file(tmp_path, line), notebooks)
+
+
+@pytest.mark.parametrize("line", ["rate: 1", "rate: 1.0e-3", "root: data.csv", "root: 7", "title: Demo"])
+def test_fitting_values_pass(tmp_path, notebooks, line):
+    assert len(run_parameters(run_file(tmp_path, line), notebooks)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("- a\n- b", "a list"), ("", "empty"), ("a: [1", "not readable")]
+)
+def test_a_run_is_a_mapping(tmp_path, notebooks, text, message):
+    with pytest.raises(ValueError, match=rf"demo\.yml .*{message}"):
+        run_parameters(run_file(tmp_path, text), notebooks)
+
+
+def test_a_run_can_have_chapters_of_its_own_that_exist(tmp_path, notebooks):
+    assert run_parameters(run_file(tmp_path, "chapters: [02_second]"), notebooks) == {"chapters": ["02_second"]}
+    with pytest.raises(ValueError, match="chapters names '02_secnd', expected some of 01_first, 02_second"):
+        run_parameters(run_file(tmp_path, "chapters: [02_secnd]"), iter(notebooks))
+
+
+def test_an_unknown_run_names_those_there_are(tmp_path, notebooks):
+    run_file(tmp_path, "run: demo")
+    with pytest.raises(FileNotFoundError, match=r"no run file .*dmeo\.yml; .* are: demo\."):
+        run_parameters(tmp_path / "dmeo.yml", notebooks)
+
+
+def test_sources_are_what_python_loads(tmp_path, write_notebook):
+    code = "from mmlib.runs.stage import label\nimport json"
+    modules = "(m.__file__ for name, m in sys.modules.items() if name.split('.')[0] == 'mmlib')"
+    script = f"import sys\n{code}\nprint(*{modules})"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    notebook = write_notebook(tmp_path / "nb.ipynb", "%matplotlib inline\n!ls\n" + code)
+    assert {Path(file).resolve() for file in sources(notebook)} == {
+        Path(file).resolve() for file in loaded.split()
+    }
+
+
+def test_sources_see_every_way_to_import(tmp_path, write_notebook):
+    cells = [
+        "from mmlib.data import cohorts",
+        "import mmlib.runs.parameters as r",
+        "if True:\n    from mmlib.core.schema import Field",
+    ]
+    names = [Path(file).name for file in sources(write_notebook(tmp_path / "nb.ipynb", *cells))]
+    assert {"__init__.py", "parameters.py", "schema.py", "support2.py"} <= set(names)
+    assert "stage.py" not in names
+    assert sources(write_notebook(tmp_path / "none.ipynb", "import json")) == []
+
+
+def test_code_that_is_not_python_is_named(tmp_path, write_notebook):
+    with pytest.raises(ValueError, match=r"bad\.ipynb is not Python: .*'x = = 3'"):
+        sources(write_notebook(tmp_path / "bad.ipynb", "x = = 3"))

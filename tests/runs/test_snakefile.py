@@ -1,0 +1,153 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmlib.runs.artefacts import ARTEFACTS
+
+ROOT = Path(__file__).parents[2]
+CHAPTERS = ["01_cohort", "02_encoding", "03_rq1_addition", "04_rq2_masking", "05_fairness"]
+CHAPTERS += ["06_selection", "07_mitigation"]
+OWN = ["10_leak", "11_finetune"]
+WRITES = {
+    name: [f"{key}{suffix}" for key, (suffix, by) in ARTEFACTS.items() if by == name]
+    for name in CHAPTERS + OWN
+}
+EXECUTED = [f"results/demo/notebooks/{name}.ipynb" for name in CHAPTERS]
+ACROSS = "results/book/notebooks/08_claims.ipynb"
+
+
+def snakemake(folder, *arguments):
+    return subprocess.run(
+        [Path(sys.executable).parent / "snakemake", "--cores", "1", "--config", "runs=demo", *arguments],
+        cwd=folder,
+        env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")},
+        capture_output=True,
+        text=True,
+    )
+
+
+def stale(folder):
+    """Names of the chapters that would run now, by Snakemake's own dry run."""
+    output = snakemake(folder, "--dry-run", "--quiet", "host", "reason", "--", *EXECUTED).stdout
+    return [name for name in CHAPTERS if f"\n{name} " in output]
+
+
+def set_rate(folder, value):
+    (folder / "notebooks/params/demo.yml").write_text(f"rate_04_rq2_masking: {value}\nrun: demo\n")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory, write_notebook):
+    """The real Snakefile over small notebooks that write what the library says, all executed once."""
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copy(ROOT / "Snakefile", folder)
+    shutil.copytree(ROOT / "book" / "tables", folder / "book" / "tables")
+    for name in ("_config.yml", "_toc.yml"):
+        (folder / name).write_text("")
+    for name in CHAPTERS + OWN:
+        parameters = f'run = "none"\nrate_{name} = 0.1'
+        code = (
+            f"for file in {WRITES[name]}:\n    open(f'results/{{run}}/{{file}}', 'w').write(str(rate_{name}))"
+        )
+        write_notebook(folder / "notebooks" / f"{name}.ipynb", ("parameters", parameters), code)
+    shown = "print(runs, open('results/demo/rq2.parquet').read())"
+    write_notebook(folder / "notebooks" / "08_claims.ipynb", ("parameters", 'run = "book"\nruns = {}'), shown)
+    write_notebook(folder / "notebooks" / "09_paradox.ipynb", ("parameters", 'run = "book"'), "print(run)")
+    (folder / "notebooks" / "params").mkdir()
+    set_rate(folder, 0.2)
+    assert stale(folder) == CHAPTERS
+    result = snakemake(folder, "--show-failed-logs", "--", *EXECUTED)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_every_artefact_of_the_library_is_an_output(checkout):
+    own = [f"results/demo/notebooks/{name}.ipynb" for name in OWN]
+    lines = snakemake(checkout, "--summary", "--", *EXECUTED, *own).stdout.splitlines()[1:]
+    outputs = {line.split("\t")[0].removeprefix("results/demo/") for line in lines}
+    assert {name for name in outputs if "/" not in name} == {
+        file for files in WRITES.values() for file in files
+    }
+    assert (checkout / "results/demo/masking.nc").read_text() == "0.2"  # the run's parameter arrived
+    assert (checkout / "results/demo/powerset.nc").read_text() == "0.1"  # and elsewhere the default holds
+
+
+def test_the_claims_are_set_side_by_side_once_with_the_titles_of_all_runs(checkout):
+    file = checkout / "notebooks/params/demo.yml"
+    text = file.read_text()
+    file.write_text(text + "title: It's a demo\nsynthetic: true\n")
+    result = snakemake(checkout, "--show-failed-logs", "--", ACROSS)
+    file.write_text(text)
+    assert result.returncode == 0, result.stderr
+    assert "It's a demo (synthetic)" in (checkout / ACROSS).read_text()
+    assert "08_claims" not in {path.stem for path in (checkout / "results/demo/notebooks").iterdir()}
+
+
+def test_the_chapter_without_patients_needs_no_run(checkout):
+    executed = "results/book/notebooks/09_paradox.ipynb"
+    output = snakemake(checkout, "--dry-run", "--quiet", "host", "--forceall", "--", executed).stdout
+    assert "paradox" in output and not [name for name in CHAPTERS if name in output]
+    result = snakemake(checkout, "--show-failed-logs", "--", executed)
+    assert result.returncode == 0, result.stderr
+    assert '"book\\n"' in (checkout / executed).read_text()
+
+
+def test_a_book_has_the_chapters_that_a_run_names_and_no_more(checkout):
+    file = checkout / "notebooks/params/demo.yml"
+    text, asked = file.read_text(), []
+    for more in ("", "chapters: [10_leak]\n"):
+        file.write_text(text + more)
+        asked.append("\n10_leak " in snakemake(checkout, "--dry-run", "--quiet", "host", "reason").stdout)
+    file.write_text(text)
+    assert asked == [False, True]
+
+
+def test_only_what_is_stale_runs_again(checkout):
+    assert stale(checkout) == []
+    (checkout / "notebooks/params/demo.yml").write_text("run: demo\nrate_04_rq2_masking: 0.2  # reordered\n")
+    for notebook in (checkout / "notebooks").glob("*.ipynb"):
+        notebook.touch()
+    assert stale(checkout) == []  # same values, same contents
+
+    set_rate(checkout, 0.3)
+    assert stale(checkout) == ["04_rq2_masking", "05_fairness"]
+    set_rate(checkout, 0.2)
+    assert stale(checkout) == []
+
+    notebook = checkout / "notebooks/03_rq1_addition.ipynb"
+    text = notebook.read_text()
+    notebook.write_text(text.replace("0.1", "0.15"))
+    assert stale(checkout) == CHAPTERS[2:]
+    notebook.write_text(text)
+
+
+def test_a_run_can_share_its_encoding_among_jobs_of_a_cluster(checkout):
+    file = checkout / "notebooks/params/demo.yml"
+    text = file.read_text()
+    file.write_text(text + "encode_shards: 3\n")
+    shutil.copytree(ROOT / "book/slurm", checkout / "book/slurm", dirs_exist_ok=True)
+    # the profile as it is, save for the executor, whose package only a cluster needs
+    result = snakemake(
+        checkout, "--dry-run", "--profile", "book/slurm", "--executor", "local", "--", EXECUTED[1]
+    )
+    file.write_text(text)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("results/demo/shards/2-of-3") >= 1
+
+
+def test_a_misspelt_parameter_stops_before_anything_runs(checkout):
+    file = checkout / "notebooks/params/demo.yml"
+    text = file.read_text()
+    file.write_text(text + "rate_04_rq2_maskign: 0.3\n")
+    result = snakemake(checkout, "--", *EXECUTED)
+    file.write_text(text)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        "notebooks/params/demo.yml: parameter 'rate_04_rq2_maskign' is unknown to any notebook; "
+        "the nearest known name is 'rate_04_rq2_masking'."
+    )
+    assert "Job" not in result.stderr

@@ -1,0 +1,271 @@
+import base64
+import json
+
+import pytest
+import yaml
+
+from mmlib.runs.stage import label, main, named_images, stage, stage_notebook, stage_toc
+
+TOC = {
+    "format": "jb-book",
+    "root": "book/index",
+    "parts": [
+        {"caption": "Read", "chapters": [{"file": "book/methods", "sections": [{"file": "book/more"}]}]},
+        {
+            "caption": "Results",
+            "numbered": True,
+            "chapters": [{"file": "notebooks/01_a"}, {"file": "notebooks/02_b"}],
+        },
+    ],
+}
+IMAGE = base64.b64encode(b"an image").decode()
+
+
+def executed():
+    figure = {
+        "mystnb": {"figure": {"name": "RUN-fig-a", "caption": "See {numref}`RUN-tab-a`."}},
+        "papermill": {},
+    }
+    outputs = [{"output_type": "display_data", "data": {"image/png": IMAGE}, "metadata": {}}]
+    return {
+        "cells": [
+            {
+                "cell_type": "markdown",
+                "metadata": {},
+                "source": ["(RUN-top)=\n", "# A question? \n", "# no heading"],
+            },
+            {"cell_type": "code", "metadata": figure, "source": ["x = 'RUN-'"], "outputs": outputs},
+            {"cell_type": "code", "metadata": {}, "source": ["y"], "outputs": outputs},
+            {"cell_type": "markdown", "metadata": {}, "source": ["# Later, `RUN-n` but not PRERUN-n"]},
+        ],
+        "metadata": {"papermill": {"start_time": "now"}, "kernelspec": {"name": "python3"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch, write_notebook):
+    """Two runs of two notebooks, executed, and three pages."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("index", "methods", "more"):
+        (tmp_path / "book").mkdir(exist_ok=True)
+        (tmp_path / "book" / f"{name}.md").write_text(
+            "# Page\n\n{glue:text}`/notebooks/01_a.ipynb::RUN-n:d`\n"
+        )
+    (tmp_path / "_config.yml").write_text("title: T\n")
+    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(TOC))
+    for run in ("one", "two"):
+        (tmp_path / "notebooks" / "params").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "notebooks" / "params" / f"{run}.yml").write_text(f"run: {run}\ntitle: Run {run}\n")
+        for name in ("01_a", "02_b"):
+            write_notebook(tmp_path / "notebooks" / f"{name}.ipynb", ("parameters", 'run = "one"'))
+            folder = tmp_path / "results" / run / "notebooks"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}.ipynb").write_text(json.dumps(executed()))
+    return tmp_path
+
+
+def test_pages_of_synthetic_data_say_so_under_their_heading(checkout):
+    params = checkout / "notebooks" / "params" / "two.yml"
+    params.write_text(params.read_text() + "synthetic: true\n")
+    out = stage(["one", "two"], "_build/src")
+    for folder, told in (("notebooks", False), ("two", True)):
+        for name in ("01_a", "02_b"):
+            cells = json.loads((out / folder / f"{name}.ipynb").read_text())["cells"]
+            lines = "".join(cells[0]["source"]).split("\n")
+            heading = next(i for i, line in enumerate(lines) if line.startswith("# A question?"))
+            following = "\n".join(lines[heading + 1 : heading + 4])
+            assert ("{admonition} Synthetic data" in following) == told
+            assert lines[-1] == "# no heading"
+
+
+def test_a_credentialed_run_is_searched_before_anything_of_it_is_staged(checkout, monkeypatch):
+    params = checkout / "notebooks" / "params" / "two.yml"
+    params.write_text(params.read_text() + "credentialed: true\n")
+    searched = []
+
+    def refuse(run, notebooks, root):
+        searched.append((run, list(notebooks), root.as_posix()))
+        raise ValueError("01_a: cell 1 shows an identifier")
+
+    monkeypatch.setattr("mmlib.runs.stage.guard", refuse)
+    assert stage(["one"], "_build/src") and not searched
+    with pytest.raises(ValueError, match="shows an identifier"):
+        stage(["two"], "_build/other")
+    assert searched == [("two", ["01_a", "02_b"], "results")]
+    assert not (checkout / "_build" / "other").exists()
+
+
+def test_drawings_that_were_kept_to_be_searched_are_not_shown():
+    notebook = executed()
+    notebook["cells"][1]["outputs"][0]["data"]["image/svg+xml"] = "<svg/>"
+    data = stage_notebook(notebook, "one", "One")["cells"][1]["outputs"][0]["data"]
+    assert list(data) == ["image/png"]
+
+
+def test_labels_carry_the_run_and_code_does_not():
+    notebook = stage_notebook(executed(), "support2", "SUPPORT2")
+    first, figure, _, last = notebook["cells"]
+    assert "".join(first["source"]) == "(support2-top)=\n# A question? (SUPPORT2)\n# no heading"
+    assert figure["metadata"] == {
+        "mystnb": {"figure": {"name": "support2-fig-a", "caption": "See {numref}`support2-tab-a`."}}
+    }
+    assert figure["source"] == ["x = 'RUN-'"]
+    assert "".join(last["source"]) == "# Later, `support2-n` but not PRERUN-n"
+    assert notebook["metadata"] == {"kernelspec": {"name": "python3"}}
+
+
+@pytest.mark.parametrize(
+    ("heading", "staged"),
+    [("# RQ1", "# RQ1, Demo"), ("# Why?", "# Why? (Demo)"), ("# RQ1  \n# more", "# RQ1, Demo\n# more")],
+)
+def test_the_first_heading_names_the_run(heading, staged):
+    notebook = {"metadata": {}, "cells": [{"cell_type": "markdown", "metadata": {}, "source": heading}]}
+    assert "".join(stage_notebook(notebook, "demo", "Demo")["cells"][0]["source"]) == staged
+
+
+def test_the_executed_copy_is_left_alone():
+    notebook = executed()
+    stage_notebook(notebook, "support2", "SUPPORT2")
+    assert notebook == executed()
+
+
+def test_images_of_named_cells_are_found():
+    assert named_images(stage_notebook(executed(), "one", "One")) == {"one-fig-a": b"an image"}
+
+
+def test_label_leaves_longer_words_alone():
+    assert label("`RUN-a` (RUN-b)= TRUN-c RUNS-d", "x") == "`x-a` (x-b)= TRUN-c RUNS-d"
+
+
+def test_the_part_of_notebooks_is_repeated_per_run():
+    titles = {"one": "Run one", "two": "Run two"}
+    pages, one, two = stage_toc(TOC, titles, {"one": [], "two": ["03_c"]})["parts"]
+    assert pages == TOC["parts"][0]
+    assert one == TOC["parts"][1] | {"caption": "Run one"}
+    assert two["caption"] == "Run two"
+    assert [chapter["file"] for chapter in two["chapters"]] == ["two/01_a", "two/02_b", "two/03_c"]
+    assert two["numbered"]
+
+
+def test_a_tree_holds_pages_first_run_and_further_runs(checkout):
+    out = stage(["two", "one"], "_build/src")
+    names = {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()}
+    notebooks = {f"{folder}/{name}.ipynb" for folder in ("notebooks", "one") for name in ("01_a", "02_b")}
+    assert names == notebooks | {
+        "_config.yml",
+        "_toc.yml",
+        "book/index.md",
+        "book/methods.md",
+        "book/more.md",
+        "book/_static/mathjax/tex-svg.js",
+        "figures/one-fig-a.png",
+        "figures/two-fig-a.png",
+    }
+    assert "::two-n:d" in (out / "book" / "index.md").read_text()
+    assert "A question? (Run two)" in (out / "notebooks" / "01_a.ipynb").read_text()
+    assert "A question? (Run one)" in (out / "one" / "01_a.ipynb").read_text()
+
+
+def test_a_chapter_over_all_runs_is_there_once_without_a_title(checkout):
+    parts = [*TOC["parts"], {"caption": "Across", "chapters": [{"file": "across/08_c"}]}]
+    (checkout / "_toc.yml").write_text(yaml.safe_dump(TOC | {"parts": parts}))
+    with pytest.raises(FileNotFoundError, match=r"book/notebooks/08_c\.ipynb is missing; `make book` executes it"):
+        stage(["one", "two"], "_build/src")
+    (checkout / "results" / "book" / "notebooks").mkdir(parents=True)
+    (checkout / "results" / "book" / "notebooks" / "08_c.ipynb").write_text(json.dumps(executed()))
+    out = stage(["one", "two"], "_build/src")
+    first, figure, *_ = json.loads((out / "across" / "08_c.ipynb").read_text())["cells"]
+    assert "".join(first["source"]).startswith("(book-top)=\n# A question? \n")
+    assert figure["metadata"]["mystnb"]["figure"]["name"] == "book-fig-a"
+    assert (out / "figures" / "book-fig-a.png").is_file()
+    captions = [part["caption"] for part in yaml.safe_load((out / "_toc.yml").read_text())["parts"]]
+    assert captions == ["Read", "Run one", "Run two", "Across"]
+
+
+def test_a_credentialed_run_is_looked_for_in_the_chapter_over_all_runs(checkout, monkeypatch):
+    parts = [*TOC["parts"], {"caption": "Across", "chapters": [{"file": "across/08_c"}]}]
+    (checkout / "_toc.yml").write_text(yaml.safe_dump(TOC | {"parts": parts}))
+    (checkout / "results" / "book" / "notebooks").mkdir(parents=True)
+    (checkout / "results" / "book" / "notebooks" / "08_c.ipynb").write_text(json.dumps(executed()))
+    params = checkout / "notebooks" / "params" / "two.yml"
+    params.write_text(params.read_text() + "credentialed: true\n")
+    searched = []
+    monkeypatch.setattr("mmlib.runs.stage.guard", lambda run, notebooks, root: searched.append((run, list(notebooks))))
+    stage(["one", "two"], "_build/src")
+    assert searched == [("two", ["01_a", "02_b", "08_c"])]
+
+
+def test_a_chapter_that_one_run_has_is_searched_and_staged_for_it_alone(checkout, write_notebook, monkeypatch):
+    write_notebook(checkout / "notebooks" / "03_c.ipynb", ("parameters", 'run = "one"'))
+    params = checkout / "notebooks" / "params" / "two.yml"
+    params.write_text(params.read_text() + "credentialed: true\nchapters: [03_c]\n")
+    searched = []
+    monkeypatch.setattr("mmlib.runs.stage.guard", lambda run, notebooks, root: searched.append((run, list(notebooks))))
+    with pytest.raises(FileNotFoundError, match=r'two/notebooks/03_c\.ipynb is missing; `make book RUNS="two"`'):
+        stage(["one", "two"], "_build/src")
+    (checkout / "results" / "two" / "notebooks" / "03_c.ipynb").write_text(json.dumps(executed()))
+    out = stage(["one", "two"], "_build/src")
+    assert searched == [("two", ["01_a", "02_b", "03_c"])]
+    assert [file.parent.name for file in out.rglob("03_c.ipynb")] == ["two"]
+    files = [
+        [chapter["file"] for chapter in part["chapters"]]
+        for part in yaml.safe_load((out / "_toc.yml").read_text())["parts"]
+    ]
+    assert files[1:] == [["notebooks/01_a", "notebooks/02_b"], ["two/01_a", "two/02_b", "two/03_c"]]
+
+
+def test_a_tree_is_replaced_as_a_whole(checkout):
+    stage(["one", "two"], "_build/src")
+    out = stage(["one"], "_build/src")
+    assert not (out / "two").exists()
+    assert [part.get("caption") for part in yaml.safe_load((out / "_toc.yml").read_text())["parts"]] == [
+        "Read",
+        "Run one",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        (
+            ["three"],
+            "There is no run file notebooks/params/three.yml; the runs in that folder are: one, two.",
+        ),
+        (["one", "one"], "The runs of the book are ['one', 'one'], expected one or more different ones."),
+    ],
+)
+def test_bad_runs_end_in_one_sentence(checkout, capsys, runs, message):
+    assert main(["--runs", *runs, "--out", "_build/src"]) == 1
+    assert capsys.readouterr().err == message + "\n"
+    assert not (checkout / "_build" / "src").exists()
+
+
+def test_what_was_not_executed_names_the_command(checkout):
+    (checkout / "results" / "two" / "notebooks" / "02_b.ipynb").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r'two/notebooks/02_b\.ipynb is missing; `make book RUNS="two"`'
+    ):
+        stage(["one", "two"], "_build/src")
+    assert not (checkout / "_build" / "src").exists()
+
+
+def test_a_page_of_the_contents_has_to_exist(checkout):
+    (checkout / "book" / "more.md").unlink()
+    with pytest.raises(FileNotFoundError, match=r"_toc\.yml names 'book/more', but there is no such page"):
+        stage(["one"], "_build/src")
+
+
+def test_a_run_cannot_take_a_folder_of_the_book(checkout):
+    (checkout / "notebooks" / "params" / "book.yml").write_text("run: book\n")
+    with pytest.raises(ValueError, match="A run cannot be called 'book'"):
+        stage(["one", "book"], "_build/src")
+
+
+def test_nothing_but_an_earlier_tree_is_overwritten(checkout):
+    with pytest.raises(ValueError, match="holds something else than a staged book"):
+        stage(["one"], "results")
+    with pytest.raises(ValueError, match="holds something else than a staged book"):
+        stage(["one"], ".")
+    assert (checkout / "results" / "one" / "notebooks" / "01_a.ipynb").exists()

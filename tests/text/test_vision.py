@@ -1,0 +1,119 @@
+import json
+import shutil
+
+import huggingface_hub
+import pytest
+import torch
+from PIL import Image
+
+from mmlib.text import vision
+from mmlib.text.describers import ECG_PROMPT, IMAGE_PROMPT, describe
+from mmlib.text.ecg_page import draw_page
+from mmlib.text.notes import write_notes
+from mmlib.text.signals import Recording, read_ecg
+from mmlib.text.tiny import WORDS, save_llava, save_qwen
+from tests.drawings import draw_ecg, draw_xray
+from tests.text.test_describers import cohort_of, files, own_cache  # noqa: F401  (fixtures)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A tiny Qwen2.5-VL and a tiny LLaVA on disk, loaded as a user's local checkpoint would be."""
+    root = tmp_path_factory.mktemp("models")
+    return {"qwen": save_qwen(root / "qwen"), "llava": save_llava(root / "llava")}
+
+
+def load(folder, **changes):
+    settings = {"prompt": "describe heart", "max_new_tokens": 6, "device": "cpu", "batch_size": 3}
+    return vision.load_describer(folder, **settings | changes)
+
+
+def pictures():
+    wide = Image.fromarray(draw_xray(heart=0.6)).resize((300, 150))
+    return [Image.fromarray(draw_xray()), wide, draw_page(Recording(draw_ecg(), 500.0))]
+
+
+@pytest.mark.parametrize("kind", ["qwen", "llava"])
+def test_pictures_of_any_shape_are_told_and_batches_change_nothing(folders, kind):
+    together = vision.tell(pictures(), load(folders[kind]))
+    alone = vision.tell(pictures(), load(folders[kind], batch_size=1))
+    assert together == alone == vision.tell(pictures(), load(folders[kind]))
+    assert set(" ".join(together).split()) <= {*WORDS, "[UNK]"}
+    assert len(together) == 3 and any(together)
+
+
+def test_composed_inputs_hold_a_token_for_every_four_patches(folders):
+    processor = load(folders["qwen"]).processor
+    text = processor.apply_chat_template(vision.chat("describe"), tokenize=False, add_generation_prompt=True)
+    inputs = processor(text=[text] * 2, images=pictures()[:2], return_tensors="pt", padding=True)
+    marks = (inputs["input_ids"] == 5).sum(dim=1)
+    assert marks.tolist() == (inputs["image_grid_thw"].prod(dim=1) // 4).tolist()
+    assert inputs["pixel_values"].shape[0] == int(inputs["image_grid_thw"].prod(dim=1).sum())
+    assert torch.equal(inputs["mm_token_type_ids"] == 1, inputs["input_ids"] == 5)
+
+
+def test_what_the_model_sees_matters(folders):
+    describer = load(folders["qwen"])
+    text = describer.processor.apply_chat_template(vision.chat("describe"), tokenize=False)
+    logits = []
+    for picture in pictures()[:2]:
+        square = picture.convert("RGB").resize((112, 112))
+        inputs = describer.processor(text=[text], images=[square], return_tensors="pt", padding=True)
+        with torch.no_grad():
+            logits.append(describer.model(**inputs).logits[0, -1])
+    assert (logits[0] - logits[1]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "I;16"])
+def test_every_kind_of_picture_becomes_colour_of_limited_size(mode):
+    grey = Image.fromarray(draw_xray(size=1500))
+    image = (
+        Image.fromarray(draw_xray(size=1500).astype("uint16") * 257) if mode == "I;16" else grey.convert(mode)
+    )
+    found = vision.shrunk(image)
+    assert found.mode == "RGB" and found.size == (1024, 1024)
+    assert abs(found.getpixel((512, 512))[0] - grey.resize((1024, 1024)).getpixel((512, 512))) < 25
+
+
+def test_a_cohort_told_by_models_has_text_for_every_file(folders, files, monkeypatch):  # noqa: F811
+    asked, tell = [], vision.tell
+    monkeypatch.setattr(vision, "tell", lambda images, d: asked.extend(images) or tell(images, d))
+    cohort = cohort_of([*files["xray"], files["xray"][0], None], [*files["ecg"], None, "gone"])
+    options = {"image": folders["qwen"], "ecg": folders["llava"], "max_new_tokens": 6, "device": "cpu"}
+    told = describe(cohort, **options)
+    assert [f.kind for f in told.fields] == ["category", "text", "text"]
+    assert len(asked) == 4
+    text = told.values["cxr.picture"]
+    expected = tell([Image.open(files["xray"][0])], load(folders["qwen"], prompt=IMAGE_PROMPT))
+    assert text[0] == text[2] == expected[0]
+    page = draw_page(read_ecg(files["ecg"][1]))
+    assert told.values["ecg.trace"][1] == tell([page], load(folders["llava"], prompt=ECG_PROMPT))[0]
+    assert told.counts == {"ECG (ecg.trace): could not be read": 1}
+    assert {"cxr", "ecg"} <= set(write_notes(told).modality)
+    describe(cohort, **options)
+    assert len(asked) == 4  # all from the cache
+    describe(cohort, **options | {"image_prompt": "describe lungs"})
+    assert len(asked) == 6  # another question, another answer
+
+
+def test_a_format_that_transformers_does_not_load_is_named(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llava_llama"}))
+    with pytest.raises(ValueError, match="of kind 'llava_llama', which transformers does not load") as error:
+        load(str(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_that_cannot_be_loaded_is_one_sentence(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    copy = tmp_path / "copy"
+    shutil.copytree(folders["qwen"], copy)
+    (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-9])
+    for name in ("nobody/no-such-model", str(tmp_path / "nowhere"), str(tmp_path), str(copy)):
+        with pytest.raises(OSError, match="vision-language model .* could not be loaded") as error:
+            load(name)
+        assert "\n" not in str(error.value)
+    for wrong in ({"precision": "fp16"}, {"prompt": " "}, {"batch_size": 0}, {"max_new_tokens": 0}):
+        with pytest.raises(ValueError, match="expected fp32 or bf16, whole numbers from 1, and some text"):
+            load(folders["qwen"], **wrong)
+    with pytest.raises(ValueError, match="device is 'gpu'"):
+        load(folders["qwen"], device="gpu")
