@@ -39,7 +39,7 @@ CHAPTERS = {
     },
     "05_fairness": {
         "reads": ["cohort.parquet", "powerset.nc", "masking.nc"],
-        "writes": ["fairness.parquet", "primaries.parquet"],
+        "writes": ["fairness.parquet", "declared.parquet"],
         "threads": 1,
     },
     "06_selection": {
@@ -161,7 +161,7 @@ def titles():
 
 rule claims:
     input:
-        expand("results/{run}/{table}.parquet", run=RUNS, table=["rq1", "rq2", "fairness", "primaries"]),
+        expand("results/{run}/{table}.parquet", run=RUNS, table=["rq1", "rq2", "fairness", "declared"]),
         notebook="notebooks/08_claims.ipynb",
         sources=sources("notebooks/08_claims.ipynb"),
     output:

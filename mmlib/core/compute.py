@@ -27,7 +27,7 @@ def move(model: torch.nn.Module, device: str) -> torch.nn.Module:
         raise ValueError(f"device is {device!r}, which torch cannot use here; expected auto, cpu or cuda.") from error
 
 
-def side_by_side(work: Callable, items: Sequence, name: str = "") -> list:
+def map_parallel(work: Callable, items: Sequence, name: str = "") -> list:
     """Do independent pieces of work at once, each on one core.
 
     Parameters

@@ -39,7 +39,7 @@ def assign_folds(samples: pd.DataFrame, *, folds: int = 5, seed: int = 0) -> pd.
     return pd.Series(fold, samples.index, name="fold")
 
 
-def subsample(samples: pd.DataFrame, size: int, *, least: int = 4, seed: int = 0) -> pd.DataFrame:
+def subsample(samples: pd.DataFrame, size: int, *, minimum: int = 4, seed: int = 0) -> pd.DataFrame:
     """Draw about ``size`` samples, from every fold and label in proportion, so that each fold still has both labels.
 
     Parameters
@@ -47,7 +47,7 @@ def subsample(samples: pd.DataFrame, size: int, *, least: int = 4, seed: int = 0
     samples : pandas.DataFrame
         With ``fold`` and ``label``.
     size : int
-    least : int
+    minimum : int
         Smallest number from a fold and label, if there are as many.
     seed : int
 
@@ -58,7 +58,7 @@ def subsample(samples: pd.DataFrame, size: int, *, least: int = 4, seed: int = 0
     """
     share = min(1.0, size / len(samples))
     parts = [
-        part.sample(min(len(part), max(least, round(share * len(part)))), random_state=seed)
+        part.sample(min(len(part), max(minimum, round(share * len(part)))), random_state=seed)
         for _, part in samples.groupby(["fold", "label"])
     ]
     return pd.concat(parts).sort_index()

@@ -15,7 +15,7 @@ from scipy.stats import norm
 UNDEFINED = 0.05
 
 
-def patient_weights(patient_id, resamples: int, seed: int = 0) -> np.ndarray:
+def resample_patients(patient_id, resamples: int, seed: int = 0) -> np.ndarray:
     """Draw the run's bootstrap weights: patients, not rows, are resampled with replacement.
 
     Parameters
@@ -37,10 +37,10 @@ def patient_weights(patient_id, resamples: int, seed: int = 0) -> np.ndarray:
             f"resamples is {resamples} and {(code < 0).sum()} patient_id are missing; expected >= 0 and none."
         )
     rng, n = np.random.default_rng(seed), len(patients)
-    weights = np.ones((1 + resamples, len(code)), dtype=np.float32)
-    for row in weights[1:]:
+    patient_weights = np.ones((1 + resamples, len(code)), dtype=np.float32)
+    for row in patient_weights[1:]:
         row[:] = np.bincount(rng.integers(n, size=n), minlength=n)[code]
-    return weights
+    return patient_weights
 
 
 def contrast(values, names: Sequence[str], reference: str) -> np.ndarray:

@@ -11,12 +11,12 @@ from statsmodels.stats.proportion import proportion_confint
 from mmlib.measure.ranking import check_shapes, divide
 
 
-def observed_expected(y, scores, weights, groups) -> np.ndarray:
+def observed_expected(y, scores, patient_weights, groups) -> np.ndarray:
     """Divide the observed positives by the sum of predicted probabilities; shapes as in `rates`."""
-    y, scores, weights, groups = check_shapes(y, scores, weights, groups)
-    ratio = np.empty((len(weights), len(scores), len(groups)))
+    y, scores, patient_weights, groups = check_shapes(y, scores, patient_weights, groups)
+    ratio = np.empty((len(patient_weights), len(scores), len(groups)))
     for g, group in enumerate(groups):
-        w = weights[:, group].astype(float)
+        w = patient_weights[:, group].astype(float)
         ratio[:, :, g] = divide((w @ y[group])[:, None], w @ scores[:, group].T)
     return ratio
 
@@ -85,7 +85,7 @@ def reliability(y, scores, groups, names: Sequence[str], *, bins: int = 5, minim
     return pd.DataFrame(rows, columns=["group", "predicted", "observed", "low", "high", "n", "n_positive"])
 
 
-def net_benefit(y, scores, thresholds, weights, groups) -> np.ndarray:
+def net_benefit(y, scores, thresholds, patient_weights, groups) -> np.ndarray:
     """Compute the standardised net benefit of acting on a score, the points of a decision curve [Vickers2006]_.
 
     Parameters
@@ -95,7 +95,7 @@ def net_benefit(y, scores, thresholds, weights, groups) -> np.ndarray:
     thresholds : array-like of shape (T,)
         Probabilities inside (0, 1) from which one would act; each says what a false alarm costs: odds ``t / (1 -
         t)`` of a hit.
-    weights, groups : array-like of shape (1 + B, n) and (G, n)
+    patient_weights, groups : array-like of shape (1 + B, n) and (G, n)
 
     Returns
     -------
@@ -106,11 +106,11 @@ def net_benefit(y, scores, thresholds, weights, groups) -> np.ndarray:
     thresholds = np.asarray(thresholds, dtype=float)
     if not ((thresholds > 0) & (thresholds < 1)).all():
         raise ValueError(f"thresholds lie in [{thresholds.min()}, {thresholds.max()}]; expected inside (0, 1).")
-    y, scores, weights, groups = check_shapes(y, scores, weights, groups)
+    y, scores, patient_weights, groups = check_shapes(y, scores, patient_weights, groups)
     acted = (scores >= thresholds[:, None]).astype(float)
-    benefit = np.empty((len(weights), len(thresholds), len(groups)))
+    benefit = np.empty((len(patient_weights), len(thresholds), len(groups)))
     for g, group in enumerate(groups):
-        w = weights[:, group].astype(float)
+        w = patient_weights[:, group].astype(float)
         hits, alarms = (w * (y[group] == label) @ acted[:, group].T for label in (1, 0))
         benefit[..., g] = divide(hits - alarms * thresholds / (1 - thresholds), (w @ y[group])[:, None])
     return benefit

@@ -120,7 +120,7 @@ class Evaluation:
         return table.assign(versus=np.repeat([str(v) for v in self.versus], len(table) // len(self.labels)))
 
 
-def decisions(score: xr.DataArray, threshold: xr.DataArray, fold) -> xr.DataArray:
+def select(score: xr.DataArray, threshold: xr.DataArray, fold) -> xr.DataArray:
     """Probability of being selected: 1 where the score reaches the threshold of the sample's fold.
 
     Parameters
@@ -143,7 +143,7 @@ def evaluate(
     score: xr.DataArray,
     threshold: xr.DataArray,
     cohort: pd.DataFrame,
-    weights: np.ndarray,
+    patient_weights: np.ndarray,
     *,
     attributes: Sequence[str],
     metrics: Sequence[str] = ("selection_rate", "tpr", "fpr"),
@@ -158,7 +158,7 @@ def evaluate(
         Without the key if all vectors share thresholds.
     cohort : pandas.DataFrame
         The artefact ``cohort``.
-    weights : numpy.ndarray of shape (1 + B, n_samples)
+    patient_weights : numpy.ndarray of shape (1 + B, n_samples)
     attributes : sequence of str
         Protected attributes, ``"race+sex"`` for intersections.
     metrics : sequence of str
@@ -173,10 +173,10 @@ def evaluate(
     """
     (key,) = set(score.dims) - {"seed", "sample"}
     score = score.transpose("seed", key, "sample")
-    chosen = decisions(score, threshold, cohort["fold"]).values
+    chosen = select(score, threshold, cohort["fold"]).values
     measures = {m: [partial(RANKING[m], scores=s) for s in score.values] for m in ranking or {}}
     return _collect(
-        chosen, measures, ranking or {}, key, list(score[key].values), cohort, weights, attributes, metrics
+        chosen, measures, ranking or {}, key, list(score[key].values), cohort, patient_weights, attributes, metrics
     )
 
 
@@ -186,7 +186,7 @@ def evaluate_masked(
     probabilities: np.ndarray,
     rates_named: Sequence,
     cohort: pd.DataFrame,
-    weights: np.ndarray,
+    patient_weights: np.ndarray,
     *,
     attributes: Sequence[str],
     metrics: Sequence[str] = ("selection_rate", "tpr", "fpr"),
@@ -222,11 +222,11 @@ def evaluate_masked(
         "auroc": [partial(expected_auroc, scores=s, probabilities=probabilities) for s in score.values]
     }
     return _collect(
-        chosen, measures, {"auroc": auroc_of}, "rate", list(rates_named), cohort, weights, attributes, metrics
+        chosen, measures, {"auroc": auroc_of}, "rate", list(rates_named), cohort, patient_weights, attributes, metrics
     )
 
 
-def _collect(chosen, measures, wanted, key, labels, cohort, weights, attributes, metrics) -> Evaluation:
+def _collect(chosen, measures, wanted, key, labels, cohort, patient_weights, attributes, metrics) -> Evaluation:
     """Evaluate selection probabilities (S, K, n) and ranking measures on all groups; average over seeds."""
     y, masks = cohort["label"].to_numpy(), group_masks(cohort, attributes)
     first = next(iter(masks))
@@ -235,17 +235,17 @@ def _collect(chosen, measures, wanted, key, labels, cohort, weights, attributes,
     every = np.concatenate([masks[first][1][:1], *[groups[1:] for _, groups in masks.values()]])
     ends = np.cumsum([1, *[len(groups) - 1 for _, groups in masks.values()]])
     for s, q in enumerate(chosen):
-        found = rates(y, q, weights, every)
+        found = rates(y, q, patient_weights, every)
         for attribute, start, end in zip(masks, ends, ends[1:], strict=False):
             for metric in metrics:
                 part = found[metric][..., [0, *range(start, end)]]
                 per_seed.setdefault((metric, attribute), []).append(part)
         for metric, by_seed in measures.items():
-            everybody = by_seed[s](y, weights=weights, groups=masks[first][1][:1])
+            everybody = by_seed[s](y, patient_weights=patient_weights, groups=masks[first][1][:1])
             if not wanted[metric]:
                 per_seed.setdefault((metric, first), []).append(everybody)
             for attribute in wanted[metric]:
-                parts = by_seed[s](y, weights=weights, groups=masks[attribute][1][1:])
+                parts = by_seed[s](y, patient_weights=patient_weights, groups=masks[attribute][1][1:])
                 per_seed.setdefault((metric, attribute), []).append(
                     np.concatenate([everybody, parts], axis=2)
                 )
@@ -259,7 +259,7 @@ def _collect(chosen, measures, wanted, key, labels, cohort, weights, attributes,
 
 
 def compare_auroc(
-    scores: Mapping[str, np.ndarray], cohort: pd.DataFrame, weights: np.ndarray, *, reference: str
+    scores: Mapping[str, np.ndarray], cohort: pd.DataFrame, patient_weights: np.ndarray, *, reference: str
 ) -> pd.DataFrame:
     """Compare the AUROC of several models with that of a reference, paired over patients.
 
@@ -268,7 +268,7 @@ def compare_auroc(
     scores : mapping of str to numpy.ndarray of shape (n_seeds, n_samples) or (n_samples,)
         Out-of-fold probabilities by name of the model; the AUROC is averaged over seeds.
     cohort : pandas.DataFrame
-    weights : numpy.ndarray of shape (1 + B, n_samples)
+    patient_weights : numpy.ndarray of shape (1 + B, n_samples)
     reference : str
         One of the names.
 
@@ -279,7 +279,7 @@ def compare_auroc(
         at_least: the one-sided 95 % lower bound of the difference.
     """
     y, everybody = cohort["label"].to_numpy(), np.ones((1, len(cohort)), bool)
-    value = np.stack([auroc(y, s, weights, everybody)[..., 0].mean(axis=1) for s in scores.values()], axis=1)
+    value = np.stack([auroc(y, s, patient_weights, everybody)[..., 0].mean(axis=1) for s in scores.values()], axis=1)
     change = value - value[:, [list(scores).index(reference)]]
     low, high = percentile_interval(value)
     below, above = percentile_interval(change)

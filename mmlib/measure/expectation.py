@@ -97,7 +97,7 @@ def expected_selection(scores, threshold, probabilities) -> np.ndarray:
     return q[0] if one else q
 
 
-def expected_auroc(y, scores, probabilities, weights, groups) -> np.ndarray:
+def expected_auroc(y, scores, probabilities, patient_weights, groups) -> np.ndarray:
     """Compute the expected AUROC: that of the pooled (sample, pattern) pairs weighted by probability.
 
     Exact if samples are dropped independently of one another, since a positive and a negative are never the
@@ -108,23 +108,23 @@ def expected_auroc(y, scores, probabilities, weights, groups) -> np.ndarray:
     y : array-like of shape (n,)
     scores : array-like of shape (P, n)
     probabilities : array-like of shape (n, P) or (R, n, P)
-    weights, groups : array-like of shape (1 + B, n) and (G, n)
+    patient_weights, groups : array-like of shape (1 + B, n) and (G, n)
 
     Returns
     -------
     ndarray of shape (1 + B, R, G)
         R = 1 for a single distribution.
     """
-    return pooled_ranking(y, scores, _distribution(probabilities, np.shape(scores)), weights, groups)
+    return pooled_ranking(y, scores, _distribution(probabilities, np.shape(scores)), patient_weights, groups)
 
 
-def plug_in_average_precision(y, scores, probabilities, weights, groups) -> np.ndarray:
+def plug_in_average_precision(y, scores, probabilities, patient_weights, groups) -> np.ndarray:
     """Compute the average precision of the pooled pairs: near the expected one but not it (not linear)."""
     mass = _distribution(probabilities, np.shape(scores))
-    return pooled_ranking(y, scores, mass, weights, groups, "average_precision")
+    return pooled_ranking(y, scores, mass, patient_weights, groups, "average_precision")
 
 
-def slopes(y, scores, threshold, masks, weights, groups, direction=None) -> dict[str, np.ndarray]:
+def slopes(y, scores, threshold, masks, patient_weights, groups, direction=None) -> dict[str, np.ndarray]:
     """Differentiate expected metrics by the drop rate at zero: what the first few missing modalities cost.
 
     Parameters
@@ -133,7 +133,7 @@ def slopes(y, scores, threshold, masks, weights, groups, direction=None) -> dict
     scores : array-like of shape (P, n)
     threshold : float or array-like of shape (n,)
     masks : array-like of shape (P, M)
-    weights, groups : array-like of shape (1 + B, n) and (G, n)
+    patient_weights, groups : array-like of shape (1 + B, n) and (G, n)
     direction : array-like of shape (n, M), optional
         Relative drop rates in [0, 1], so that sample i loses modality m with probability ``p direction[i,
         m]``: ones if not given, the presence of modalities if absent ones cannot be lost, a mechanism's shape
@@ -165,15 +165,15 @@ def slopes(y, scores, threshold, masks, weights, groups, direction=None) -> dict
         q.append((1 - d) * selected[full] + d * selected[without])
         lost = np.stack([np.where(y == label, d, 0) for label in (1, 0)])  # positives lose m, then negatives
         mass = np.stack([1 - lost, lost], axis=-1)
-        area.append(pooled_ranking(y, scores[[full, without]], mass, weights, groups).sum(axis=1))
-    at_zero = auroc(y, scores[full], weights, groups)
-    values = rates(y, np.array(q), weights, groups)
+        area.append(pooled_ranking(y, scores[[full, without]], mass, patient_weights, groups).sum(axis=1))
+    at_zero = auroc(y, scores[full], patient_weights, groups)
+    values = rates(y, np.array(q), patient_weights, groups)
     slope = {metric: values[metric][:, 1:] - values[metric][:, :1] for metric in LINEAR}
     return slope | {"auroc": np.stack(area, axis=1) - 2 * at_zero}
 
 
 def one_run_sd(
-    y, scores, threshold, probabilities, groups, *, draws: int = 200, seed: int = 0
+    y, scores, threshold, probabilities, groups, *, realisations: int = 200, seed: int = 0
 ) -> dict[str, np.ndarray]:
     """Compute the standard deviation of a metric over realised masks, patients and model fixed.
 
@@ -187,7 +187,7 @@ def one_run_sd(
     threshold : float or array-like of shape (n,)
     probabilities : array-like of shape (n, P) or (R, n, P)
     groups : array-like of shape (G, n)
-    draws : int
+    realisations : int
         Simulated runs for AUROC, which has no closed form here (200 give its SD to 5 %); 0 leaves it out.
     seed : int
 
@@ -210,21 +210,21 @@ def one_run_sd(
     overall = divide(sums[0] + sums[1], everybody**2)
     found = {"selection_rate": overall, "tpr": tpr, "fpr": fpr, "fnr": tpr, "accuracy": overall}
     sd = {metric: np.sqrt(v) for metric, v in (found | {"balanced_accuracy": (tpr + fpr) / 4}).items()}
-    if draws:
+    if realisations:
         one = np.ones((1, len(y)))
-        runs = (simulate(scores, p, draws, seed) for p in probabilities)
+        runs = (simulate(scores, p, realisations, seed) for p in probabilities)
         sd["auroc"] = np.array([auroc(y, run, one, groups)[0].std(axis=0, ddof=1) for run in runs])
     return sd
 
 
-def simulate(scores, probabilities, draws: int, seed: int = 0, *, outage=None) -> np.ndarray:
+def simulate(scores, probabilities, realisations: int, seed: int = 0, *, outage=None) -> np.ndarray:
     """Draw realised score vectors, as the paper does: each sample meets one pattern at random.
 
     Parameters
     ----------
     scores : array-like of shape (P, n)
     probabilities : array-like of shape (n, P)
-    draws : int
+    realisations : int
     seed : int
     outage : array-like of shape (n,), optional
         Samples with the same value share one draw (a device is down for all of them); independent if not
@@ -240,7 +240,7 @@ def simulate(scores, probabilities, draws: int, seed: int = 0, *, outage=None) -
     reached = np.cumsum(probabilities[0], axis=1)
     reached /= reached[:, -1:]
     unit = np.arange(scores.shape[1]) if outage is None else pd.factorize(np.asarray(outage))[0]
-    chance = np.random.default_rng(seed).random((draws, unit.max() + 1))[:, unit]
+    chance = np.random.default_rng(seed).random((realisations, unit.max() + 1))[:, unit]
     pattern = np.zeros(chance.shape, dtype=np.int16)
     for p in range(len(scores) - 1):
         pattern += chance >= reached[:, p]

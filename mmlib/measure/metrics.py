@@ -1,6 +1,6 @@
 """Performance and group metrics of many score vectors, for the estimate and every bootstrap resample at once.
 
-Throughout, ``weights`` is ``(1 + B, n)``: row 0 is all ones (the estimate), the others are bootstrap counts
+Throughout, ``patient_weights`` is ``(1 + B, n)``: row 0 is all ones (the estimate), the others are bootstrap counts
 of the n samples; ``groups`` is a bool array ``(G, n)``. Everything returned has the shape ``(1 + B, K, G)``
 for K score vectors. One rule for empty denominators: 0/0 is nan, never 0 or 1.
 """
@@ -17,7 +17,7 @@ from mmlib.measure.ranking import auroc, average_precision, check_shapes, divide
 __all__ = [
     "auroc",
     "average_precision",
-    "describe",
+    "metrics_by_group",
     "group_masks",
     "operating_point",
     "paper_gaps",
@@ -103,7 +103,7 @@ def sizes(y, groups) -> tuple[np.ndarray, np.ndarray]:
     return groups.sum(axis=1), (groups & (np.asarray(y) == 1)).sum(axis=1)
 
 
-def rates(y, q, weights, groups) -> dict[str, np.ndarray]:
+def rates(y, q, patient_weights, groups) -> dict[str, np.ndarray]:
     """Threshold metrics from expected confusion cells, by one matrix product per group and label.
 
     Parameters
@@ -112,7 +112,7 @@ def rates(y, q, weights, groups) -> dict[str, np.ndarray]:
         Labels, 0 or 1.
     q : array-like of shape (K, n) or (n,)
         Probability of being selected: 0 or 1 for a plain decision, in between for randomised or masked ones.
-    weights, groups : array-like of shape (1 + B, n) and (G, n)
+    patient_weights, groups : array-like of shape (1 + B, n) and (G, n)
 
     Returns
     -------
@@ -124,14 +124,14 @@ def rates(y, q, weights, groups) -> dict[str, np.ndarray]:
     With fractional ``q`` all are exact expectations over the randomness of the decisions except ``ppv`` and
     ``f1``, whose denominators are random too: these two are ratios of expectations (plug-in).
     """
-    y, q, weights, groups = check_shapes(y, q, weights, groups)
+    y, q, patient_weights, groups = check_shapes(y, q, patient_weights, groups)
     if q.size and (q.min() < 0 or q.max() > 1):
         raise ValueError(f"q lies in [{q.min():.3g}, {q.max():.3g}]; expected probabilities of selection.")
-    total = np.empty((2, len(weights), 1, len(groups)))
-    selected = np.empty((2, len(weights), len(q), len(groups)))
+    total = np.empty((2, len(patient_weights), 1, len(groups)))
+    selected = np.empty((2, len(patient_weights), len(q), len(groups)))
     cells = [(g, label, np.flatnonzero(group & (y == label))) for g, group in enumerate(groups) for label in (0, 1)]
-    for b in range(0, len(weights), step := max(64, IN_MEMORY // max(len(y), 1))):
-        w = np.ascontiguousarray(weights[b : b + step].T, dtype=float)  # float32 sums would lose digits
+    for b in range(0, len(patient_weights), step := max(64, IN_MEMORY // max(len(y), 1))):
+        w = np.ascontiguousarray(patient_weights[b : b + step].T, dtype=float)  # float32 sums would lose digits
         for g, label, members in cells:
             inside = w[members]
             total[label, b : b + step, 0, g] = inside.sum(axis=0)
@@ -151,12 +151,12 @@ def rates(y, q, weights, groups) -> dict[str, np.ndarray]:
     }
 
 
-def describe(y, scores, decisions, frame: pd.DataFrame, attribute: str) -> pd.DataFrame:
+def metrics_by_group(y, scores, selected, frame: pd.DataFrame, attribute: str) -> pd.DataFrame:
     """Point estimates by group through fairlearn's ``MetricFrame``: the table shown to readers.
 
     Parameters
     ----------
-    y, scores, decisions : array-like of shape (n,)
+    y, scores, selected : array-like of shape (n,)
         Labels, probabilities and 0/1 decisions.
     frame : pandas.DataFrame
         A row per sample, with the attribute.
@@ -170,12 +170,12 @@ def describe(y, scores, decisions, frame: pd.DataFrame, attribute: str) -> pd.Da
         balanced_accuracy, f1, auroc, average_precision``; nan where a group lacks the class that a metric
         needs.
     """
-    y, scores, decisions = np.asarray(y), np.asarray(scores, dtype=float), np.asarray(decisions).astype(int)
+    y, scores, selected = np.asarray(y), np.asarray(scores, dtype=float), np.asarray(selected).astype(int)
     names, groups = group_masks(frame, [attribute])[attribute]
     label = np.array([*names[1:], None], dtype=object)[np.where(groups[1:].any(0), groups[1:].argmax(0), -1)]
     known = groups[1:].any(axis=0)
     columns = {}
-    for prediction, table in ((decisions, _DECIDED), (scores, _RANKED)):
+    for prediction, table in ((selected, _DECIDED), (scores, _RANKED)):
         frame_of = fm.MetricFrame(
             metrics=table, y_true=y[known], y_pred=prediction[known], sensitive_features=label[known]
         )
@@ -185,7 +185,7 @@ def describe(y, scores, decisions, frame: pd.DataFrame, attribute: str) -> pd.Da
     return pd.DataFrame(columns, index=pd.Index(names, name=attribute)).astype({"n": int, "n_positive": int})
 
 
-def paper_gaps(y, decisions, frame: pd.DataFrame, attribute: str) -> dict[str, float]:
+def paper_gaps(y, selected, frame: pd.DataFrame, attribute: str) -> dict[str, float]:
     """Return max-min gaps as the paper has them, from fairlearn: biased upwards, never a finding alone.
 
     Returns
@@ -194,7 +194,7 @@ def paper_gaps(y, decisions, frame: pd.DataFrame, attribute: str) -> dict[str, f
         ``demographic_parity_difference`` over all groups, ``equalized_odds_difference`` over the groups that
         have both classes (a group without positives has no TPR; fairlearn would call it 0).
     """
-    y, decisions = np.asarray(y), np.asarray(decisions).astype(int)
+    y, selected = np.asarray(y), np.asarray(selected).astype(int)
     names, groups = group_masks(frame, [attribute])[attribute]
     both = np.array([np.ptp(y[g]) > 0 if g.any() else False for g in groups[1:]])
     gaps = {}
@@ -204,7 +204,7 @@ def paper_gaps(y, decisions, frame: pd.DataFrame, attribute: str) -> dict[str, f
         gaps[metric] = np.nan
         if kept.sum() > 1:
             of = groups[1:].argmax(axis=0)[rows]
-            gaps[metric] = float(getattr(fm, metric)(y[rows], decisions[rows], sensitive_features=of))
+            gaps[metric] = float(getattr(fm, metric)(y[rows], selected[rows], sensitive_features=of))
     return gaps
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from mmlib.core.compute import side_by_side
+from mmlib.core.compute import map_parallel
 
 
-def auroc(y, scores, weights, groups) -> np.ndarray:
+def auroc(y, scores, patient_weights, groups) -> np.ndarray:
     """Area under the ROC curve, ties counting half.
 
     Parameters
@@ -19,22 +19,22 @@ def auroc(y, scores, weights, groups) -> np.ndarray:
     y : array-like of shape (n,)
         Labels, 0 or 1.
     scores : array-like of shape (K, n) or (n,)
-    weights, groups : array-like of shape (1 + B, n) and (G, n)
+    patient_weights, groups : array-like of shape (1 + B, n) and (G, n)
 
     Returns
     -------
     ndarray of shape (1 + B, K, G)
         nan where a group, or a resample of it, lacks one of the classes.
     """
-    return _each_vector(y, scores, weights, groups, "auroc")
+    return _each_vector(y, scores, patient_weights, groups, "auroc")
 
 
-def average_precision(y, scores, weights, groups) -> np.ndarray:
+def average_precision(y, scores, patient_weights, groups) -> np.ndarray:
     """Average precision (AUPRC, not interpolated); shapes as in `auroc`, nan without positives."""
-    return _each_vector(y, scores, weights, groups, "average_precision")
+    return _each_vector(y, scores, patient_weights, groups, "average_precision")
 
 
-def pooled_ranking(y, scores, mass, weights, groups, metric: str = "auroc") -> np.ndarray:
+def pooled_ranking(y, scores, mass, patient_weights, groups, metric: str = "auroc") -> np.ndarray:
     """Rank pooled (sample, score) pairs: each sample enters with P alternative scores and their masses.
 
     Parameters
@@ -44,7 +44,7 @@ def pooled_ranking(y, scores, mass, weights, groups, metric: str = "auroc") -> n
         The alternatives, for example a sample's score under every pattern of missing modalities.
     mass : array-like of shape (R, n, P)
         Weight of each alternative in each of R scenarios; not negative.
-    weights, groups : array-like of shape (1 + B, n) and (G, n)
+    patient_weights, groups : array-like of shape (1 + B, n) and (G, n)
     metric : {"auroc", "average_precision"}
 
     Returns
@@ -57,7 +57,7 @@ def pooled_ranking(y, scores, mass, weights, groups, metric: str = "auroc") -> n
     sparse product with the weights, and only the runs are accumulated, a few resamples at a time. Linear in
     n, P and B.
     """
-    y, scores, weights, groups = check_shapes(y, scores, weights, groups)
+    y, scores, patient_weights, groups = check_shapes(y, scores, patient_weights, groups)
     patterns, n = scores.shape
     mass = np.asarray(mass, dtype=float)
     if mass.ndim != 3 or mass.shape[1:] != (n, patterns) or (mass.size and not mass.min() >= 0):
@@ -84,17 +84,17 @@ def pooled_ranking(y, scores, mass, weights, groups, metric: str = "auroc") -> n
     step = max(1, min(16, 12_000_000 // size), min(128, 600_000 // size))
 
     def block(b):
-        w = np.ascontiguousarray(weights[b : b + step].T, dtype=float)  # float32 sums would lose digits
+        w = np.ascontiguousarray(patient_weights[b : b + step].T, dtype=float)  # float32 sums would lose digits
         return np.stack([finish(negatives @ w, positives @ w, tied) for tied, negatives, positives in plans], axis=1)
 
-    parts = side_by_side(block, range(0, len(weights), step))
-    return np.concatenate(parts).reshape(len(weights), len(mass), len(groups))
+    parts = map_parallel(block, range(0, len(patient_weights), step))
+    return np.concatenate(parts).reshape(len(patient_weights), len(mass), len(groups))
 
 
-def _each_vector(y, scores, weights, groups, metric):
-    y, scores, weights, groups = check_shapes(y, scores, weights, groups)
+def _each_vector(y, scores, patient_weights, groups, metric):
+    y, scores, patient_weights, groups = check_shapes(y, scores, patient_weights, groups)
     mass = np.ones((1, scores.shape[1], 1))
-    return np.concatenate([pooled_ranking(y, s[None], mass, weights, groups, metric) for s in scores], axis=1)
+    return np.concatenate([pooled_ranking(y, s[None], mass, patient_weights, groups, metric) for s in scores], axis=1)
 
 
 def _roc_runs(scores, positive):
@@ -157,7 +157,7 @@ def divide(over, under) -> np.ndarray:
     return np.divide(over, under, out=np.full(shape, np.nan), where=np.broadcast_to(under, shape) != 0)
 
 
-def check_shapes(y, scores, weights, groups):
+def check_shapes(y, scores, patient_weights, groups):
     """Return the four arrays, scores as float ``(K, n)``, or say in one sentence which of them does not fit.
 
     Raises
@@ -166,13 +166,13 @@ def check_shapes(y, scores, weights, groups):
         If a shape does not fit, a label is not 0 or 1, or a score is not finite.
     """
     y, scores = np.asarray(y), np.atleast_2d(np.asarray(scores, dtype=float))
-    weights, groups = np.atleast_2d(weights), np.atleast_2d(np.asarray(groups, dtype=bool))
+    patient_weights, groups = np.atleast_2d(patient_weights), np.atleast_2d(np.asarray(groups, dtype=bool))
     n = len(y)
-    for name, array in (("scores (or q)", scores), ("weights", weights), ("groups", groups)):
+    for name, array in (("scores (or q)", scores), ("weights", patient_weights), ("groups", groups)):
         if array.ndim != 2 or array.shape[1] != n:
             raise ValueError(f"{name} has shape {array.shape}; expected (rows, {n}), one column per label.")
     if not np.isin(y, (0, 1)).all():
         raise ValueError(f"y holds {sorted(set(np.unique(y).tolist()) - {0, 1})[:3]}; expected only 0 and 1.")
     if not np.isfinite(scores).all():
         raise ValueError(f"scores (or q) hold {(~np.isfinite(scores)).sum()} values that are not finite.")
-    return y, scores, weights, groups
+    return y, scores, patient_weights, groups

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from mmlib.core.compute import side_by_side
+from mmlib.core.compute import map_parallel
 from mmlib.models.logistic import fit_many, log_odds
 from mmlib.models.study import Study
 
@@ -178,7 +178,7 @@ def late_patterns(study: Study, masks: np.ndarray, *, C: float = 0.1) -> np.ndar
             evidence[:, m] = np.where(present[:, m], model.decision_function(x) - base, 0)
         return _combined(evidence, masks, y, validation[f], study.tested[f])
 
-    return np.array(side_by_side(learn, range(len(training)), "late fusion"))
+    return np.array(map_parallel(learn, range(len(training)), "late fusion"))
 
 
 def _combined(evidence, masks, y, held, tested):
@@ -187,9 +187,9 @@ def _combined(evidence, masks, y, held, tested):
     out = np.full((len(masks), len(y)), np.nan)
     out[:, held] = of_known.mean()
     out[:, tested] = expit(log_odds(evidence[None, tested], fit_many(known, of_known)))
-    fewest = np.bincount(of_known, minlength=2).min()
-    if fewest > 1:
-        folds = StratifiedKFold(min(5, fewest), shuffle=True, random_state=0)
+    minimum = np.bincount(of_known, minlength=2).min()
+    if minimum > 1:
+        folds = StratifiedKFold(min(5, minimum), shuffle=True, random_state=0)
         for rows, test in folds.split(of_known, of_known):
             at = np.flatnonzero(held)[test]
             out[:, at] = expit(log_odds(known[:, test], fit_many(known[:, rows], of_known[rows])))

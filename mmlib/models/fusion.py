@@ -15,7 +15,7 @@ from mmlib.models.network import forward, initial
 
 FAMILIES = ("attention", "concat", "sequential")
 POOLINGS = ("mean", "max", "attention")
-MISSING = ("mask", "zero", "mean", "token", "indicator")
+ABSENT = ("mask", "zero", "mean", "token", "indicator")
 DROP_RATES = ("fixed", "varied")
 IN_CACHE = 400_000  # numbers in the tokens of one step, all models together
 AT_ONCE = 1024  # samples that a GPU scores at once
@@ -34,7 +34,7 @@ class Architecture:
         How tokens become one vector.
     dropout : float
         Dropped share of the pooled vector in training.
-    missing : {"mask", "zero", "mean", "token", "indicator"}
+    absent : {"mask", "zero", "mean", "token", "indicator"}
         What stands in for an absent modality: nothing (masked attention), a zero input, the training mean, a
         learned token, or nothing but with one more token that tells which modalities are there.
     modality_dropout : float
@@ -53,7 +53,7 @@ class Architecture:
     heads: int = 4
     pooling: str = "mean"
     dropout: float = 0.1
-    missing: str = "mask"
+    absent: str = "mask"
     modality_dropout: float = 0.0
     drop_rate: str = "fixed"
     epochs: int = 30
@@ -72,7 +72,7 @@ class Architecture:
         for name, known in (
             ("family", FAMILIES),
             ("pooling", POOLINGS),
-            ("missing", MISSING),
+            ("absent", ABSENT),
             ("drop_rate", DROP_RATES),
         ):
             if getattr(self, name) not in known:

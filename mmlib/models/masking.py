@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import xarray as xr
 
-from mmlib.core.compute import side_by_side
+from mmlib.core.compute import map_parallel
 from mmlib.core.schema import subset_masks
 from mmlib.models.fusion import Models, join
 from mmlib.models.powerset import fit, outcome, probabilities, tested_scores
@@ -41,15 +41,15 @@ def masking_regimes(
     else:
         plain = trained.select([i for i, s in enumerate(trained.seed) if s < seeds])
     regimes = {
-        f"plain, {m}": replace(plain, architecture=replace(architecture, missing=m))
+        f"plain, {m}": replace(plain, architecture=replace(architecture, absent=m))
         for m in ("mask", "zero", "mean")
     }
-    def learn(missing):
-        changed = replace(architecture, missing=missing, modality_dropout=modality_dropout)
+    def learn(absent):
+        changed = replace(architecture, absent=absent, modality_dropout=modality_dropout)
         return fit(study, changed, seeds=range(seeds), key=key)
 
     met = ("mask", "token")
-    trained_with = side_by_side(learn, met, "regimes")
+    trained_with = map_parallel(learn, met, "regimes")
     return regimes | {f"dropout, {m}": models for m, models in zip(met, trained_with, strict=True)}
 
 

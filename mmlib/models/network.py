@@ -33,7 +33,7 @@ def initial(streams, modalities: int, features: int, a, dtype) -> dict[str, torc
         Each with a leading model axis.
     """
     m, d, w = modalities, features, a.width
-    together = {"attention": 1, "concat": m + (a.missing == "indicator"), "sequential": 2}
+    together = {"attention": 1, "concat": m + (a.absent == "indicator"), "sequential": 2}
     tokens = together[a.family] * w  # what the feed-forward layer reads at once
 
     def draw(*shape, fan):
@@ -67,9 +67,9 @@ def initial(streams, modalities: int, features: int, a, dtype) -> dict[str, torc
         parameters["pool"] = draw(w, fan=w)
     if a.family == "sequential":
         parameters["start"] = draw(w, fan=w)
-    if a.missing == "token":
+    if a.absent == "token":
         parameters["token"] = draw(m, w, fan=w)
-    if a.missing == "indicator":
+    if a.absent == "indicator":
         parameters["indicator"] = draw(m, w, fan=m)
     return parameters
 
@@ -95,16 +95,16 @@ def forward(p, x, seen, a, keep=None) -> torch.Tensor:
     w = a.width
     there = seen[:, :, None]
     # inputs are centred on training rows: zero is the mean before the projection
-    x = torch.where(seen[..., None], x, 0) if a.missing in ("zero", "mean", "token") else x
+    x = torch.where(seen[..., None], x, 0) if a.absent in ("zero", "mean", "token") else x
     h = torch.bmm(p["project"].reshape(g * m, d, w).mT, x.reshape(g * m, b, d).mT).reshape(g, m, w, b)
     scale, shift = p["norm0.scale"], p["norm0.shift"] + p["modality"]
     h = _Normalise.apply(h, 2) * scale[..., None] + shift[..., None]
-    if a.missing == "zero":
+    if a.absent == "zero":
         h = h * there
-    if a.missing == "token":
+    if a.absent == "token":
         h = torch.where(there, h, p["token"][..., None])
-    visible = seen if a.missing in ("mask", "indicator") else torch.ones_like(seen)
-    if a.missing == "indicator":
+    visible = seen if a.absent in ("mask", "indicator") else torch.ones_like(seen)
+    if a.absent == "indicator":
         told = torch.bmm(p["indicator"].mT, seen.to(h.dtype))
         h, visible = torch.cat([h, told[:, None]], 1), F.pad(visible, (0, 0, 0, 1), value=True)
         m += 1

@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 from sklearn.linear_model import LogisticRegression
 
-from mmlib.core.compute import side_by_side
+from mmlib.core.compute import map_parallel
 from mmlib.core.schema import subset_masks
 from mmlib.measure.metrics import operating_point
 from mmlib.models.fusion import Architecture, Models, logits, train
@@ -133,7 +133,7 @@ def train_powerset(
         models = fit(part, architecture, seeds=range(seeds), key=list(masks).index(name))
         return outcome(models, part, seeds), models if masks[name].all() else None
 
-    found = side_by_side(learn, order, "subsets")
+    found = map_parallel(learn, order, "subsets")
     full = next((models for _, models in found if models), None)
     parts = {name: one for name, (one, _) in zip(order, found, strict=True)}
     if "none" in names:
@@ -186,7 +186,7 @@ def train_variants(variants: Mapping[str, tuple[Study, Architecture]], *, seeds:
         study, a = variants[name]
         return outcome(fit(study, a, seeds=range(seeds), key=2 ** len(study.modalities) - 1), study, seeds)
 
-    parts = side_by_side(learn, list(variants), "variants")
+    parts = map_parallel(learn, list(variants), "variants")
     joined = xr.concat(parts, pd.Index(list(variants), name="variant"), coords="minimal", compat="override")
     return joined.drop_vars("validation_score")
 

@@ -15,7 +15,7 @@ import xarray as xr
 from scipy.special import expit, logit
 from tqdm import tqdm
 
-from mmlib.core.compute import side_by_side
+from mmlib.core.compute import map_parallel
 from mmlib.core.schema import subset_masks
 from mmlib.measure.expectation import expected_auroc
 from mmlib.measure.metrics import operating_point
@@ -65,8 +65,8 @@ def train_regimes(
     plans = {f"dropout {r:g}": (study, replace(base, modality_dropout=r), {}) for r in rates}
     plans |= {
         "dropout varied": (study, varied, {}),
-        "dropout, token": (study, replace(varied, missing="token"), {}),
-        "dropout, indicators": (study, replace(varied, missing="indicator"), {}),
+        "dropout, token": (study, replace(varied, absent="token"), {}),
+        "dropout, indicators": (study, replace(varied, absent="indicator"), {}),
         "dropout, group weights": (study, varied, {"weight": torch.as_tensor(weight, dtype=torch.float32)}),
         "dropout, matched": (study, base, {"drop": torch.as_tensor(drop, dtype=torch.float32)}),
         "mechanism in training": (left, base, {}),
@@ -79,7 +79,7 @@ def train_regimes(
         data, architecture, changes = plans[name]
         return fit(data, architecture, seeds=[0], key=key, **changes)
 
-    return {"plain": plain} | dict(zip(plans, side_by_side(learn, list(plans), "regimes"), strict=True))
+    return {"plain": plain} | dict(zip(plans, map_parallel(learn, list(plans), "regimes"), strict=True))
 
 
 def group_weights(cohort: pd.DataFrame, attribute: str) -> np.ndarray:
@@ -110,7 +110,7 @@ def pattern_scores(models: Mapping[str, Models], study: Study) -> dict[str, np.n
     def score(name):
         return np.stack([probabilities(models[name], study, mask, where=where) for mask in masks], axis=1)
 
-    return dict(zip(models, side_by_side(score, list(models), "scores"), strict=True))
+    return dict(zip(models, map_parallel(score, list(models), "scores"), strict=True))
 
 
 def specialist_scores(powerset: xr.Dataset, study: Study) -> np.ndarray:
@@ -192,7 +192,7 @@ def imputed_scores(models: Models, study: Study, *, ridge: float = 0.1) -> np.nd
         complete = replace(study, X=filled, present=torch.ones_like(study.present))
         return probabilities(models, complete, where=where)
 
-    return np.stack(side_by_side(score, masks, "imputed patterns"), axis=1)
+    return np.stack(map_parallel(score, masks, "imputed patterns"), axis=1)
 
 
 def collect(scores: Mapping[str, np.ndarray], study: Study) -> xr.Dataset:

@@ -13,7 +13,7 @@ from mmlib.models.regimes import merged_groups
 from mmlib.models.study import Study
 
 
-def decisions(
+def compare_thresholds(
     scores: np.ndarray,
     study: Study,
     cohort: pd.DataFrame,

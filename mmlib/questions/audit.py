@@ -65,7 +65,7 @@ def presence(recorded: pd.DataFrame, samples: pd.DataFrame, attributes: Sequence
 def presence_contrasts(
     recorded: pd.DataFrame,
     samples: pd.DataFrame,
-    weights: np.ndarray,
+    patient_weights: np.ndarray,
     protected: Mapping[str, str],
     *,
     run: str,
@@ -77,8 +77,8 @@ def presence_contrasts(
     recorded : pandas.DataFrame of bool
         A column per modality or field, rows as in ``samples``.
     samples : pandas.DataFrame
-    weights : numpy.ndarray of shape (1 + B, n_samples)
-        From :func:`mmlib.measure.bootstrap.patient_weights`.
+    patient_weights : numpy.ndarray of shape (1 + B, n_samples)
+        From :func:`mmlib.measure.bootstrap.resample_patients`.
     protected : mapping of str to str
         Attribute -> reference group.
     run : str
@@ -94,7 +94,7 @@ def presence_contrasts(
         n, n_positive = sizes(y, groups)
         parts.append(
             tidy(
-                rates(y, recorded.to_numpy(float).T, weights, groups)["selection_rate"],
+                rates(y, recorded.to_numpy(float).T, patient_weights, groups)["selection_rate"],
                 run=run,
                 metric="recorded",
                 attribute=attribute,
@@ -111,7 +111,7 @@ def presence_contrasts(
 
 
 def predictiveness(
-    cohort: Cohort, samples: pd.DataFrame, weights: np.ndarray, *, run: str, least: int = LEAST
+    cohort: Cohort, samples: pd.DataFrame, patient_weights: np.ndarray, *, run: str, minimum: int = LEAST
 ) -> pd.DataFrame:
     """Measure how well presence alone, and the value alone, predict the label.
 
@@ -120,9 +120,9 @@ def predictiveness(
     cohort : mmlib.core.schema.Cohort
     samples : pandas.DataFrame
         Its samples with their ``fold``.
-    weights : numpy.ndarray of shape (1 + B, n_samples)
+    patient_weights : numpy.ndarray of shape (1 + B, n_samples)
     run : str
-    least : int
+    minimum : int
         Presence is judged where so many samples have the field and so many lack it, a value where so many
         positives and negatives have it.
 
@@ -137,18 +137,18 @@ def predictiveness(
     """
     y, fold = samples["label"].to_numpy(), samples["fold"].to_numpy()
     recorded = recorded_items(cohort)
-    judged = recorded.loc[:, (recorded.sum() >= least) & ((~recorded).sum() >= least)]
+    judged = recorded.loc[:, (recorded.sum() >= minimum) & ((~recorded).sum() >= minimum)]
     everybody = np.ones((1, len(y)), bool)
     found, values = [("presence_auroc", c, everybody[0]) for c in judged], []
     if len(judged.columns):
-        alone = rates(y, judged.to_numpy(float).T, weights, everybody)
+        alone = rates(y, judged.to_numpy(float).T, patient_weights, everybody)
         values.append((1 + alone["tpr"] - alone["fpr"])[..., 0] / 2)
     for field in cohort.fields:
         there = recorded[field.column].to_numpy()
-        if field.kind in ("image", "ecg") or min(y[there].sum(), (1 - y[there]).sum()) < least:
+        if field.kind in ("image", "ecg") or min(y[there].sum(), (1 - y[there]).sum()) < minimum:
             continue
         score = _score_alone(cohort.values[field.column], field, y, fold, there)
-        values.append(auroc(y, score, weights, there[None])[..., 0])
+        values.append(auroc(y, score, patient_weights, there[None])[..., 0])
         found.append(("value_auroc", field.column, there))
     table = pd.DataFrame(found, columns=["metric", "field", "rows"])
     table = table.assign(n=[int(r.sum()) for r in table.rows], n_positive=[int(y[r].sum()) for r in table.rows])

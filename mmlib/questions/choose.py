@@ -177,7 +177,7 @@ def choose(
 def choose_subsets(
     powerset: xr.Dataset,
     cohort: pd.DataFrame,
-    weights: np.ndarray,
+    patient_weights: np.ndarray,
     *,
     contrasts: Mapping[str, tuple[str, str]],
     rule: str = "prevalence",
@@ -192,8 +192,8 @@ def choose_subsets(
     ----------
     powerset : xarray.Dataset
     cohort : pandas.DataFrame
-    weights : numpy.ndarray of shape (1 + B, n_samples)
-        From :func:`mmlib.measure.bootstrap.patient_weights`.
+    patient_weights : numpy.ndarray of shape (1 + B, n_samples)
+        From :func:`mmlib.measure.bootstrap.resample_patients`.
     contrasts : mapping of str to (str, str)
         Protected attribute -> group and reference whose signed difference is bounded.
     rule, metric : str
@@ -207,7 +207,7 @@ def choose_subsets(
     """
     score, rows = validation_rows(powerset, cohort)
     threshold, subsets = powerset.threshold.sel(rule=rule), [str(s) for s in powerset.subset.values]
-    w, settings = weights[:, rows["position"]], {"attributes": list(contrasts), "metrics": (metric,)}
+    w, settings = patient_weights[:, rows["position"]], {"attributes": list(contrasts), "metrics": (metric,)}
 
     def gaps(kept):
         rated = evaluate(score, threshold, rows, w * kept, **settings)

@@ -30,7 +30,7 @@ def collect_claims(run: str, title: str, tables: Mapping[str, pd.DataFrame]) -> 
     run, title : str
         The run, and what readers call its cohort.
     tables : mapping of str to pandas.DataFrame
-        The artefacts ``rq1, rq2, fairness`` and ``primaries``. Groups are those that the run declared; an
+        The artefacts ``rq1, rq2, fairness`` and ``declared``. Groups are those that the run declared; an
         attribute without a declared one is shown by its largest group.
 
     Returns
@@ -45,8 +45,8 @@ def collect_claims(run: str, title: str, tables: Mapping[str, pd.DataFrame]) -> 
     ValueError
         If a table has no row for a claim, as one that an older notebook wrote.
     """
-    rq1, rq2, fairness, primaries = (tables[name] for name in ("rq1", "rq2", "fairness", "primaries"))
-    margins = primaries.dropna(subset="margin").set_index("metric").margin.to_dict()
+    rq1, rq2, fairness, declared = (tables[name] for name in ("rq1", "rq2", "fairness", "declared"))
+    margins = declared.dropna(subset="margin").set_index("metric").margin.to_dict()
     rows = []
 
     def add(table, conditions, claim, by, *, side, threshold=0.0, judged="test", note="", **changed):
@@ -69,7 +69,7 @@ def collect_claims(run: str, title: str, tables: Mapping[str, pd.DataFrame]) -> 
     add(rq1, about, "Every single addition raises AUROC", "paper", side=1, judged="interval", note=note)
     add(rq1, everybody | best, "All modalities reach a higher AUROC than the best single one", "paper", side=1)
     complete = _only(rq1, run, **everybody, **best).subset
-    groups = _shown_groups(primaries, fairness)
+    groups = _shown_groups(declared, fairness)
     for about in groups:
         level = {"versus": None} | about
         before, after = (_only(rq1, run, subset=s, **level).estimate for s in ("best single", complete))
@@ -159,13 +159,13 @@ def _only(table, run, **conditions):
     return table[keep].iloc[0]
 
 
-def _shown_groups(primaries, fairness):
+def _shown_groups(declared, fairness):
     """Choose a group of each attribute: the declared one, else that with most positives."""
     single = ~fairness.attribute.str.contains("+", regex=False)
     signed = fairness[(fairness.metric == "tpr") & single & (fairness.reference != fairness.group)]
     chosen = []
     for attribute, part in signed.dropna(subset="reference").groupby("attribute", sort=False):
-        declared = primaries[(primaries.attribute == attribute) & primaries.reference.notna()].group
+        declared = declared[(declared.attribute == attribute) & declared.reference.notna()].group
         group = declared.iloc[0] if len(declared) else part.loc[part.n_positive.idxmax()].group
         reference = part.reference.iloc[0]
         chosen.append({"metric": "tpr", "attribute": attribute, "group": group, "reference": reference})

@@ -1,8 +1,8 @@
 """The comparisons that a run declares beforehand: estimated, tested as one family, and judged.
 
-A run's YAML lists them under ``primaries``, a mapping each::
+A run's YAML lists them under ``declared``, a mapping each::
 
-    primaries:
+    declared:
       - {question: rq1, metric: auroc}                              # all modalities minus the best single one
       - {question: rq1, metric: tpr, attribute: race, group: Black, versus: first}
       - {question: rq2, metric: auroc, rate: 0.2}                   # expected change at a drop rate
@@ -19,7 +19,7 @@ import pandas as pd
 import xarray as xr
 
 from mmlib.core.schema import RESULTS, subset_masks
-from mmlib.measure.evaluate import Evaluation, decisions, evaluate, evaluate_masked
+from mmlib.measure.evaluate import Evaluation, evaluate, evaluate_masked, select
 from mmlib.measure.expectation import pattern_probabilities
 from mmlib.measure.metrics import group_masks
 from mmlib.measure.significance import (
@@ -46,19 +46,19 @@ ALPHA = 0.05
 COLUMNS = [*RESULTS.columns, "question", "subset", "versus", "rate", "refused", "p"]
 
 
-def check_primaries(declared: Sequence[Mapping], references: Mapping[str, str], cohort: pd.DataFrame) -> None:
+def check_declared(declared: Sequence[Mapping], references: Mapping[str, str], cohort: pd.DataFrame) -> None:
     """Raise a `ValueError`, in one sentence, unless every declared comparison can be understood.
 
     Parameters
     ----------
     declared : sequence of mapping
-        ``primaries`` of the run.
+        ``declared`` of the run.
     references : mapping of str to str
         Protected attribute (or crossing) to reference group.
     cohort : pandas.DataFrame
     """
     for number, entry in enumerate(declared, start=1):
-        where = f"primaries, entry {number} ({entry})"
+        where = f"declared, entry {number} ({entry})"
         if not isinstance(entry, Mapping) or entry.get("question") not in QUESTIONS:
             raise ValueError(f"{where}: expected a mapping whose question is one of {', '.join(QUESTIONS)}.")
         question, metric = entry["question"], entry.get("metric")
@@ -83,12 +83,12 @@ def check_primaries(declared: Sequence[Mapping], references: Mapping[str, str], 
             raise ValueError(f"{where}: rate is {rate!r}; expected a drop rate above 0 and up to 1.")
 
 
-def compare_primaries(
+def compare_declared(
     declared: Sequence[Mapping],
     powerset: xr.Dataset,
     masking: xr.Dataset,
     cohort: pd.DataFrame,
-    weights: np.ndarray,
+    patient_weights: np.ndarray,
     references: Mapping[str, str],
     *,
     run: str,
@@ -110,7 +110,7 @@ def compare_primaries(
     powerset, masking : xarray.Dataset
         The artefacts.
     cohort : pandas.DataFrame
-    weights : numpy.ndarray of shape (1 + B, n)
+    patient_weights : numpy.ndarray of shape (1 + B, n)
     references : mapping of str to str
         Protected attribute to reference group.
     run, rule : str
@@ -129,9 +129,9 @@ def compare_primaries(
     Raises
     ------
     ValueError
-        In one sentence, from `check_primaries`, or if a subset is unknown.
+        In one sentence, from `check_declared`, or if a subset is unknown.
     """
-    check_primaries(declared, references, cohort)
+    check_declared(declared, references, cohort)
     y, patients = cohort["label"].to_numpy(), cohort["patient_id"]
     crossed = [d for d in declared if "group" in d]
     attributes = list(dict.fromkeys([next(iter(references)), *(d["attribute"] for d in crossed)]))
@@ -141,13 +141,13 @@ def compare_primaries(
     full, asked = powerset.isel(subset=[-1]), {d["question"] for d in declared}
     found = {}
     if "rq1" in asked:
-        found["rq1"] = _additions(declared, powerset, cohort, weights, order, rule, ranked, measured)
+        found["rq1"] = _additions(declared, powerset, cohort, patient_weights, order, rule, ranked, measured)
     if "rq2" in asked:
-        found["rq2"] = _losses(declared, masking, cohort, weights, rule, ranked, measured)
+        found["rq2"] = _losses(declared, masking, cohort, patient_weights, rule, ranked, measured)
     if "gap" in asked:
         cut = full.threshold.sel(rule=rule)
-        found["gap"] = evaluate(full.score, cut, cohort, weights, ranking={"auroc": ranked}, **measured)
-    chosen = decisions(full.score, full.threshold.sel(rule=rule), cohort["fold"]).isel(subset=0).values
+        found["gap"] = evaluate(full.score, cut, cohort, patient_weights, ranking={"auroc": ranked}, **measured)
+    chosen = select(full.score, full.threshold.sel(rule=rule), cohort["fold"]).isel(subset=0).values
     rows = []
     for entry in declared:
         question, metric = entry["question"], entry["metric"]
@@ -176,10 +176,10 @@ def compare_primaries(
             s_retrain = spread[:, k].std(ddof=1) if len(spread) > 1 else 0.0
             row["p"] = float(change_p(draws[:, k], s_retrain, len(spread)))
         rows.append(row)
-    return judge(pd.DataFrame(rows).reindex(columns=COLUMNS), margins or {})
+    return judge_declared(pd.DataFrame(rows).reindex(columns=COLUMNS), margins or {})
 
 
-def judge(table: pd.DataFrame, margins: Mapping[str, float], alpha: float = ALPHA) -> pd.DataFrame:
+def judge_declared(table: pd.DataFrame, margins: Mapping[str, float], alpha: float = ALPHA) -> pd.DataFrame:
     """Correct the p-values of one family, say what could have been detected, and put each row into a word.
 
     Parameters
@@ -214,7 +214,7 @@ def judge(table: pd.DataFrame, margins: Mapping[str, float], alpha: float = ALPH
     return table.assign(verdict=words)
 
 
-def _additions(declared, powerset, cohort, weights, order, rule, ranked, measured) -> Evaluation:
+def _additions(declared, powerset, cohort, patient_weights, order, rule, ranked, measured) -> Evaluation:
     """Evaluate all modalities minus each subset that is named; ``versus`` keeps the names as declared."""
     names = [str(s) for s in powerset["subset"].values]
     versus = list(dict.fromkeys(d.get("versus", "best") for d in declared if d["question"] == "rq1"))
@@ -223,18 +223,18 @@ def _additions(declared, powerset, cohort, weights, order, rule, ranked, measure
     for name in versus:
         subset = (order or [names[1]])[0] if name == "first" else name
         if name != "best" and subset not in names:
-            raise ValueError(f"primaries: versus is {name!r}; expected best, first or a subset such as {names[1]!r}.")
+            raise ValueError(f"declared: versus is {name!r}; expected best, first or a subset such as {names[1]!r}.")
         if name == "best":
             parts.append(best_single(powerset, cohort).drop_vars("chosen"))
         else:
             parts.append(data.sel(subset=subset, drop=True))
     data = xr.concat(parts, pd.Index(["all", *versus], name="subset"), coords="minimal", compat="override")
     cut = data.threshold.sel(rule=rule)
-    result = evaluate(data.score, cut, cohort, weights, ranking={"auroc": ranked}, **measured)
+    result = evaluate(data.score, cut, cohort, patient_weights, ranking={"auroc": ranked}, **measured)
     return result.changes([(name, "all") for name in versus])
 
 
-def _losses(declared, masking, cohort, weights, rule, ranked, measured) -> Evaluation:
+def _losses(declared, masking, cohort, patient_weights, rule, ranked, measured) -> Evaluation:
     """Evaluate the expected change at each drop rate that is named, modalities being lost at random."""
     rates = list(dict.fromkeys(d["rate"] for d in declared if d["question"] == "rq2"))
     plain = masking.sel(regime=PLAIN)
@@ -247,7 +247,7 @@ def _losses(declared, masking, cohort, weights, rule, ranked, measured) -> Evalu
         pattern_probabilities(drop, subset_masks(modalities)[1], present),
         [0.0, *rates],
         cohort,
-        weights,
+        patient_weights,
         auroc_of=ranked,
         **measured,
     )

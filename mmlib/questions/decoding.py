@@ -15,11 +15,11 @@ from mmlib.models.study import Study
 def decode_groups(
     study: Study,
     cohort: pd.DataFrame,
-    weights: np.ndarray,
+    patient_weights: np.ndarray,
     attributes: Sequence[str],
     *,
     run: str,
-    least: int = 30,
+    minimum: int = 30,
     C: float = 0.1,
 ) -> pd.DataFrame:
     """Predict each protected attribute from each modality's vectors alone, out of fold.
@@ -30,10 +30,10 @@ def decode_groups(
         Vectors, reduced per fold, and folds; training and validation rows are used together.
     cohort : pandas.DataFrame
         The artefact ``cohort``.
-    weights : numpy.ndarray of shape (1 + B, n_samples)
+    patient_weights : numpy.ndarray of shape (1 + B, n_samples)
     attributes : sequence of str
     run : str
-    least : int
+    minimum : int
         Groups with fewer samples that have the modality, or that lack the attribute's value, are left out.
     C : float
         Inverse strength of the penalty of the logistic regressions.
@@ -51,13 +51,13 @@ def decode_groups(
         for m, modality in enumerate(study.modalities):
             there = study.present[:, m].numpy() & known
             inside = (masks[1:] & there).sum(axis=1)
-            kept = np.flatnonzero((inside >= least) & (there.sum() - inside >= least))
+            kept = np.flatnonzero((inside >= minimum) & (there.sum() - inside >= minimum))
             if len(kept) < 2:
                 continue
             learnable = there & masks[1:][kept].any(axis=0)
             for g in kept:
                 score = _membership(study, m, learnable, masks[1:][g], C)
-                draws.append(auroc(masks[1:][g].astype(int), score, weights, there[None])[..., 0])
+                draws.append(auroc(masks[1:][g].astype(int), score, patient_weights, there[None])[..., 0])
                 found.append((modality, names[1:][g], int(there.sum()), int(inside[g])))
         if not found:
             continue

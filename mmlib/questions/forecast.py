@@ -71,7 +71,7 @@ def skill(predicted, observed) -> dict[str, float]:
     }
 
 
-def judge(table: pd.DataFrame) -> pd.DataFrame:
+def judge_forecasts(table: pd.DataFrame) -> pd.DataFrame:
     """Judge predictions cohort by cohort, beside what the noise allows and what knows nothing of the modality.
 
     Parameters
@@ -137,8 +137,8 @@ def predict_halves(
         table = measure_predictors(powerset, embeddings, cohort, measured, contrasts=contrasts, rule=rule)
         observed = ~measured
         shuffled = np.random.default_rng(half).permutation(patients.max() + 1)[patients] % 2 == 1
-        weights = np.stack([observed, observed & shuffled, observed & ~shuffled]).astype(float)
-        changes = measure_outcomes(powerset, cohort, weights, contrasts=contrasts, rule=rule)
+        patient_weights = np.stack([observed, observed & shuffled, observed & ~shuffled]).astype(float)
+        changes = measure_outcomes(powerset, cohort, patient_weights, contrasts=contrasts, rule=rule)
         named = dict(zip(("change", "first", "second"), changes, strict=True))
         parts.append(table.assign(half=half, predicted=predict(table, coefficients), **named))
     return pd.concat(parts, ignore_index=True)[

@@ -69,7 +69,7 @@ def combine_scores(groups: Sequence[Group]) -> pd.DataFrame:
     With weights w and v of the two scores, w^2 + v^2 = 1, the separation after is w old + v new and the
     shift v shift.
     """
-    w, v = weights(groups)
+    w, v = score_weights(groups)
     rows = {
         (stage, g.name): (a * g.old + b * g.new, b * g.shift)
         for stage, a, b in (("old", 1.0, 0.0), ("old + new", w, v))
@@ -79,7 +79,7 @@ def combine_scores(groups: Sequence[Group]) -> pd.DataFrame:
     return pd.DataFrame(list(rows.values()), index, columns=["separation", "shift"])
 
 
-def weights(groups: Sequence[Group]) -> tuple[float, float]:
+def score_weights(groups: Sequence[Group]) -> tuple[float, float]:
     """Return the weights (w, v) of the old and the new score: w^2 + v^2 = 1, in the ratio of their separation."""
     if abs(sum(g.share for g in groups) - 1) > 1e-9:
         raise ValueError(f"The shares of the groups are {[g.share for g in groups]}; expected a sum of 1.")
@@ -208,7 +208,7 @@ def hurdle(groups: Sequence[Group]) -> float:
     probit gap changes by v times the difference of new - tau old + shift between the groups. Both together are
     the condition of the chapter.
     """
-    w, v = weights(groups)
+    w, v = score_weights(groups)
     return float((1 - w) / v) if v > 0 else 0.0
 
 

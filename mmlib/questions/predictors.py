@@ -76,11 +76,11 @@ def measure_predictors(
     steps = additions(names)
     steps = steps[steps["before"] != "none"].reset_index(drop=True)
     before, alone = steps["i"].to_numpy(), np.array([names.index(m) for m in steps["modality"]])
-    weights = np.ones((1, len(rows)))
+    patient_weights = np.ones((1, len(rows)))
     settings = {"attributes": list(contrasts), "metrics": ("tpr",)}
     threshold = powerset.threshold.sel(rule=rule)
-    each = evaluate(score, threshold, rows, weights, **settings, ranking={"auroc": list(contrasts)})
-    fused = evaluate(*_late_fusion(score, rows, before, alone, rule), rows, weights, **settings)
+    each = evaluate(score, threshold, rows, patient_weights, **settings, ranking={"auroc": list(contrasts)})
+    fused = evaluate(*_late_fusion(score, rows, before, alone, rule), rows, patient_weights, **settings)
     strength = np.maximum(each.overall("auroc")[0] - 0.5, 1e-3)
     share = strength[alone] / (strength[alone] + strength[before])
     positive = score.mean("seed").values[:, rows["label"] == 1]
@@ -131,7 +131,7 @@ def measure_predictors(
 def measure_outcomes(
     powerset: xr.Dataset,
     cohort: pd.DataFrame,
-    weights: np.ndarray,
+    patient_weights: np.ndarray,
     *,
     contrasts: Mapping[str, tuple[str, str]],
     rule: str = "prevalence",
@@ -142,7 +142,7 @@ def measure_outcomes(
     ----------
     powerset, cohort, contrasts, rule
         As in :func:`measure_predictors`.
-    weights : numpy.ndarray of shape (W, n_samples)
+    patient_weights : numpy.ndarray of shape (W, n_samples)
         Each row one way to weight tested samples: zeros leave samples out.
 
     Returns
@@ -155,7 +155,7 @@ def measure_outcomes(
         powerset.score,
         powerset.threshold.sel(rule=rule),
         cohort,
-        np.asarray(weights, float),
+        np.asarray(patient_weights, float),
         attributes=list(contrasts),
         metrics=("tpr",),
     )

@@ -8,14 +8,14 @@ from mmlib.measure.bootstrap import average_seeds, percentile_interval, widen
 from mmlib.measure.ranking import auroc, divide
 
 
-def matched_auroc(y, scores, weights, stratum) -> np.ndarray:
+def matched_auroc(y, scores, patient_weights, stratum) -> np.ndarray:
     """Compute the AUROC over those pairs of a positive and a negative that lie in the same stratum.
 
     Parameters
     ----------
     y : array-like of shape (n,)
     scores : array-like of shape (K, n)
-    weights : array-like of shape (1 + B, n)
+    patient_weights : array-like of shape (1 + B, n)
     stratum : array-like of shape (n,)
         For example whether the sample has a modality.
 
@@ -24,15 +24,15 @@ def matched_auroc(y, scores, weights, stratum) -> np.ndarray:
     ndarray of shape (1 + B, K)
         The strata's AUROC weighted by their numbers of pairs; nan if there is no such pair.
     """
-    y, stratum, weights = np.asarray(y), np.asarray(stratum), np.asarray(weights)
+    y, stratum, patient_weights = np.asarray(y), np.asarray(stratum), np.asarray(patient_weights)
     groups = np.array([stratum == s for s in np.unique(stratum)])
-    total = [weights @ (groups & (y == label)).T.astype(float) for label in (0, 1)]
+    total = [patient_weights @ (groups & (y == label)).T.astype(float) for label in (0, 1)]
     pairs = (total[0] * total[1])[:, None]
-    areas = np.where(pairs > 0, auroc(y, scores, weights, groups), 0)
+    areas = np.where(pairs > 0, auroc(y, scores, patient_weights, groups), 0)
     return divide((areas * pairs).sum(axis=-1), pairs.sum(axis=-1))
 
 
-def matched_gains(powerset: xr.Dataset, cohort: pd.DataFrame, weights: np.ndarray) -> pd.DataFrame:
+def matched_gains(powerset: xr.Dataset, cohort: pd.DataFrame, patient_weights: np.ndarray) -> pd.DataFrame:
     """Compare what each modality adds to AUROC over all pairs with what it adds where its presence is the same.
 
     Parameters
@@ -41,7 +41,7 @@ def matched_gains(powerset: xr.Dataset, cohort: pd.DataFrame, weights: np.ndarra
         The artefact.
     cohort : pandas.DataFrame
         With ``present_<modality>``.
-    weights : numpy.ndarray of shape (1 + B, n)
+    patient_weights : numpy.ndarray of shape (1 + B, n)
 
     Returns
     -------
@@ -58,7 +58,7 @@ def matched_gains(powerset: xr.Dataset, cohort: pd.DataFrame, weights: np.ndarra
         has = cohort[f"present_{modality}"].to_numpy()
         score = powerset["score"].sel(subset=[modality, others, names[-1]]).transpose("seed", "subset", "sample")
         for pairs, stratum in (("all pairs", np.zeros(len(y))), ("pairs matched in presence", has)):
-            areas = np.stack([matched_auroc(y, s, weights, stratum) for s in score.values])
+            areas = np.stack([matched_auroc(y, s, patient_weights, stratum) for s in score.values])
             places = {"alone": areas[..., 0] - 0.5, "last": areas[..., 2] - areas[..., 1]}
             for place, values in places.items():
                 mean, s_retrain = average_seeds(values)

@@ -28,7 +28,7 @@ ARTEFACTS = {
     "masking": (".nc", "04_rq2_masking"),
     "rq2": (".parquet", "04_rq2_masking"),
     "fairness": (".parquet", "05_fairness"),
-    "primaries": (".parquet", "05_fairness"),
+    "declared": (".parquet", "05_fairness"),
     "selection": (".parquet", "06_selection"),
     "mitigation_models": (".safetensors", "07_mitigation"),
     "mitigation_scores": (".nc", "07_mitigation"),

@@ -166,7 +166,7 @@ def predictions(table: pd.DataFrame, twins: pd.DataFrame, own: float, *, title: 
     table : pandas.DataFrame
         From :func:`mmlib.questions.forecast.predict_halves`.
     twins : pandas.DataFrame
-        From :func:`mmlib.questions.forecast.judge`, a row per simulated cohort.
+        From :func:`mmlib.questions.forecast.judge_forecasts`, a row per simulated cohort.
     own : float
         Rank correlation of this cohort.
     title : str
@@ -200,7 +200,7 @@ def predictions(table: pd.DataFrame, twins: pd.DataFrame, own: float, *, title: 
 
 
 def skill_table(rows: dict):
-    """Style how well changes are predicted, cohorts side by side, from mappings of `mmlib.questions.forecast.judge`."""
+    """Style how well changes are predicted, cohorts side by side, from `mmlib.questions.forecast.judge_forecasts`."""
     names = {
         "rank_correlation": "rank correlation",
         "ceiling": "its noise ceiling",

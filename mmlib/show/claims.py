@@ -11,8 +11,8 @@ SHORT = {"tpr": "TPR", "fpr": "FPR"}
 EDGE = 30
 
 
-def primaries(table: pd.DataFrame, *, title: str) -> plt.Axes:
-    """Draw what was declared, from ``primaries.compare_primaries``: estimate, interval, detectable difference."""
+def declared(table: pd.DataFrame, *, title: str) -> plt.Axes:
+    """Draw what was declared, from ``declared.compare_declared``: estimate, interval, detectable difference."""
     if not len(table):
         return nothing("This run declares no comparison.", title)
     _, ax = plt.subplots(figsize=(9, 0.5 * len(table) + 1.2))
@@ -43,7 +43,7 @@ def primary_name(row) -> str:
     return f"{what}: {when}"
 
 
-def primaries_table(table: pd.DataFrame):
+def declared_table(table: pd.DataFrame):
     """Style what was declared, with both p-values, what could have been detected, and the verdict."""
     shown = pd.DataFrame(
         {

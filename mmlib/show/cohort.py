@@ -188,12 +188,12 @@ def verdict_table(verdicts: pd.DataFrame):
     )
 
 
-def lacking_table(contrasts: pd.DataFrame, *, least: int = 30, most: int = 8):
+def lacking_table(contrasts: pd.DataFrame, *, minimum: int = 30, most: int = 8):
     """Style the surest differences in what is recorded; takes the frame of ``audit.presence_contrasts``.
 
-    Groups with fewer than ``least`` positives are left out.
+    Groups with fewer than ``minimum`` positives are left out.
     """
-    rows = contrasts[(contrasts.n_positive >= least) & ((contrasts.low > 0) | (contrasts.high < 0))]
+    rows = contrasts[(contrasts.n_positive >= minimum) & ((contrasts.low > 0) | (contrasts.high < 0))]
     rows = rows.loc[rows.estimate.abs().nlargest(most).index]
     table = pd.DataFrame(
         {

@@ -73,7 +73,7 @@ MEASURED_XRAY = {
 }
 
 
-def describe(
+def describe_files(
     cohort: Cohort,
     *,
     image: str = "measured",
@@ -165,24 +165,23 @@ def _measuring(kind: str) -> tuple:
 def _telling(kind: str, name: str, prompt: str, settings: Mapping) -> tuple:
     """How to let a model tell: the same three."""
     # here, so that measuring does not wait for torch and transformers
-    from mmlib.text import ecg_page as paper
-    from mmlib.text import vision
+    from mmlib.text import ecg_page, vision
 
     describer = vision.load_describer(name, prompt=prompt, **settings)
-    drawn = Path(paper.__file__).read_bytes() if kind == "ecg" else b""  # another page, another answer
+    drawn = Path(ecg_page.__file__).read_bytes() if kind == "ecg" else b""  # another page, another answer
     fingerprint = hashlib.sha256(describer.fingerprint.encode() + drawn).hexdigest()
 
     def read(path):
         if kind == "image":
             return radiograph.read_image(path)
-        return paper.draw_page(signals.read_ecg(path))
+        return ecg_page.draw_page(signals.read_ecg(path))
 
-    def tell(paths):
+    def generate(paths):
         pictures = [_or_none(read, path) for path in paths]
-        texts = iter(vision.tell([p for p in pictures if p is not None], describer))
+        texts = iter(vision.generate([p for p in pictures if p is not None], describer))
         return [None if picture is None else next(texts) for picture in pictures]
 
-    return fingerprint, None, tell
+    return fingerprint, None, generate
 
 
 def _or_none(function, path):

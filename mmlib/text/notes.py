@@ -107,14 +107,14 @@ def _label(field: Field) -> str:
     return field.label[:1].upper() + field.label[1:]
 
 
-def typical_note(notes: pd.DataFrame, *, least: int = 11) -> pd.DataFrame:
+def typical_note(notes: pd.DataFrame, *, minimum: int = 11) -> pd.DataFrame:
     """Put together a note that belongs to nobody: the most frequent sentence of each field.
 
     Parameters
     ----------
     notes : pandas.DataFrame
         As written by :func:`write_notes`.
-    least : int
+    minimum : int
         A sentence that fewer samples share is not shown.
 
     Returns
@@ -123,7 +123,7 @@ def typical_note(notes: pd.DataFrame, *, least: int = 11) -> pd.DataFrame:
         Columns modality, note.
     """
     counts = notes.groupby(["modality", "field"], sort=False)["sentence"].value_counts()
-    frequent = counts[counts >= least].groupby(level=["modality", "field"], sort=False).head(1).reset_index()
+    frequent = counts[counts >= minimum].groupby(level=["modality", "field"], sort=False).head(1).reset_index()
     order = notes[["modality", "field"]].drop_duplicates().reset_index(drop=True)
     typical = order.merge(frequent).sort_values(
         "modality", key=lambda m: m.map({k: i for i, k in enumerate(order.modality)})

@@ -232,7 +232,7 @@ def chat(prompt: str, answer: str | None = None) -> list[dict]:
 
 
 @torch.inference_mode()
-def tell(images: Sequence[Image.Image], describer: Describer) -> list[str]:
+def generate(images: Sequence[Image.Image], describer: Describer) -> list[str]:
     """Describe pictures.
 
     Parameters

@@ -53,7 +53,7 @@ class Knobs:
     error : mapping of str to mapping
         Modality, or one field as ``modality.field`` -> group -> shift of what is measured. An oximeter that
         reads high for darker skin makes patients look healthier: ``{"vitals.o2sat": {"Black": -0.5}}``.
-    missing : mapping of str to float
+    missingness : mapping of str to float
         Modality -> share of samples without it, for a patient of severity 0 in no special group.
     missing_by_group : mapping of str to mapping
         Modality -> group -> change of the log odds of lacking it.
@@ -80,7 +80,7 @@ class Knobs:
     fields: Mapping[str, Sequence[str] | int] = field(default_factory=dict)
     noise: float = 0.5
     error: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    missing: Mapping[str, float] = field(default_factory=dict)
+    missingness: Mapping[str, float] = field(default_factory=dict)
     missing_by_group: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     missing_by_severity: float = 0.0
     base_rate: Mapping[str, float] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Knobs:
     def __post_init__(self):
         columns = {f"{m}.{f}" for m in self.signal for f in self.names(m)}
         _known("fields", self.fields, self.signal)
-        _known("missing", self.missing, self.signal)
+        _known("missingness", self.missingness, self.signal)
         _known("missing_by_group", self.missing_by_group, self.signal)
         _known("error", self.error, self.signal.keys() | columns)
         groups = {"base_rate": self.base_rate, "label_bias": self.label_bias}
@@ -101,10 +101,10 @@ class Knobs:
         groups |= {f"missing_by_group of {m}": effect for m, effect in self.missing_by_group.items()}
         for knob, effect in groups.items():
             _known(knob, effect, RACES | SEXES)
-        shares = [*self.missing.values(), self.prevalence, self.another_stay]
+        shares = [*self.missingness.values(), self.prevalence, self.another_stay]
         if not all(0 <= share < 1 for share in shares) or self.prevalence == 0:
             raise ValueError(
-                f"The knobs missing, prevalence and another_stay hold {shares}; expected shares below 1."
+                f"The knobs missingness, prevalence and another_stay hold {shares}; expected shares below 1."
             )
         if not self.signal or not all(0 <= s <= 1 for s in self.signal.values()):
             raise ValueError(
@@ -200,7 +200,7 @@ def draw(n: int, knobs: Knobs | None = None, seed: int = 0) -> Draw:
     signs, measured, present = {}, {}, {}
     for m, correlation in knobs.signal.items():
         names, chance = knobs.names(m), _random(seed, m)
-        odds = logit(knobs.missing.get(m, 0.0)) + knobs.missing_by_severity * severity
+        odds = logit(knobs.missingness.get(m, 0.0)) + knobs.missing_by_severity * severity
         odds = odds + _shift(knobs.missing_by_group.get(m, {}), race, sex)
         present[m] = chance.random(rows) >= expit(odds)
         shared, own, error = (

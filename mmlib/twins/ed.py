@@ -33,7 +33,7 @@ KNOBS = Knobs(
         "pyxis": ["number", "kind"],
         "cxr": ["opacity", "heart", "effusion"],
     },
-    missing={"triage": 0.01, "medrecon": 0.25, "vitals": 0.04, "codes": 0.01, "pyxis": 0.3, "cxr": 0.4},
+    missingness={"triage": 0.01, "medrecon": 0.25, "vitals": 0.04, "codes": 0.01, "pyxis": 0.3, "cxr": 0.4},
     missing_by_severity=-0.4,
     prevalence=0.4,
     leak=True,

@@ -29,7 +29,7 @@ KNOBS = Knobs(
         "labs": list(LABS),
         "ecg": ["rate", "pr", "qrs", "qt", "axis", "st", "rhythm"],
     },
-    missing={"biometrics": 0.45, "vitals": 0.02, "labs": 0.3},
+    missingness={"biometrics": 0.45, "vitals": 0.02, "labs": 0.3},
     missing_by_severity=-0.4,
     prevalence=0.2,
     another_stay=0.25,

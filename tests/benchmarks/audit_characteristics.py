@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from mmlib.core.schema import Cohort, Field
 from mmlib.data.splits import assign_folds
-from mmlib.measure.bootstrap import patient_weights
+from mmlib.measure.bootstrap import resample_patients
 from mmlib.questions import audit
 
 #: What is planted -> in words. Every cohort, clean ones too, holds fields whose presence is informative.
@@ -89,8 +89,8 @@ def alarms(kind: str, seed: int, *, resamples: int = 200) -> bool:
     """Say whether the audit raises an alarm: on the planted field, or on any field or modality of a clean cohort."""
     cohort = simulate(kind, seed)
     samples = cohort.samples.assign(fold=assign_folds(cohort.samples, folds=5, seed=seed))
-    weights = patient_weights(samples.patient_id, resamples, seed)
-    found = audit.predictiveness(cohort, samples, weights, run="simulated")
+    patient_weights = resample_patients(samples.patient_id, resamples, seed)
+    found = audit.predictiveness(cohort, samples, patient_weights, run="simulated")
     verdicts = audit.give_verdicts(cohort, found).set_index("field").verdict
     alarm = verdicts.isin(audit.VERDICTS[:2])
     return bool(alarm.any() if kind == "clean" else alarm["planted.x"])

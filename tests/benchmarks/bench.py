@@ -23,7 +23,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from mmlib.core.schema import subset_masks
 from mmlib.data.cohorts import load_cohort
 from mmlib.data.splits import assign_folds
-from mmlib.measure.bootstrap import patient_weights
+from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.expectation import expected_auroc, expected_selection, pattern_probabilities
 from mmlib.measure.metrics import auroc, group_masks, rates
 from mmlib.models.fusion import Architecture
@@ -133,14 +133,14 @@ def masking(table, study):
 
     fast, found = timed(exact)
     p = pattern_probabilities(0.2, masks, study.present.numpy())
-    reached, draws = np.cumsum(p, axis=1), 40
+    reached, realisations = np.cumsum(p, axis=1), 40
     started = time.perf_counter()
-    mean, sd = plain.simulate_masking(y, scores, threshold, reached, groups, draws, 0)
+    mean, sd = plain.simulate_masking(y, scores, threshold, reached, groups, realisations, 0)
     slow = time.perf_counter() - started
-    z = np.abs(mean - found) / (sd / np.sqrt(draws))
+    z = np.abs(mean - found) / (sd / np.sqrt(realisations))
     assert z.max() < 4.5, z
     needed = int(np.ceil((sd.max() / 0.001) ** 2))
-    row("masking", f"Monte Carlo, {needed} draws for a standard error of 0.001", fast, slow, draws / needed,
+    row("masking", f"Monte Carlo, {needed} draws for a standard error of 0.001", fast, slow, realisations / needed,
         f"within {z.max():.1f} standard errors", 100)  # fmt: skip
 
 
@@ -150,8 +150,8 @@ def bootstrap(table, study):
     part, y = table.iloc[rows], table["label"].to_numpy()[rows].astype(int)
     score = (study.X[0, rows, :, 0].numpy() @ np.linspace(1, 2, study.X.shape[2])).astype(float)
     q, groups = (score > np.quantile(score, 0.74)).astype(float), group_masks(part, ["sex"])["sex"][1]
-    drawing, weights = timed(lambda: patient_weights(part["patient_id"], 1000))
-    fast, ours = timed(lambda: rates(y, q, weights, groups))
+    drawing, patient_weights = timed(lambda: resample_patients(part["patient_id"], 1000))
+    fast, ours = timed(lambda: rates(y, q, patient_weights, groups))
     metrics = {"selection_rate": selection_rate, "tpr": true_positive_rate, "accuracy": accuracy_score}
     options = {"sensitive_features": part["sex"], "n_boot": 10, "ci_quantiles": [0.025, 0.975], "random_state": 0}
     slow, frame = timed(
@@ -163,8 +163,8 @@ def bootstrap(table, study):
     row("bootstrap of rates", "fairlearn's MetricFrame, draw excluded", fast, slow, 0.01, same, 1000)
     row("bootstrap of rates", "fairlearn's MetricFrame, draw included", fast + drawing, slow, 0.01, same)
     everybody = groups[:1]
-    fast, ours = timed(lambda: auroc(y, score, weights, everybody))
-    slow, theirs = timed(lambda: plain.resample_auroc(y, score, weights[:201]), 1)
+    fast, ours = timed(lambda: auroc(y, score, patient_weights, everybody))
+    slow, theirs = timed(lambda: plain.resample_auroc(y, score, patient_weights[:201]), 1)
     np.testing.assert_allclose(ours[:201, 0, 0], theirs, rtol=1e-10)
     same = "resamples equal"
     row("bootstrap of AUROC", "scikit-learn, a call per resample, draw excluded", fast, slow, 201 / 1001, same, 50)

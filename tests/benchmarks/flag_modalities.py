@@ -21,7 +21,7 @@ from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 from twin_study import CONTRASTS, SIZES, Twin, train_twin
 
-from mmlib.measure.bootstrap import patient_weights, simultaneous_interval
+from mmlib.measure.bootstrap import resample_patients, simultaneous_interval
 from mmlib.measure.evaluate import evaluate
 from mmlib.questions.additions import shapley
 from mmlib.questions.choose import choose, upper_limit, validation_rows
@@ -36,8 +36,8 @@ RESAMPLES = 200
 def measure(twin: Twin, seed: int) -> dict:
     """Flag modalities on tested patients, choose on validation patients, and look the truth up in the population."""
     names, modalities = [str(s) for s in twin.powerset.subset.values], list(SIGNAL)
-    weights = patient_weights(twin.cohort["patient_id"], RESAMPLES, seed)
-    tested, fresh = twin.weights("tested", "fresh")
+    patient_weights = resample_patients(twin.cohort["patient_id"], RESAMPLES, seed)
+    tested, fresh = twin.patient_weights("tested", "fresh")
     threshold = twin.powerset.threshold.sel(rule="prevalence")
 
     def contrast(score, cohort, w, **wanted):
@@ -47,10 +47,10 @@ def measure(twin: Twin, seed: int) -> dict:
     def shares(w):
         return shapley(contrast(twin.powerset.score, twin.cohort, w)[0], names)
 
-    found, truth = shares(weights * tested), shares(fresh[None])[0]
+    found, truth = shares(patient_weights * tested), shares(fresh[None])[0]
     _, high = simultaneous_interval(found)
     score, rows = validation_rows(twin.powerset, twin.cohort)
-    limit = upper_limit(contrast(score, rows, weights[:, rows["position"]])[0][..., None])
+    limit = upper_limit(contrast(score, rows, patient_weights[:, rows["position"]])[0][..., None])
     auroc = contrast(score, rows, np.ones((1, len(rows))), ranking={"auroc": []})[1].overall("auroc")[0]
     chosen = choose(auroc, limit, names, margin=MARGIN, tolerance=0, costs={})["constrained"]
     row = {}

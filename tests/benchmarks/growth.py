@@ -56,8 +56,8 @@ def bootstrap(n: int):
     """Rates of four groups and AUROC in 200 resamples."""
     rng = np.random.default_rng(0)
     y, score, group = rng.integers(0, 2, n), rng.random(n), np.arange(n) % 4 == np.arange(4)[:, None]
-    weights = rng.poisson(1, (201, n)).astype(np.float32)
-    return lambda: (rates(y, score > 0.5, weights, group), auroc(y, score, weights, group[:1]))
+    patient_weights = rng.poisson(1, (201, n)).astype(np.float32)
+    return lambda: (rates(y, score > 0.5, patient_weights, group), auroc(y, score, patient_weights, group[:1]))
 
 
 #: what -> (what grows, sizes, work of a size)

@@ -21,7 +21,7 @@ import torch
 import xarray as xr
 
 from mmlib.core.schema import subset_masks
-from mmlib.measure.bootstrap import patient_weights
+from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.expectation import expected_auroc, expected_selection, pattern_probabilities
 from mmlib.measure.metrics import auroc, rates
 from mmlib.models.fusion import Architecture
@@ -109,15 +109,15 @@ def main() -> None:
     del powerset, masking, X, study
     groups = np.stack([np.ones(tested.sum(), bool), np.arange(tested.sum()) % 5 == 0])
     with step(f"{resamples} resamples drawn"):
-        weights = patient_weights(np.flatnonzero(tested) // 2, resamples)
+        patient_weights = resample_patients(np.flatnonzero(tested) // 2, resamples)
     with step("RQ1: rates and AUROC of all subsets in all resamples"):
         selected = (scores >= np.nan_to_num(threshold, nan=2)[:, None]).astype(float)
-        rates(outcome, selected, weights, groups)
-        area = auroc(outcome, scores, weights, groups[:1])[:, :, 0]
+        rates(outcome, selected, patient_weights, groups)
+        area = auroc(outcome, scores, patient_weights, groups[:1])[:, :, 0]
     with step("RQ2: expected rates and AUROC at one drop rate in all resamples"):
         p = pattern_probabilities(0.2, masks, present)
-        rates(outcome, expected_selection(patterns, cut, p), weights, groups)
-        blocks = np.array_split(weights, -(-len(weights) // BLOCK))
+        rates(outcome, expected_selection(patterns, cut, p), patient_weights, groups)
+        blocks = np.array_split(patient_weights, -(-len(patient_weights) // BLOCK))
         masked = np.concatenate([expected_auroc(outcome, patterns, p, w, groups[:1]).ravel() for w in blocks])
     low, high = np.quantile(area[1:, -1], [0.025, 0.975])
     print(

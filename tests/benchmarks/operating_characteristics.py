@@ -18,7 +18,7 @@ from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
-from mmlib.measure.bootstrap import contrast, patient_weights, percentile_interval, simultaneous_interval
+from mmlib.measure.bootstrap import contrast, percentile_interval, resample_patients, simultaneous_interval
 from mmlib.measure.metrics import auroc, rates
 from mmlib.measure.significance import change_p, gap_test
 
@@ -64,18 +64,18 @@ def true_contrast(metric, gap):
     return norm.cdf(group / np.sqrt(2)) - norm.cdf(reference / np.sqrt(2))
 
 
-def value(metric, design, scores, weights):
+def value(metric, design, scores, patient_weights):
     """Return the metric ``(1 + B, studies, groups)``."""
     if metric == "auroc":
-        return auroc(design.y, scores, weights, design.masks)
-    return rates(design.y, scores >= CUT, weights, design.masks)[metric]
+        return auroc(design.y, scores, patient_weights, design.masks)
+    return rates(design.y, scores >= CUT, patient_weights, design.masks)[metric]
 
 
 def cover(metric, positives, gap, clustered, block, resamples, rng, seed):
     """Count the studies of a block whose percentile interval holds the true contrast."""
     design = Design(positives, 2, clustered, rng)
-    weights = patient_weights(design.patient, resamples, seed)
-    values = value(metric, design, design.scores(block, gap, rng), weights)
+    patient_weights = resample_patients(design.patient, resamples, seed)
+    values = value(metric, design, design.scores(block, gap, rng), patient_weights)
     low, high = percentile_interval(contrast(values, design.names, design.names[0])[..., 1])
     truth = true_contrast(metric, gap)
     return ((low <= truth) & (truth <= high)).sum()
@@ -84,8 +84,8 @@ def cover(metric, positives, gap, clustered, block, resamples, rng, seed):
 def cover_all(metric, positives, gap, clustered, block, resamples, rng, seed):
     """Count the studies whose max-T intervals hold all of four true contrasts at once."""
     design = Design(positives, 5, clustered, rng)
-    weights = patient_weights(design.patient, resamples, seed)
-    values = value(metric, design, design.scores(block, gap, rng), weights)
+    patient_weights = resample_patients(design.patient, resamples, seed)
+    values = value(metric, design, design.scores(block, gap, rng), patient_weights)
     low, high = simultaneous_interval(contrast(values, design.names, design.names[0])[..., 1:])
     truth = true_contrast(metric, gap)
     return ((low <= truth) & (truth <= high)).all(axis=-1).sum()
@@ -116,8 +116,8 @@ def reject_gap(metric, positives, gap, clustered, block, resamples, rng, seed):
 def reject_change(metric, positives, gap, clustered, block, resamples, rng, seed):
     """Count the studies in which the paired bootstrap finds that a signed difference changes between two models."""
     design = Design(positives, 2, clustered, rng)
-    weights = patient_weights(design.patient, resamples, seed)
-    values = value(metric, design, design.scores(block, gap, rng, models=2), weights)
+    patient_weights = resample_patients(design.patient, resamples, seed)
+    values = value(metric, design, design.scores(block, gap, rng, models=2), patient_weights)
     signed = contrast(values, design.names, design.names[0])[..., 1]
     return (change_p(signed[:, 1::2] - signed[:, ::2]) <= 0.05).sum()
 

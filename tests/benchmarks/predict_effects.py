@@ -19,7 +19,7 @@ from sklearn.model_selection import GroupKFold
 from tqdm import tqdm
 from twin_study import CONTRASTS, train_twin
 
-from mmlib.questions.forecast import judge, learn, predict, predict_halves, skill
+from mmlib.questions.forecast import judge_forecasts, learn, predict, predict_halves, skill
 from mmlib.questions.predictors import PREDICTORS, measure_outcomes, measure_predictors
 from mmlib.runs import artefacts
 from mmlib.twins.causal import Knobs
@@ -37,7 +37,7 @@ def turn_knobs(seed: int) -> Knobs:
     return Knobs(
         signal={m: float(rng.uniform(0.2, 0.85)) for m in SIGNAL},
         error={m: shifts(0.4) for m in SIGNAL if rng.random() < 0.6},
-        missing={m: float(rng.uniform(0, 0.25)) for m in SIGNAL},
+        missingness={m: float(rng.uniform(0, 0.25)) for m in SIGNAL},
         missing_by_group={m: shifts(0.5) for m in SIGNAL},
         missing_by_severity=float(rng.normal(0, 0.3)),
         base_rate=shifts(0.3),
@@ -52,7 +52,7 @@ def measure_twin(seed: int) -> pd.DataFrame:
     measured = np.isin(twin.part, ("training", "validation"))
     table = measure_predictors(twin.powerset, twin.embeddings, twin.cohort, measured, contrasts=CONTRASTS)
     tested, fresh = measure_outcomes(
-        twin.powerset, twin.cohort, twin.weights("tested", "fresh"), contrasts=CONTRASTS
+        twin.powerset, twin.cohort, twin.patient_weights("tested", "fresh"), contrasts=CONTRASTS
     )
     return table.assign(cohort=f"twin {seed}", change=tested, truth=fresh)
 
@@ -109,7 +109,7 @@ def main() -> None:
     if options.real:
         model = pd.read_csv("book/tables/prediction_model.csv", comment="#").set_index("predictor")
         average = model["average"].iloc[0]
-        halves = [judge(measure_real(run, model["coefficient"], average)) for run in options.real]
+        halves = [judge_forecasts(measure_real(run, model["coefficient"], average)) for run in options.real]
         means = [h.mean(numeric_only=True) for h in halves]
         write(pd.DataFrame(means).assign(cohort=options.real)[halves[0].columns], "prediction_real")
 
@@ -127,7 +127,7 @@ def teach(count: int) -> None:
         tables.append(pd.read_parquet(file))
     twins = pd.concat(tables, ignore_index=True).dropna(subset=["change", "truth", *PREDICTORS])
     write(describe_model(twins), "prediction_model")
-    write(judge(leave_out(twins)), "prediction_twins")
+    write(judge_forecasts(leave_out(twins)), "prediction_twins")
 
 
 if __name__ == "__main__":

@@ -105,13 +105,13 @@ def resample_auroc(y, scores, weights):
     return np.array([roc_auc_score(y, scores, sample_weight=w) for w in weights])
 
 
-def simulate_masking(y, scores, threshold, reached, groups, draws: int, seed: int):
+def simulate_masking(y, scores, threshold, reached, groups, realisations: int, seed: int):
     """Mask at random and measure, draw by draw: TPR of each group, and AUROC; mean and standard deviation over draws.
 
     ``reached`` (n, P) is the cumulated probability of patterns, ``scores`` (P, n).
     """
     rng, rows, out = np.random.default_rng(seed), np.arange(len(y)), []
-    for _ in range(draws):
+    for _ in range(realisations):
         pattern = (rng.random(len(y))[:, None] >= reached).sum(axis=1)
         score = scores[pattern, rows]
         selected = score >= threshold

@@ -30,9 +30,9 @@ SHIFT = -0.5  # of what the oximeter measures, in standard deviations
 def contrasts(twin: Twin) -> np.ndarray:
     """TPR difference of the model with all modalities: on tested patients, and on the population."""
     score, threshold = twin.powerset.score.isel(subset=[-1]), twin.powerset.threshold.isel(subset=[-1])
-    weights = twin.weights("tested", "fresh")
+    patient_weights = twin.patient_weights("tested", "fresh")
     result = evaluate(
-        score, threshold.sel(rule="prevalence"), twin.cohort, weights, attributes=["race"], metrics=("tpr",)
+        score, threshold.sel(rule="prevalence"), twin.cohort, patient_weights, attributes=["race"], metrics=("tpr",)
     )
     return result.contrast("tpr", "race", *CONTRASTS["race"])[:, 0]
 

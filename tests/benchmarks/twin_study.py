@@ -28,7 +28,7 @@ class Twin:
     embeddings: xr.Dataset
     part: np.ndarray
 
-    def weights(self, *parts: str) -> np.ndarray:
+    def patient_weights(self, *parts: str) -> np.ndarray:
         """One row of weights per part: ones there, zeros elsewhere."""
         return np.array([self.part == p for p in parts], float)
 

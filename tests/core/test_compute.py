@@ -3,7 +3,7 @@ import threading
 import pytest
 import torch
 
-from mmlib.core.compute import side_by_side
+from mmlib.core.compute import map_parallel
 
 
 @pytest.fixture(params=[1, 2])
@@ -21,11 +21,11 @@ def test_results_come_in_the_order_of_the_items_each_from_one_core(cores):
         meet.wait()
         return item**2, torch.get_num_threads()
 
-    assert side_by_side(work, range(4)) == [(i**2, 1) for i in range(4)]
+    assert map_parallel(work, range(4)) == [(i**2, 1) for i in range(4)]
     assert torch.get_num_threads() == cores
 
 
 def test_an_error_is_passed_on_and_the_cores_are_given_back(cores):
     with pytest.raises(ZeroDivisionError):
-        side_by_side(lambda item: 1 / item, [1, 0, 2], "items")
+        map_parallel(lambda item: 1 / item, [1, 0, 2], "items")
     assert torch.get_num_threads() == cores

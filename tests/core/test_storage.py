@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmlib.core import storage as packaged
+from mmlib.core import storage
 
 GOOD = {"pkg/data.csv": hashlib.sha256(b"a,b\n").hexdigest()}
 
@@ -31,14 +31,14 @@ def index(monkeypatch, tmp_path):
 
 def test_a_member_is_fetched_once(index):
     for _ in range(2):
-        assert (packaged.fetch("pkg==1.0", GOOD) / "pkg/data.csv").read_bytes() == b"a,b\n"
+        assert (storage.fetch("pkg==1.0", GOOD) / "pkg/data.csv").read_bytes() == b"a,b\n"
     assert len(index) == 1
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(index):
-    file = packaged.fetch("pkg==1.0", GOOD) / "pkg/data.csv"
+    file = storage.fetch("pkg==1.0", GOOD) / "pkg/data.csv"
     file.write_bytes(b"half")
-    assert (packaged.fetch("pkg==1.0", GOOD) / "pkg/data.csv").read_bytes() == b"a,b\n"
+    assert (storage.fetch("pkg==1.0", GOOD) / "pkg/data.csv").read_bytes() == b"a,b\n"
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(index):
 )
 def test_a_wrong_member_is_refused_and_leaves_nothing(index, members, message):
     with pytest.raises(ValueError, match=message):
-        packaged.fetch("pkg==1.0", members)
-    assert not [f for f in packaged.cache_folder().rglob("*") if f.is_file()]
+        storage.fetch("pkg==1.0", members)
+    assert not [f for f in storage.cache_folder().rglob("*") if f.is_file()]
 
 
 def test_no_network_and_no_cache_is_one_sentence(index, monkeypatch):
@@ -55,18 +55,18 @@ def test_no_network_and_no_cache_is_one_sentence(index, monkeypatch):
         subprocess, "run", lambda *a, **k: SimpleNamespace(returncode=1, stderr="ERROR: no route")
     )
     with pytest.raises(ConnectionError, match=r"pkg==1.0 could not be downloaded .* connect once .*no route"):
-        packaged.fetch("pkg==1.0", GOOD)
-    assert not [f for f in packaged.cache_folder().rglob("*") if f.is_file()]
+        storage.fetch("pkg==1.0", GOOD)
+    assert not [f for f in storage.cache_folder().rglob("*") if f.is_file()]
 
 
 def files():
-    return [f for f in packaged.cache_folder().rglob("*") if f.is_file()]
+    return [f for f in storage.cache_folder().rglob("*") if f.is_file()]
 
 
 def test_no_network_is_no_trouble_once_the_cache_is_filled(index, monkeypatch):
-    packaged.fetch("pkg==1.0", GOOD)
+    storage.fetch("pkg==1.0", GOOD)
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: pytest.fail("went online"))
-    assert (packaged.fetch("pkg==1.0", GOOD) / "pkg/data.csv").read_bytes() == b"a,b\n"
+    assert (storage.fetch("pkg==1.0", GOOD) / "pkg/data.csv").read_bytes() == b"a,b\n"
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, OSError])
@@ -77,7 +77,7 @@ def test_an_interrupted_download_leaves_nothing(index, monkeypatch, end):
 
     monkeypatch.setattr(subprocess, "run", stop)
     with pytest.raises(end):
-        packaged.fetch("pkg==1.0", GOOD)
+        storage.fetch("pkg==1.0", GOOD)
     assert files() == []
 
 
@@ -93,20 +93,20 @@ def test_a_damaged_wheel_is_one_sentence_and_leaves_nothing(index, monkeypatch, 
 
     monkeypatch.setattr(subprocess, "run", damaged)
     with pytest.raises(ValueError, match="wheel of pkg==1.0 arrived damaged .* run again"):
-        packaged.fetch("pkg==1.0", GOOD)
+        storage.fetch("pkg==1.0", GOOD)
     assert files() == []
 
 
 def test_a_good_member_is_kept_when_another_is_refused(index):
     with pytest.raises(ValueError, match="no file 'no.csv'"):
-        packaged.fetch("pkg==1.0", GOOD | {"no.csv": "00"})
+        storage.fetch("pkg==1.0", GOOD | {"no.csv": "00"})
     assert [f.name for f in files()] == ["data.csv"]
-    assert (packaged.fetch("pkg==1.0", GOOD) / "pkg/data.csv").read_bytes() == b"a,b\n"
+    assert (storage.fetch("pkg==1.0", GOOD) / "pkg/data.csv").read_bytes() == b"a,b\n"
     assert len(index) == 1
 
 
 def test_pip_is_told_to_install_nothing(index):
-    packaged.fetch("pkg==1.0", GOOD)
+    storage.fetch("pkg==1.0", GOOD)
     (command,) = index
     assert command[1:4] == ["-m", "pip", "download"]
     assert {"--no-deps", "--only-binary=:all:", "pkg==1.0"} <= set(command)

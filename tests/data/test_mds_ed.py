@@ -7,7 +7,7 @@ import pytest
 
 from mmlib.data.cohorts import load_cohort
 from mmlib.data.splits import assign_folds
-from mmlib.text.describers import describe
+from mmlib.text.describers import describe_files
 from mmlib.twins.write import write_twin
 
 
@@ -64,7 +64,7 @@ def test_ecgs_of_the_memmap_and_of_wfdb_are_the_same_recording(tree):
     cohorts = [
         load_cohort("mds_ed", tree, ecg=kind, statistics=["last"], limit=15) for kind in ("memmap", "wfdb")
     ]
-    one, other = (describe(c).values for c in cohorts)
+    one, other = (describe_files(c).values for c in cohorts)
     assert one["ecg.recording_rate"].notna().mean() > 0.8
     rates = one["ecg.recording_rate"] - other["ecg.recording_rate"]
     assert (rates.abs() <= 3).mean() > 0.8

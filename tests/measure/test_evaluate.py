@@ -5,9 +5,8 @@ import xarray as xr
 from sklearn.metrics import average_precision_score, recall_score, roc_auc_score
 
 from mmlib.core.schema import RESULTS, subset_masks
-from mmlib.measure import evaluate
-from mmlib.measure import expectation as missing
-from mmlib.measure.bootstrap import patient_weights
+from mmlib.measure import evaluate, expectation
+from mmlib.measure.bootstrap import resample_patients
 
 RNG = np.random.default_rng(0)
 N = 200
@@ -27,7 +26,7 @@ SCORE = xr.DataArray(
 CUT = xr.DataArray(
     RNG.random((2, 3, 3)), {"seed": [0, 1], "variant": list("uvw")}, ("seed", "variant", "fold")
 )
-WEIGHTS = patient_weights(COHORT.patient_id, 50)
+WEIGHTS = resample_patients(COHORT.patient_id, 50)
 
 
 def test_metrics_are_those_of_scikit_learn_averaged_over_seeds():
@@ -84,9 +83,9 @@ def test_tidy_rows_keep_the_contract_and_add_the_spread_of_retraining():
     spread = np.std(np.diff(by_seed)[:, 0], ddof=1)
     row = frame.iloc[0]
     assert row.se_retrain == pytest.approx(spread / np.sqrt(2))
-    draws = result.contrast("auroc", "sex", "f", "m")[1:, 0]
-    assert row.se_patients == pytest.approx(draws.std(ddof=1))
-    low, high = np.quantile(draws, [0.025, 0.975])
+    realisations = result.contrast("auroc", "sex", "f", "m")[1:, 0]
+    assert row.se_patients == pytest.approx(realisations.std(ddof=1))
+    low, high = np.quantile(realisations, [0.025, 0.975])
     extra = 1.959964 * spread / np.sqrt(2)
     assert row.low == pytest.approx(row.estimate - np.hypot(row.estimate - low, extra), abs=1e-6)
     assert row.high == pytest.approx(row.estimate + np.hypot(high - row.estimate, extra), abs=1e-6)
@@ -96,7 +95,7 @@ def test_certain_drops_leave_the_empty_pattern():
     score = xr.DataArray(RNG.random((1, 4, N)), {"seed": [0]}, ("seed", "pattern", "sample"))
     cut = xr.DataArray(np.full((1, 3), 0.4), dims=("seed", "fold"))
     _, masks = subset_masks(["a", "b"])
-    chance = missing.pattern_probabilities(np.ones((1, N, 2)), masks)
+    chance = expectation.pattern_probabilities(np.ones((1, N, 2)), masks)
     masked = evaluate.evaluate_masked(score, cut, chance, [1], COHORT, WEIGHTS[:1], attributes=["sex"])
     assert masked.overall("tpr")[0, 0] == pytest.approx(recall_score(COHORT.label, score[0, 0] >= 0.4))
     assert masked.overall("auroc")[0, 0] == pytest.approx(roc_auc_score(COHORT.label, score[0, 0]))
@@ -110,7 +109,7 @@ def test_an_unknown_attribute_is_named():
 def test_a_missing_threshold_selects_at_random():
     cut = CUT.copy()
     cut[:, 0] = np.nan
-    chosen = evaluate.decisions(SCORE, cut, COHORT.fold)
+    chosen = evaluate.select(SCORE, cut, COHORT.fold)
     np.testing.assert_array_equal(chosen.sel(variant="u"), SCORE.sel(variant="u"))
     assert set(np.unique(chosen.sel(variant="v"))) == {0, 1}
 
@@ -119,7 +118,7 @@ def test_masked_expectations_without_drops_are_the_full_model():
     _, masks = subset_masks(["a", "b"])
     score = xr.DataArray(RNG.random((2, 4, N)), {"seed": [0, 1]}, ("seed", "pattern", "sample"))
     cut = xr.DataArray(RNG.random((2, 3)), dims=("seed", "fold"))
-    chance = missing.pattern_probabilities(np.multiply.outer([0.0, 0.3], np.ones((N, 2))), masks)
+    chance = expectation.pattern_probabilities(np.multiply.outer([0.0, 0.3], np.ones((N, 2))), masks)
     masked = evaluate.evaluate_masked(score, cut, chance, [0, 0.3], COHORT, WEIGHTS, attributes=["sex"])
     full = evaluate.evaluate(
         score.isel(pattern=[3]), cut, COHORT, WEIGHTS, attributes=["sex"], ranking={"auroc": []}

@@ -7,9 +7,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from mmlib.core.schema import subset_masks
-from mmlib.measure import bootstrap as uncertainty
-from mmlib.measure import expectation as missing
-from mmlib.measure import mechanisms, metrics, scenarios
+from mmlib.measure import bootstrap, expectation, mechanisms, metrics, scenarios
 
 Y = np.array([0, 1, 1, 0, 1])
 GROUPS = np.array([[1] * 5, [1, 1, 0, 0, 0], [0, 0, 1, 1, 1]], bool)
@@ -24,17 +22,17 @@ def tiny(seed, decimals):
     """Five samples with a score under each of four patterns, and two rows of integer weights."""
     rng = np.random.default_rng(seed)
     scores = np.round(rng.random((4, 5)), decimals)
-    weights = np.array([[1] * 5, [2, 1, 3, 1, 1]], float)
-    return scores, weights, rng
+    patient_weights = np.array([[1] * 5, [2, 1, 3, 1, 1]], float)
+    return scores, patient_weights, rng
 
 
-def enumerated(scores, weights, probabilities):
+def enumerated(scores, patient_weights, probabilities):
     """Expectation of every metric over all 4^5 joint outcomes, by scikit-learn's AUROC and plain counting."""
     total = {}
     for joint in product(range(4), repeat=5):
         chance = np.prod([probabilities[i, p] for i, p in enumerate(joint)])
         s = scores[list(joint), range(5)]
-        for b, w in enumerate(weights):
+        for b, w in enumerate(patient_weights):
             for g, member in enumerate(GROUPS):
                 hit = w * member * (s >= THRESHOLD)
                 tpr, fpr = hit @ Y / (w * member @ Y), hit @ (1 - Y) / (w * member @ (1 - Y))
@@ -47,7 +45,7 @@ def enumerated(scores, weights, probabilities):
                     "auroc": area(s[member], Y[member], w[member]),
                 }
                 for name, value in found.items():
-                    array = total.setdefault(name, np.zeros((len(weights), 3), np.asarray(chance).dtype))
+                    array = total.setdefault(name, np.zeros((len(patient_weights), 3), np.asarray(chance).dtype))
                     array[b, g] += chance * value
     return total
 
@@ -58,29 +56,29 @@ def area(s, y, w):
 
 
 def test_the_enumeration_ranks_as_scikit_learn_does():
-    scores, weights, _ = tiny(0, 1)
+    scores, patient_weights, _ = tiny(0, 1)
     for s in scores:
-        for w in weights:
+        for w in patient_weights:
             assert area(s, Y, w) == pytest.approx(roc_auc_score(Y, s, sample_weight=w))
 
 
-def exact(scores, weights, probabilities):
-    found = metrics.rates(Y, missing.expected_selection(scores, THRESHOLD, probabilities), weights, GROUPS)
-    return found | {"auroc": missing.expected_auroc(Y, scores, probabilities, weights, GROUPS)}
+def exact(scores, patient_weights, probabilities):
+    found = metrics.rates(Y, expectation.expected_selection(scores, THRESHOLD, probabilities), patient_weights, GROUPS)
+    return found | {"auroc": expectation.expected_auroc(Y, scores, probabilities, patient_weights, GROUPS)}
 
 
 @pytest.mark.parametrize(("seed", "decimals"), CASES)
 def test_expectations_equal_the_enumeration_of_all_joint_outcomes(seed, decimals):
-    scores, weights, rng = tiny(seed, decimals)
-    independent = missing.pattern_probabilities(rng.random((5, 2)), MASKS)
+    scores, patient_weights, rng = tiny(seed, decimals)
+    independent = expectation.pattern_probabilities(rng.random((5, 2)), MASKS)
     correlated = rng.dirichlet(np.ones(4), size=5)
-    ours = exact(scores, weights, np.stack([independent, correlated]))
+    ours = exact(scores, patient_weights, np.stack([independent, correlated]))
     for r, probabilities in enumerate((independent, correlated)):
-        truth = enumerated(scores, weights, probabilities)
+        truth = enumerated(scores, patient_weights, probabilities)
         for name, value in truth.items():
             assert ours[name][:, r] == pytest.approx(value, abs=1e-9), name
             # Signed differences: expectation of the difference, group minus reference.
-            difference = uncertainty.contrast(ours[name], ["all", "A", "B"], "A")[:, r, 2]
+            difference = bootstrap.contrast(ours[name], ["all", "A", "B"], "A")[:, r, 2]
             assert difference == pytest.approx(value[:, 2] - value[:, 1], abs=1e-9), name
 
 
@@ -95,7 +93,7 @@ MECHANISMS = scenarios.default_mechanisms({"sex": "f"}) | {
 
 @pytest.mark.parametrize("name", [*MECHANISMS, "patterns as recorded"])
 def test_expectations_under_every_mechanism_equal_the_enumeration(name):
-    scores, weights, rng = tiny(3, 1)
+    scores, patient_weights, rng = tiny(3, 1)
     present = COHORT[["present_vitals", "present_labs"]].to_numpy()
     if name in MECHANISMS:
         probabilities = scenarios.distribution(
@@ -105,30 +103,30 @@ def test_expectations_under_every_mechanism_equal_the_enumeration(name):
         probabilities = mechanisms.recorded_patterns(present, COHORT.sex)
     # what a sample lacks, the model cannot see
     scores = np.take_along_axis(scores, (MASKS[:, None] & present) @ np.array([1, 2]), axis=0)
-    ours = exact(scores, weights, probabilities)
-    for metric, value in enumerated(scores, weights, probabilities).items():
+    ours = exact(scores, patient_weights, probabilities)
+    for metric, value in enumerated(scores, patient_weights, probabilities).items():
         assert ours[metric][:, 0] == pytest.approx(value, abs=1e-9), metric
 
 
 @pytest.mark.parametrize(("seed", "decimals"), CASES)
 def test_slopes_equal_the_derivative_of_the_enumeration(seed, decimals):
     """The enumeration is a polynomial in p: a complex step differentiates it without rounding error."""
-    scores, weights, rng = tiny(seed, decimals)
+    scores, patient_weights, rng = tiny(seed, decimals)
     direction = rng.random((5, 2))
     for relative in (None, direction):
-        ours = missing.slopes(Y, scores, THRESHOLD, MASKS, weights, GROUPS, relative)
+        ours = expectation.slopes(Y, scores, THRESHOLD, MASKS, patient_weights, GROUPS, relative)
         for m in range(2):
             drop = np.zeros((5, 2), complex)
             drop[:, m] = 1e-30j * (1 if relative is None else direction[:, m])
             kept = np.prod(np.where(MASKS[None], 1 - drop[:, None], drop[:, None]), axis=2)
-            for name, value in enumerated(scores, weights, kept).items():
+            for name, value in enumerated(scores, patient_weights, kept).items():
                 assert ours[name][:, m] == pytest.approx(value.imag / 1e-30, abs=1e-9), name
 
 
 def test_slope_of_everybody_losing_a_modality_is_another_number():
-    scores, weights, _ = tiny(0, 8)
-    ours = missing.slopes(Y, scores, THRESHOLD, MASKS, weights, GROUPS)["auroc"]
-    vitals_gone = metrics.auroc(Y, scores[[2, 3]], weights, GROUPS)
+    scores, patient_weights, _ = tiny(0, 8)
+    ours = expectation.slopes(Y, scores, THRESHOLD, MASKS, patient_weights, GROUPS)["auroc"]
+    vitals_gone = metrics.auroc(Y, scores[[2, 3]], patient_weights, GROUPS)
     assert np.abs((vitals_gone[:, 0] - vitals_gone[:, 1]) - ours[:, 0]).max() > 0.01
 
 
@@ -145,21 +143,21 @@ def clinic(n=300, modalities=3):
 
 def test_monte_carlo_agrees_with_the_expectations():
     y, present, masks, scores, groups, rng = clinic()
-    n, one, draws = len(y), np.ones((1, len(y))), 2000
-    independent = missing.pattern_probabilities(0.3 * rng.random((n, 3)), masks)
+    n, one, realisations = len(y), np.ones((1, len(y))), 2000
+    independent = expectation.pattern_probabilities(0.3 * rng.random((n, 3)), masks)
     correlated = rng.dirichlet(np.ones(8), size=n)
     for seed, probabilities in enumerate((independent, correlated)):
-        q = missing.expected_selection(scores, 0.5, probabilities)
+        q = expectation.expected_selection(scores, 0.5, probabilities)
         expected = metrics.rates(y, q, one, groups)
-        expected["auroc"] = missing.expected_auroc(y, scores, probabilities, one, groups)
-        drawn = missing.simulate(scores, probabilities, draws, seed)
+        expected["auroc"] = expectation.expected_auroc(y, scores, probabilities, one, groups)
+        drawn = expectation.simulate(scores, probabilities, realisations, seed)
         found = metrics.rates(y, drawn >= 0.5, one, groups)
         found["auroc"] = metrics.auroc(y, drawn, one, groups)
-        sd = missing.one_run_sd(y, scores, 0.5, probabilities, groups, draws=400, seed=9)
-        assert set(sd) == {*missing.LINEAR, "auroc"}
+        sd = expectation.one_run_sd(y, scores, 0.5, probabilities, groups, realisations=400, seed=9)
+        assert set(sd) == {*expectation.LINEAR, "auroc"}
         for name in sd:
             gap = found[name][0].mean(axis=0) - expected[name][0, 0]
-            bound = norm.ppf(1 - 0.05 / (2 * 2 * 3 * len(sd))) * found[name][0].std(axis=0) / np.sqrt(draws)
+            bound = norm.ppf(1 - 0.05 / (2 * 2 * 3 * len(sd))) * found[name][0].std(axis=0) / np.sqrt(realisations)
             assert (np.abs(gap) <= bound).all(), name
             relative = 0.06 if name != "auroc" else 0.15  # SD of an SD: 1 / sqrt(2 draws), four of them
             assert sd[name][0] == pytest.approx(found[name][0].std(axis=0), rel=relative), name
@@ -170,14 +168,14 @@ def test_monte_carlo_agrees_with_the_expectations():
 def test_drops_of_absent_modalities_change_nothing():
     y, present, masks, scores, groups, rng = clinic()
     drop = rng.random((2, len(y), 3))
-    anywhere, owned = (missing.pattern_probabilities(drop, masks, p) for p in (None, present))
-    assert missing.realised_patterns(anywhere, masks, present) == pytest.approx(owned)
+    anywhere, owned = (expectation.pattern_probabilities(drop, masks, p) for p in (None, present))
+    assert expectation.realised_patterns(anywhere, masks, present) == pytest.approx(owned)
     absent = (masks[None] & ~present[:, None]).any(axis=2)
     assert (owned[:, absent] == 0).all() and owned.sum(axis=2) == pytest.approx(1)
     one = np.ones((1, len(y)))
-    ours = [missing.expected_auroc(y, scores, p, one, groups) for p in (anywhere, owned)]
+    ours = [expectation.expected_auroc(y, scores, p, one, groups) for p in (anywhere, owned)]
     assert ours[0] == pytest.approx(ours[1], abs=1e-12)
-    slope = [missing.slopes(y, scores, 0.5, masks, one, groups, d) for d in (None, present)]
+    slope = [expectation.slopes(y, scores, 0.5, masks, one, groups, d) for d in (None, present)]
     assert slope[0]["auroc"] == pytest.approx(slope[1]["auroc"], abs=1e-12)
     assert slope[0]["tpr"] == pytest.approx(slope[1]["tpr"], abs=1e-12)
 
@@ -185,24 +183,24 @@ def test_drops_of_absent_modalities_change_nothing():
 def test_no_and_certain_drops_are_the_full_and_the_empty_model():
     y, _, masks, scores, groups, _ = clinic()
     one = np.ones((1, len(y)))
-    probabilities = np.stack([missing.pattern_probabilities(rate, masks) for rate in (0, 1)])
+    probabilities = np.stack([expectation.pattern_probabilities(rate, masks) for rate in (0, 1)])
     assert probabilities.shape == (2, 1, 8)
-    q = missing.expected_selection(scores, 0.5, probabilities)
+    q = expectation.expected_selection(scores, 0.5, probabilities)
     assert (q == (scores[[7, 0]] >= 0.5)).all()
     expected = metrics.auroc(y, scores[[7, 0]], one, groups)
-    assert missing.expected_auroc(y, scores, probabilities, one, groups) == pytest.approx(expected)
+    assert expectation.expected_auroc(y, scores, probabilities, one, groups) == pytest.approx(expected)
     expected = metrics.average_precision(y, scores[[7, 0]], one, groups)
-    found = missing.plug_in_average_precision(y, scores, probabilities, one, groups)
+    found = expectation.plug_in_average_precision(y, scores, probabilities, one, groups)
     assert found == pytest.approx(expected)
 
 
 def test_small_rates_follow_the_slope():
     y, present, masks, scores, groups, rng = clinic()
-    weights = uncertainty.patient_weights(np.arange(len(y)), 5)
-    slope = missing.slopes(y, scores, 0.5, masks, weights, groups, present)["auroc"].sum(axis=1)
+    patient_weights = bootstrap.resample_patients(np.arange(len(y)), 5)
+    slope = expectation.slopes(y, scores, 0.5, masks, patient_weights, groups, present)["auroc"].sum(axis=1)
     rates = np.array([0, 1e-6])
-    probabilities = missing.pattern_probabilities(rates[:, None, None], masks, present)
-    value = missing.expected_auroc(y, scores, probabilities, weights, groups)
+    probabilities = expectation.pattern_probabilities(rates[:, None, None], masks, present)
+    value = expectation.expected_auroc(y, scores, probabilities, patient_weights, groups)
     assert (value[:, 1] - value[:, 0]) / 1e-6 == pytest.approx(slope, rel=1e-4)
 
 
@@ -214,10 +212,10 @@ def test_pattern_names_count_in_binary():
 
 def test_pattern_probabilities_are_binomial_when_rates_are_equal():
     _, masks = subset_masks(list("abcd"))
-    probabilities = missing.pattern_probabilities(0.2, masks)[0]
+    probabilities = expectation.pattern_probabilities(0.2, masks)[0]
     kept = masks.sum(axis=1)
     assert probabilities == pytest.approx(0.8**kept * 0.2 ** (4 - kept))
-    by_modality = missing.pattern_probabilities([0, 1, 0, 0.5], masks)[0]
+    by_modality = expectation.pattern_probabilities([0, 1, 0, 0.5], masks)[0]
     assert by_modality[0b1101] == by_modality[0b0101] == 0.5
 
 
@@ -225,7 +223,7 @@ def test_an_outage_is_shared():
     _, _, masks, scores, _, _ = clinic()
     distinct = np.arange(8)[:, None] + np.zeros(300)
     ward = np.repeat(["a", "b", "c"], 100)
-    drawn = missing.simulate(distinct, missing.pattern_probabilities(0.5, masks), 50, outage=ward)
+    drawn = expectation.simulate(distinct, expectation.pattern_probabilities(0.5, masks), 50, outage=ward)
     assert all((np.ptp(drawn[:, ward == w], axis=1) == 0).all() for w in "abc")
     assert (drawn[:, 0] != drawn[:, 150]).any()
 
@@ -233,17 +231,17 @@ def test_an_outage_is_shared():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: missing.pattern_probabilities(1.5, MASKS), r"drop lies in \[1.5, 1.5\]"),
-        (lambda: missing.expected_selection(np.ones((4, 6)), 0.5, np.full((6, 4), 0.2)), "miss 1 by 0.2"),
+        (lambda: expectation.pattern_probabilities(1.5, MASKS), r"drop lies in \[1.5, 1.5\]"),
+        (lambda: expectation.expected_selection(np.ones((4, 6)), 0.5, np.full((6, 4), 0.2)), "miss 1 by 0.2"),
         (
-            lambda: missing.expected_selection(np.ones((4, 6)), 0.5, np.full((5, 4), 0.25)),
+            lambda: expectation.expected_selection(np.ones((4, 6)), 0.5, np.full((5, 4), 0.25)),
             "scores .4, 6. need",
         ),
         (
-            lambda: missing.expected_selection(np.ones((4, 6)), np.nan, np.full((6, 4), 0.25)),
+            lambda: expectation.expected_selection(np.ones((4, 6)), np.nan, np.full((6, 4), 0.25)),
             "threshold is missing",
         ),
-        (lambda: missing.simulate(np.ones((4, 6)), np.full((2, 6, 4), 0.25), 3), "2 scenarios"),
+        (lambda: expectation.simulate(np.ones((4, 6)), np.full((2, 6, 4), 0.25), 3), "2 scenarios"),
     ],
 )
 def test_bad_input_ends_in_one_sentence(call, message):

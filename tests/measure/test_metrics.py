@@ -13,24 +13,24 @@ def study():
     rng = np.random.default_rng(1)
     y = rng.integers(0, 2, 300)
     scores = np.round(np.clip(rng.normal(0.45 + 0.15 * y, 0.2, (3, 300)), 0.01, 0.99), 2)
-    weights = np.vstack([np.ones(300), rng.multinomial(300, np.full(300, 1 / 300), 5)]).astype(np.float32)
+    patient_weights = np.vstack([np.ones(300), rng.multinomial(300, np.full(300, 1 / 300), 5)]).astype(np.float32)
     kind = rng.integers(0, 2, 300)
     groups = np.array([np.ones(300, bool), kind == 0, kind == 1, np.zeros(300, bool)])
-    return y, scores, weights, groups
+    return y, scores, patient_weights, groups
 
 
-def each(weights, scores, groups):
+def each(patient_weights, scores, groups):
     """Every (resample, vector, group) with members."""
-    for b, w in enumerate(weights):
+    for b, w in enumerate(patient_weights):
         for k, s in enumerate(scores):
             for g, group in enumerate(groups[:3]):
                 yield (b, k, g), w[group].astype(float), s[group], group
 
 
 def test_rates_equal_scikit_learn_with_sample_weights(study):
-    y, scores, weights, groups = study
-    ours = metrics.rates(y, scores >= 0.5, weights, groups)
-    for at, w, s, group in each(weights, scores, groups):
+    y, scores, patient_weights, groups = study
+    ours = metrics.rates(y, scores >= 0.5, patient_weights, groups)
+    for at, w, s, group in each(patient_weights, scores, groups):
         truth, decision = y[group], s >= 0.5
         tpr = skm.recall_score(truth, decision, sample_weight=w)
         expected = {
@@ -50,11 +50,11 @@ def test_rates_equal_scikit_learn_with_sample_weights(study):
 
 @pytest.mark.parametrize("decimals", [8, 2, 1, 0])
 def test_ranking_metrics_equal_scikit_learn_with_ties(study, decimals):
-    y, scores, weights, groups = study
+    y, scores, patient_weights, groups = study
     scores = np.round(scores, decimals)
-    area = metrics.auroc(y, scores, weights, groups)
-    precision = metrics.average_precision(y, scores, weights, groups)
-    for at, w, s, group in each(weights, scores, groups):
+    area = metrics.auroc(y, scores, patient_weights, groups)
+    precision = metrics.average_precision(y, scores, patient_weights, groups)
+    for at, w, s, group in each(patient_weights, scores, groups):
         assert area[at] == pytest.approx(skm.roc_auc_score(y[group], s, sample_weight=w), abs=1e-12)
         expected = skm.average_precision_score(y[group], s, sample_weight=w)
         assert precision[at] == pytest.approx(expected, abs=1e-12)
@@ -69,11 +69,11 @@ def test_ranking_of_separated_reversed_and_constant_scores():
 
 
 def test_empty_denominators_are_nan_everywhere(study):
-    y, scores, weights, groups = study
-    results = metrics.rates(y, scores >= 0.5, weights, groups)
-    results["auroc"] = metrics.auroc(y, scores, weights, groups)
-    results["average_precision"] = metrics.average_precision(y, scores, weights, groups)
-    results["observed_expected"] = calibration.observed_expected(y, scores, weights, groups)
+    y, scores, patient_weights, groups = study
+    results = metrics.rates(y, scores >= 0.5, patient_weights, groups)
+    results["auroc"] = metrics.auroc(y, scores, patient_weights, groups)
+    results["average_precision"] = metrics.average_precision(y, scores, patient_weights, groups)
+    results["observed_expected"] = calibration.observed_expected(y, scores, patient_weights, groups)
     for name, values in results.items():
         assert np.isnan(values[..., 3]).all() and np.isfinite(values[..., :3]).all(), name
     only_negatives = metrics.rates(np.zeros(4), np.zeros(4), np.ones((1, 4)), np.ones((1, 4)))
@@ -136,7 +136,7 @@ def test_described_table_agrees_with_the_arrays():
     y[:5] = 0
     decisions = scores >= 0.5
     for attribute in ("sex", "site", "sex+site"):
-        table = metrics.describe(y, scores, decisions, frame, attribute)
+        table = metrics.metrics_by_group(y, scores, decisions, frame, attribute)
         names, groups = metrics.group_masks(frame, [attribute])[attribute]
         assert table.index.tolist() == names
         arrays = metrics.rates(y, decisions, np.ones((1, 300)), groups)
@@ -151,12 +151,12 @@ def test_paper_gaps_leave_out_groups_without_a_rate():
     rng = np.random.default_rng(8)
     y, decisions = rng.integers(0, 2, 200), rng.integers(0, 2, 200)
     frame = pd.DataFrame({"race": rng.choice(["A", "B", "C"], 200)})
-    rates = metrics.describe(y, decisions, decisions, frame, "race").drop("all")
+    rates = metrics.metrics_by_group(y, decisions, decisions, frame, "race").drop("all")
     gaps = metrics.paper_gaps(y, decisions, frame, "race")
     assert gaps["demographic_parity_difference"] == pytest.approx(np.ptp(rates.selection_rate))
     assert gaps["equalized_odds_difference"] == pytest.approx(max(np.ptp(rates.tpr), np.ptp(rates.fpr)))
     y[frame.race == "C"] = 0
-    kept = metrics.describe(y, decisions, decisions, frame, "race").loc[["A", "B"]]
+    kept = metrics.metrics_by_group(y, decisions, decisions, frame, "race").loc[["A", "B"]]
     gap = metrics.paper_gaps(y, decisions, frame, "race")["equalized_odds_difference"]
     assert gap == pytest.approx(max(np.ptp(kept.tpr), np.ptp(kept.fpr)))
 

@@ -3,8 +3,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mmlib.core.schema import subset_masks
-from mmlib.measure import expectation as missing
-from mmlib.measure import metrics, patterns
+from mmlib.measure import expectation, metrics, patterns
 
 RNG = np.random.default_rng(0)
 N, MODALITIES = 300, 3
@@ -23,12 +22,12 @@ def test_any_rates_per_modality_and_group_follow_from_the_tables():
     for _ in range(3):
         rates = RNG.random((2, MODALITIES))
         drop = np.where(GROUPS[0][:, None], rates[0], rates[1])
-        chance = missing.pattern_probabilities(drop, MASKS, PRESENT)
-        q = missing.expected_selection(SCORES, THRESHOLD, chance)
+        chance = expectation.pattern_probabilities(drop, MASKS, PRESENT)
+        q = expectation.expected_selection(SCORES, THRESHOLD, chance)
         library = metrics.rates(Y, q, one, GROUPS)
-        library["auroc"] = missing.expected_auroc(Y, SCORES, chance, one, GROUPS)
+        library["auroc"] = expectation.expected_auroc(Y, SCORES, chance, one, GROUPS)
         for g in range(2):
-            w = missing.pattern_probabilities(rates[g], MASKS)[0]
+            w = expectation.pattern_probabilities(rates[g], MASKS)[0]
             for rate in ("tpr", "selection_rate"):
                 assert tables[rate][g] @ w == pytest.approx(library[rate][0, 0, g], abs=1e-12)
             assert w @ tables["auroc"][g] @ w == pytest.approx(library["auroc"][0, 0, g], abs=1e-12)

@@ -3,8 +3,7 @@ import pandas as pd
 import pytest
 
 from mmlib.core.schema import subset_masks
-from mmlib.measure import expectation as missing
-from mmlib.measure import scenarios
+from mmlib.measure import expectation, scenarios
 
 MODALITIES = ["vitals", "labs", "notes"]
 RNG = np.random.default_rng(0)
@@ -55,7 +54,7 @@ def test_the_dependence_is_the_one_declared():
     assert gone[member & PRESENT[:, 0], 0].min() > gone[~member & PRESENT[:, 0], 0].max()
     everything = patterns({"together": True})
     assert ((everything > 0).sum(axis=1) <= 2).all()
-    assert patterns({}) == pytest.approx(missing.pattern_probabilities(0.3 * PRESENT, MASKS))
+    assert patterns({}) == pytest.approx(expectation.pattern_probabilities(0.3 * PRESENT, MASKS))
 
 
 @pytest.mark.parametrize(

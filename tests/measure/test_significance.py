@@ -9,8 +9,7 @@ from statsmodels.stats.proportion import proportion_effectsize
 from statsmodels.stats.proportion import test_proportions_2indep as two_proportions
 from statsmodels.stats.weightstats import ztost
 
-from mmlib.measure import bootstrap as uncertainty
-from mmlib.measure import significance as hypotheses
+from mmlib.measure import bootstrap, significance
 
 NAMES = ["all", "A", "B"]
 
@@ -21,7 +20,7 @@ def masks(is_b):
 
 def p_of(y, q, is_b, metric, patient=None, **options):
     patient = np.arange(len(y)) if patient is None else patient
-    table = hypotheses.gap_test(y, q, NAMES, masks(is_b), patient, metric, reference="A", **options)
+    table = significance.gap_test(y, q, NAMES, masks(is_b), patient, metric, reference="A", **options)
     return table.iloc[0]
 
 
@@ -184,13 +183,13 @@ def test_change_p_value_is_the_normal_one_and_agrees_with_the_interval():
     rng = np.random.default_rng(7)
     estimate = np.array([0.0, 1.0, 2.0, 3.0])
     values = np.vstack([estimate, estimate + rng.normal(size=(20_000, 4))])
-    p, exact = hypotheses.change_p(values), 2 * stats.norm.sf(estimate)
+    p, exact = significance.change_p(values), 2 * stats.norm.sf(estimate)
     assert p == pytest.approx(exact, abs=0.03) and p[2] == pytest.approx(exact[2], rel=0.15)
     shifts = np.linspace(-4, 4, 200)
     many = shifts + values[:, :1]
-    low, high = uncertainty.percentile_interval(many)
-    assert (((low > 0) | (high < 0)) == (hypotheses.change_p(many) < 0.05)).mean() > 0.99
-    retrained = hypotheses.change_p(values, np.array([2.0] * 4), 4)
+    low, high = bootstrap.percentile_interval(many)
+    assert (((low > 0) | (high < 0)) == (significance.change_p(many) < 0.05)).mean() > 0.99
+    retrained = significance.change_p(values, np.array([2.0] * 4), 4)
     assert retrained == pytest.approx(2 * stats.norm.sf(estimate / np.sqrt(2)), abs=0.03)
 
 
@@ -198,47 +197,47 @@ def test_change_p_value_of_undefined_resamples():
     rng = np.random.default_rng(8)
     values = rng.normal(2, 1, (1001, 3))
     values[1:41, 1], values[1:101, 2] = np.nan, np.nan
-    p = hypotheses.change_p(values)
-    assert p[1] == pytest.approx(hypotheses.change_p(values[41:, 1][np.r_[0, 0 : len(values) - 41]]))
+    p = significance.change_p(values)
+    assert p[1] == pytest.approx(significance.change_p(values[41:, 1][np.r_[0, 0 : len(values) - 41]]))
     assert np.isnan(p[2])
-    assert hypotheses.change_p(np.full((1001, 1), 5.0)) == pytest.approx(2 / 1001)
-    assert hypotheses.change_p(np.zeros((1001, 1))) == 1
+    assert significance.change_p(np.full((1001, 1), 5.0)) == pytest.approx(2 / 1001)
+    assert significance.change_p(np.zeros((1001, 1))) == 1
 
 
 def test_paired_bootstrap_test_keeps_its_level():
     """Two models with the same TPR, right and wrong on different patients: the change is zero in truth."""
     rng = np.random.default_rng(9)
     studies, n = 400, 150
-    weights = uncertainty.patient_weights(np.arange(n), 400)
+    patient_weights = bootstrap.resample_patients(np.arange(n), 400)
     d = rng.random((2, studies, n)) < 0.7
-    rate = (weights @ (d[0].astype(float) - d[1]).T) / weights.sum(axis=1, keepdims=True)
-    assert within_null((hypotheses.change_p(rate) <= 0.05).sum(), studies)
+    rate = (patient_weights @ (d[0].astype(float) - d[1]).T) / patient_weights.sum(axis=1, keepdims=True)
+    assert within_null((significance.change_p(rate) <= 0.05).sum(), studies)
 
 
 def test_holm_is_that_of_statsmodels_and_skips_refused_tests():
     p = np.array([0.01, np.nan, 0.04, 0.03, np.nan])
-    adjusted = hypotheses.holm(p)
+    adjusted = significance.holm(p)
     assert adjusted[[0, 2, 3]] == pytest.approx(multipletests([0.01, 0.04, 0.03], method="holm")[1])
     assert adjusted[[0, 2, 3]] == pytest.approx([0.03, 0.06, 0.06])
-    assert np.isnan(adjusted[[1, 4]]).all() and np.isnan(hypotheses.holm([np.nan])).all()
+    assert np.isnan(adjusted[[1, 4]]).all() and np.isnan(significance.holm([np.nan])).all()
 
 
 def test_equivalence_is_that_of_statsmodels():
     x = np.random.default_rng(10).normal(0.05, 1, 400)
-    ours = hypotheses.equivalence(x.mean(), x.std(ddof=1) / 20, 0.2)
+    ours = significance.equivalence(x.mean(), x.std(ddof=1) / 20, 0.2)
     assert ours.p == pytest.approx(ztost(x, -0.2, 0.2)[0])
     assert ours.equivalent == (max(-ours.low, ours.high) < 0.2)
-    assert ours.attainable and not hypotheses.equivalence(0, 1, 2.8).attainable
+    assert ours.attainable and not significance.equivalence(0, 1, 2.8).attainable
 
 
 def test_attainable_margin_gives_eighty_percent_power():
     rng = np.random.default_rng(11)
-    found = [hypotheses.equivalence(e, 1, hypotheses.ATTAINABLE).equivalent for e in rng.normal(size=4000)]
+    found = [significance.equivalence(e, 1, significance.ATTAINABLE).equivalent for e in rng.normal(size=4000)]
     assert np.mean(found) == pytest.approx(0.8, abs=0.025)
 
 
 def test_minimal_detectable_difference_is_detected_with_that_power():
-    d = hypotheses.minimal_detectable_difference(100, 300, 0.85, comparisons=1)
+    d = significance.minimal_detectable_difference(100, 300, 0.85, comparisons=1)
     assert 0.11 < d < 0.16
     rng = np.random.default_rng(12)
     a, b = rng.binomial(100, 0.85 - d, 20_000) / 100, rng.binomial(300, 0.85, 20_000) / 300
@@ -249,16 +248,16 @@ def test_minimal_detectable_difference_is_detected_with_that_power():
 
 
 def test_minimal_detectable_difference_knows_its_family_and_its_limits():
-    one = hypotheses.minimal_detectable_difference(100, 300, 0.5, comparisons=1)
-    ten = hypotheses.minimal_detectable_difference(100, 300, 0.5, comparisons=10)
+    one = significance.minimal_detectable_difference(100, 300, 0.5, comparisons=1)
+    ten = significance.minimal_detectable_difference(100, 300, 0.5, comparisons=10)
     assert one == pytest.approx(
-        hypotheses.minimal_detectable_difference(100, 300, 0.5, comparisons=10, alpha=0.5)
+        significance.minimal_detectable_difference(100, 300, 0.5, comparisons=10, alpha=0.5)
     )
     assert ten > 1.2 * one
-    assert np.isnan(hypotheses.minimal_detectable_difference(2, 2, 0.5, comparisons=1))
-    se = hypotheses.minimal_detectable_change([0.1, 0.2], comparisons=1)
+    assert np.isnan(significance.minimal_detectable_difference(2, 2, 0.5, comparisons=1))
+    se = significance.minimal_detectable_change([0.1, 0.2], comparisons=1)
     assert se == pytest.approx([0.2802, 0.5603], abs=1e-4)
-    assert hypotheses.minimal_detectable_change(1, comparisons=10) == pytest.approx(
+    assert significance.minimal_detectable_change(1, comparisons=10) == pytest.approx(
         stats.norm.isf(0.0025) + stats.norm.isf(0.2)
     )
 
@@ -267,10 +266,10 @@ def test_minimal_detectable_difference_knows_its_family_and_its_limits():
     ("call", "message"),
     [
         (lambda: p_of(np.ones(9), np.ones(9), np.arange(9) > 4, "f1"), "metric is 'f1'"),
-        (lambda: hypotheses.equivalence(0, 1, -1), "margin is -1"),
-        (lambda: hypotheses.minimal_detectable_difference(9, 9, 1, comparisons=1), "rate is 1"),
+        (lambda: significance.equivalence(0, 1, -1), "margin is -1"),
+        (lambda: significance.minimal_detectable_difference(9, 9, 1, comparisons=1), "rate is 1"),
         (
-            lambda: hypotheses.gap_test([1], [1], ["all"], [[1]], ["p"], "tpr", reference="White"),
+            lambda: significance.gap_test([1], [1], ["all"], [[1]], ["p"], "tpr", reference="White"),
             "'White' is not in the cohort",
         ),
     ],

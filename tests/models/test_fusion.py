@@ -32,10 +32,10 @@ PAIRS = [(0, 0), (1, 0), (0, 1)]
     [
         {},
         {"family": "concat"},
-        {"modality_dropout": 0.3, "missing": "token"},
-        {"pooling": "attention", "missing": "zero"},
+        {"modality_dropout": 0.3, "absent": "token"},
+        {"pooling": "attention", "absent": "zero"},
         {"family": "sequential", "modality_dropout": 0.5, "drop_rate": "varied"},
-        {"missing": "indicator"},
+        {"absent": "indicator"},
     ],
 )
 def test_a_model_trained_in_a_batch_equals_its_lone_twin(data, settings):
@@ -70,7 +70,7 @@ def test_the_mean_stands_in_for_what_is_absent(data):
     X, present, *_ = data
     a = Architecture(width=8, heads=2, epochs=1)
     models = fusion.train(*data, models=[(0, 0)], architecture=a)
-    as_mean = replace(models, architecture=replace(a, missing="mean"))
+    as_mean = replace(models, architecture=replace(a, absent="mean"))
     everything = torch.ones_like(present)
     filled = torch.where(present[None, ..., None], X, 0)
     torch.testing.assert_close(fusion.logits(as_mean, X, present), fusion.logits(models, filled, everything))
@@ -174,7 +174,7 @@ def test_weights_enter_the_loss(data):
         ({"modality_dropout": 1}, "modality_dropout is 1"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"pooling": "sum"}, "pooling is 'sum'; expected one of mean, max, attention"),
-        ({"missing": "drop"}, "missing is 'drop'; expected one of mask, zero, mean, token, indicator"),
+        ({"absent": "drop"}, "absent is 'drop'; expected one of mask, zero, mean, token, indicator"),
         ({"width": "64"}, "width is '64'; expected a whole number"),
         ({"width": 8.0}, "width is 8.0; expected a whole number"),
         ({"heads": 0}, "heads is 0; expected a whole number, 1 or more"),

@@ -73,11 +73,11 @@ def test_logits_are_those_of_torch_layers():
         torch.testing.assert_close(logit, pooled @ q["head"] + q["head.bias"])
 
 
-@pytest.mark.parametrize("missing", fusion.MISSING)
+@pytest.mark.parametrize("absent", fusion.ABSENT)
 @pytest.mark.parametrize("pooling", fusion.POOLINGS)
 @pytest.mark.parametrize("family", fusion.FAMILIES)
-def test_a_sample_with_nothing_is_finite_and_gives_no_gradient_that_is_not(family, pooling, missing):
-    a = Architecture(width=8, heads=2, family=family, pooling=pooling, missing=missing)
+def test_a_sample_with_nothing_is_finite_and_gives_no_gradient_that_is_not(family, pooling, absent):
+    a = Architecture(width=8, heads=2, family=family, pooling=pooling, absent=absent)
     p = draw(3, 6, a, torch.float32)
     for tensor in p.values():
         tensor.requires_grad_()
@@ -86,5 +86,5 @@ def test_a_sample_with_nothing_is_finite_and_gives_no_gradient_that_is_not(famil
     logit.sum().backward()
     assert torch.isfinite(logit).all()
     assert all(torch.isfinite(t.grad).all() for t in p.values() if t.grad is not None)
-    if missing == "mask":
+    if absent == "mask":
         assert torch.equal(logit[:, 0], p["head.bias"])

@@ -8,10 +8,9 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
 from mmlib.core.schema import subset_masks
-from mmlib.measure import expectation as missing
+from mmlib.measure import expectation
 from mmlib.measure.metrics import operating_point
-from mmlib.models import powerset
-from mmlib.models import regimes as mitigation
+from mmlib.models import powerset, regimes
 from mmlib.models.study import prepare
 from tests.models.test_powerset import SMALL
 from tests.models.test_study import cohort_and_embeddings
@@ -31,14 +30,14 @@ def trained(study):
 
 @pytest.fixture(scope="module")
 def plain(study, trained):
-    return mitigation.pattern_scores({"plain": trained[1]}, study)["plain"]
+    return regimes.pattern_scores({"plain": trained[1]}, study)["plain"]
 
 
 def test_scores_are_there_for_tested_and_validation_samples_under_every_pattern(study, trained, plain):
     assert plain.shape == (3, 8, 300)
     there = study.tested | study.validation.numpy()
     assert (~np.isnan(plain) == there[:, None]).all()
-    full = mitigation.specialist_scores(trained[0], study)
+    full = regimes.specialist_scores(trained[0], study)
     assert np.isnan(full).sum() == np.isnan(plain).sum()
     np.testing.assert_array_equal(full[:, -1], plain[:, -1])
     score = trained[0].score.sel(subset="a+c", seed=0).values
@@ -48,12 +47,12 @@ def test_scores_are_there_for_tested_and_validation_samples_under_every_pattern(
 def test_a_power_set_of_another_split_is_refused(study, trained):
     other = replace(study, validation=study.training, training=study.validation)
     with pytest.raises(ValueError, match="other validation patients"):
-        mitigation.specialist_scores(trained[0], other)
+        regimes.specialist_scores(trained[0], other)
 
 
 def test_regimes_that_change_nothing_are_the_plain_model(study, trained):
     ones = np.ones((300, 3))
-    models = mitigation.train_regimes(
+    models = regimes.train_regimes(
         study, trained[1], drop=0 * ones, realised=ones > 0, weight=ones[:, 0], rates=[0.3]
     )
     for same, other in (("mechanism in training", "plain"), ("dropout, group weights", "dropout varied")):
@@ -67,21 +66,21 @@ def test_groups_count_alike_within_each_label_and_small_ones_together():
     rng = np.random.default_rng(0)
     cohort = pd.DataFrame({"race": rng.choice(["a", "b", "c", None], 2000, p=[0.6, 0.34, 0.03, 0.03])})
     cohort["label"] = rng.integers(0, 2, 2000)
-    weight = mitigation.group_weights(cohort, "race")
+    weight = regimes.group_weights(cohort, "race")
     assert weight.mean() == pytest.approx(1) and weight.max() <= 10.0001 * weight.min()
-    group = mitigation.merged_groups(cohort, "race")
+    group = regimes.merged_groups(cohort, "race")
     assert sorted(group.unique()) == ["a", "b", "c", "other"] or sorted(group.unique()) == ["a", "b", "other"]
     for label in (0, 1):
         total = pd.Series(weight)[cohort.label == label].groupby(group[cohort.label == label]).sum()
         assert total["a"] == pytest.approx(total["b"])
     rare = cohort.assign(race=np.where(np.arange(2000) < 80, "few", "many"))
-    assert mitigation.group_weights(rare, "race").max() == pytest.approx(
-        10 * mitigation.group_weights(rare, "race").min()
+    assert regimes.group_weights(rare, "race").max() == pytest.approx(
+        10 * regimes.group_weights(rare, "race").min()
     )
 
 
 def test_recalibration_keeps_the_ranking_and_learns_the_share_of_positives(study, plain):
-    again, y = mitigation.recalibrate({"plain": plain}, study)["plain"], study.y.numpy()
+    again, y = regimes.recalibrate({"plain": plain}, study)["plain"], study.y.numpy()
     for f, held in enumerate(study.validation.numpy()):
         there = ~np.isnan(plain[f, 0])
         assert again[f][:, held].mean(axis=1) == pytest.approx(y[held].mean(), abs=0.01)
@@ -99,7 +98,7 @@ def test_imputation_is_ridge_regression(study, trained):
     X[:, :, 1] = torch.randn(X[:, :, 1].shape)
     X[:, :, 2] = X[:, :, :2].flatten(2) @ mix + 0.1 * torch.randn(X[:, :, 2].shape)
     whole = replace(study, X=X, present=torch.ones_like(study.present))
-    ours = mitigation.imputed_scores(trained[1], whole, ridge=0.05)
+    ours = regimes.imputed_scores(trained[1], whole, ridge=0.05)
     filled = X.clone()
     for f, rows in enumerate(study.training):
         known, gone = X[f, :, :2].flatten(1).numpy(), X[f, :, 2].numpy()
@@ -112,7 +111,7 @@ def test_imputation_is_ridge_regression(study, trained):
 
 
 def test_what_is_collected_is_tested_and_thresholds_are_from_complete_validation_inputs(study, plain):
-    data = mitigation.collect({"plain": plain}, study)
+    data = regimes.collect({"plain": plain}, study)
     own = data.score.sel(regime="plain", seed=0).values
     np.testing.assert_allclose(own, plain[study.fold, :, np.arange(300)].T)
     held = study.validation[1].numpy()
@@ -121,8 +120,8 @@ def test_what_is_collected_is_tested_and_thresholds_are_from_complete_validation
 
 
 def test_validation_auroc_is_the_mean_over_folds(study, plain):
-    chance = missing.pattern_probabilities(np.zeros((1, 1, 3)), MASKS).repeat(300, axis=1)
-    found = mitigation.validation_auroc(plain, study, chance)
+    chance = expectation.pattern_probabilities(np.zeros((1, 1, 3)), MASKS).repeat(300, axis=1)
+    found = regimes.validation_auroc(plain, study, chance)
     areas = [
         roc_auc_score(study.y[held], plain[f, -1, held]) for f, held in enumerate(study.validation.numpy())
     ]
@@ -130,5 +129,5 @@ def test_validation_auroc_is_the_mean_over_folds(study, plain):
 
 
 def test_share_closed():
-    share = mitigation.closed([[0.75, 0.6]], [[0.7, 0.6]], [[0.8, 0.6]])
+    share = regimes.closed([[0.75, 0.6]], [[0.7, 0.6]], [[0.8, 0.6]])
     assert share[0, 0] == pytest.approx(0.5) and np.isnan(share[0, 1])

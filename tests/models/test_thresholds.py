@@ -3,9 +3,7 @@ import pytest
 import torch
 
 from mmlib.measure.metrics import operating_point
-from mmlib.models import powerset
-from mmlib.models import regimes as mitigation
-from mmlib.models import thresholds as postprocess
+from mmlib.models import powerset, regimes, thresholds
 from mmlib.models.study import prepare
 from tests.models.test_study import cohort_and_embeddings
 
@@ -31,7 +29,7 @@ def test_thresholds_do_what_they_promise_on_validation(case):
         study, fold=np.where(held.numpy(), 0, 1 + np.arange(300) % 2), validation=torch.stack([held] * 3)
     )
     filled = np.stack([np.nan_to_num(scores[0], nan=0.5)] * 3)
-    ways = postprocess.decisions(filled, swapped, cohort, "sex")
+    ways = thresholds.compare_thresholds(filled, swapped, cohort, "sex")
     y, rows = cohort.label.to_numpy(), held.numpy()
     cut = operating_point(y[rows], scores[0, -1, rows])
     assert (ways["one threshold"][-1, rows] == (scores[0, -1, rows] >= cut)).all()
@@ -48,17 +46,17 @@ def test_thresholds_do_what_they_promise_on_validation(case):
 
 
 def test_where_nothing_is_known_nobody_is_ranked(case):
-    ways = postprocess.decisions(*case, "sex")
+    ways = thresholds.compare_thresholds(*case, "sex")
     tested = ways["per group and pattern"][0]
     assert (tested == ways["per pattern"][0]).all()
 
 
 def test_the_seed_fixes_the_optimizer(case):
-    one, two, other = (postprocess.decisions(*case, "sex", seed=s)["ThresholdOptimizer"] for s in (0, 0, 1))
+    one, two, other = (thresholds.compare_thresholds(*case, "sex", seed=s)["ThresholdOptimizer"] for s in (0, 0, 1))
     assert (one == two).all() and one.shape == other.shape == (2, 300)
 
 
 def test_groups_with_few_positives_are_one_group(case):
     _, _, cohort = case
     small = cohort.assign(sex=np.where(np.arange(300) < 20, "x", cohort.sex))
-    assert sorted(mitigation.merged_groups(small, "sex").unique()) == ["f", "m", "other"]
+    assert sorted(regimes.merged_groups(small, "sex").unique()) == ["f", "m", "other"]

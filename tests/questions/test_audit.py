@@ -8,7 +8,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from mmlib.core.schema import Cohort, Field
 from mmlib.data.splits import assign_folds
-from mmlib.measure.bootstrap import patient_weights
+from mmlib.measure.bootstrap import resample_patients
 from mmlib.questions import audit
 from tests.benchmarks import audit_characteristics
 
@@ -28,8 +28,8 @@ def cohort_of(fields, times=None, n=900, seed=0):
 
 def audited(cohort, **options):
     samples = cohort.samples.assign(fold=assign_folds(cohort.samples))
-    weights = patient_weights(samples.patient_id, 100)
-    found = audit.predictiveness(cohort, samples, weights, run="made")
+    patient_weights = resample_patients(samples.patient_id, 100)
+    found = audit.predictiveness(cohort, samples, patient_weights, run="made")
     return found, audit.give_verdicts(cohort, found, **options).set_index("field")
 
 
@@ -58,8 +58,8 @@ def test_presence_by_group():
 def test_presence_is_compared_between_groups():
     samples = SAMPLES.loc[np.repeat(np.arange(6), 20)].reset_index(drop=True)
     recorded = RECORDED.loc[np.repeat(np.arange(6), 20)].reset_index(drop=True)
-    weights = patient_weights(np.arange(120), 200)
-    table = audit.presence_contrasts(recorded, samples, weights, {"sex": "m"}, run="r").set_index("field")
+    patient_weights = resample_patients(np.arange(120), 200)
+    table = audit.presence_contrasts(recorded, samples, patient_weights, {"sex": "m"}, run="r").set_index("field")
     assert table.loc["labs", "estimate"] == pytest.approx(2 / 3 - 1 / 3)
     assert table.loc["labs", "low"] > 0 and table.loc["labs", ["group", "reference"]].tolist() == ["f", "m"]
     assert table.loc["age", ["estimate", "low", "high"]].tolist() == [0, 0, 0]

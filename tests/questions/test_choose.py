@@ -5,9 +5,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mmlib.core.schema import subset_masks
-from mmlib.measure.bootstrap import patient_weights
+from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.evaluate import evaluate
-from mmlib.questions import choose as choice
+from mmlib.questions import choose
 
 NAMES, _ = subset_masks(["a", "b", "c"])
 SETTINGS = {"margin": 0.1, "tolerance": 0.0, "costs": {}}
@@ -17,7 +17,7 @@ def test_the_front_is_what_brute_force_finds():
     rng = np.random.default_rng(1)
     quality, harm = rng.integers(0, 5, (4, 12)).astype(float), rng.integers(0, 5, (4, 12)).astype(float)
     quality[0, 3] = np.nan
-    front = choice.pareto(quality, harm)
+    front = choose.pareto(quality, harm)
     for r, k in product(range(4), range(12)):
         beaten = any(
             quality[r, j] >= quality[r, k]
@@ -31,26 +31,26 @@ def test_the_front_is_what_brute_force_finds():
 def test_limits_hold_for_all_contrasts_at_once_and_are_infinite_when_unknown():
     draws = np.random.default_rng(2).normal(0.2, 0.05, (4001, 2, 3))
     draws[0] = 0.2
-    alone = choice.upper_limit(draws[..., :1])
+    alone = choose.upper_limit(draws[..., :1])
     np.testing.assert_allclose(alone, 0.2 + 1.96 * 0.05, atol=0.004)
-    assert (choice.upper_limit(draws) > alone + 0.01).all()
+    assert (choose.upper_limit(draws) > alone + 0.01).all()
     draws[:, 1, 0] = np.nan
-    assert np.isinf(choice.upper_limit(draws)[1]) and np.isfinite(choice.upper_limit(draws)[0])
-    np.testing.assert_allclose(choice.upper_limit(-draws[:, :1]), choice.upper_limit(draws[:, :1]))
+    assert np.isinf(choose.upper_limit(draws)[1]) and np.isfinite(choose.upper_limit(draws)[0])
+    np.testing.assert_allclose(choose.upper_limit(-draws[:, :1]), choose.upper_limit(draws[:, :1]))
 
 
 def test_every_way_to_choose_does_what_it_says():
     #         none  a    b    ab   c    ac   bc   abc
     auroc = [0.5, 0.7, 0.6, 0.72, 0.65, 0.74, 0.80, 0.795]
     limit = [0.0, 0.3, 0.05, 0.2, 0.3, 0.09, 0.25, 0.3]
-    chosen = choice.choose(auroc, limit, NAMES, **SETTINGS)
+    chosen = choose.choose(auroc, limit, NAMES, **SETTINGS)
     # greedy starts with a, then c, then b: it never sees b+c
     assert list(chosen.values()) == ["a+b+c", "a", "b+c", "a+b+c", "b+c", "a+c"]
-    near = choice.choose(auroc, limit, NAMES, margin=0.1, tolerance=0.06, costs={"b": 2})
+    near = choose.choose(auroc, limit, NAMES, margin=0.1, tolerance=0.06, costs={"b": 2})
     assert near["cheapest"] == "a+c" and near["best AUROC"] == "b+c"
-    dear = choice.choose(auroc, limit, NAMES, margin=0.1, tolerance=0.06, costs={"a": 9.0, "c": 0.5})
+    dear = choose.choose(auroc, limit, NAMES, margin=0.1, tolerance=0.06, costs={"a": 9.0, "c": 0.5})
     assert dear["cheapest"] == "b+c" and dear["greedy"] == "b+c"
-    strict = choice.choose(auroc, limit, NAMES, margin=0.01, tolerance=0.0, costs={})
+    strict = choose.choose(auroc, limit, NAMES, margin=0.01, tolerance=0.0, costs={})
     assert strict["constrained"] == "b"  # nothing keeps the margin: the nearest, never the empty set
 
 
@@ -65,12 +65,12 @@ def test_every_way_to_choose_does_what_it_says():
 )
 def test_bad_settings_end_in_one_sentence(settings, message):
     with pytest.raises(ValueError, match=message):
-        choice.choose(np.arange(8), np.zeros(8), NAMES, **SETTINGS | settings)
+        choose.choose(np.arange(8), np.zeros(8), NAMES, **SETTINGS | settings)
 
 
 def test_validation_rows_are_the_scores_of_held_out_patients(small_powerset):
     powerset, cohort = small_powerset
-    score, rows = choice.validation_rows(powerset, cohort)
+    score, rows = choose.validation_rows(powerset, cohort)
     assert len(rows) == int(powerset.validation_score[0, 0].notnull().sum())
     assert (rows.fold != rows.tested).all() and (rows.tested == cohort.fold.to_numpy()[rows.position]).all()
     for i in (0, 17, len(rows) - 1):
@@ -82,15 +82,15 @@ def test_validation_rows_are_the_scores_of_held_out_patients(small_powerset):
 
 def test_a_fold_is_chosen_for_without_its_own_patients(small_powerset):
     powerset, cohort = small_powerset
-    weights = patient_weights(cohort.patient_id, 30)
+    patient_weights = resample_patients(cohort.patient_id, 30)
     contrasts = {"sex": ("Female", "Male")}
-    chosen = choice.choose_subsets(powerset, cohort, weights, contrasts=contrasts)
+    chosen = choose.choose_subsets(powerset, cohort, patient_weights, contrasts=contrasts)
     turned = cohort.assign(label=np.where(cohort.fold == 1, 1 - cohort.label, cohort.label).astype("int8"))
-    other = choice.choose_subsets(powerset, turned, weights, contrasts=contrasts)
-    changed = {way for way in choice.RULES if chosen.by_fold[way][1] != other.by_fold[way][1]}
+    other = choose.choose_subsets(powerset, turned, patient_weights, contrasts=contrasts)
+    changed = {way for way in choose.RULES if chosen.by_fold[way][1] != other.by_fold[way][1]}
     assert not changed
     np.testing.assert_raises(AssertionError, np.testing.assert_array_equal, chosen.auroc[0], other.auroc[0])
-    score, rows = choice.validation_rows(powerset, cohort)
+    score, rows = choose.validation_rows(powerset, cohort)
     np.testing.assert_allclose(chosen.auroc[0, 3], roc_auc_score(rows.label, score.values[3, 0]))
     assert chosen.overall["best AUROC"] == NAMES[int(np.argmax(chosen.auroc[0]))]
     assert "c" not in chosen.overall["constrained"]  # c lowers the scores of women
@@ -99,14 +99,14 @@ def test_a_fold_is_chosen_for_without_its_own_patients(small_powerset):
 def test_chosen_scores_are_those_of_the_subset_of_each_fold(small_powerset):
     powerset, cohort = small_powerset
     by_fold = {"mixed": ["a", "b", "a+b"], "one": ["a+c"] * 3}
-    mixed = choice.chosen_scores(powerset, by_fold, cohort)
+    mixed = choose.chosen_scores(powerset, by_fold, cohort)
     for f, name in enumerate(by_fold["mixed"]):
         rows = (cohort.fold == f).to_numpy()
         expected = powerset.score.sel(subset=name).values[:, rows]
         np.testing.assert_array_equal(mixed.score.sel(choice="mixed").values[:, rows], expected)
-    weights = patient_weights(cohort.patient_id, 5)
+    patient_weights = resample_patients(cohort.patient_id, 5)
     settings = {"attributes": ["sex"], "ranking": {"auroc": []}}
-    one = evaluate(mixed.score, mixed.threshold.sel(rule="f1"), cohort, weights, **settings)
-    same = evaluate(powerset.score, powerset.threshold.sel(rule="f1"), cohort, weights, **settings)
+    one = evaluate(mixed.score, mixed.threshold.sel(rule="f1"), cohort, patient_weights, **settings)
+    same = evaluate(powerset.score, powerset.threshold.sel(rule="f1"), cohort, patient_weights, **settings)
     for metric in ("auroc", "tpr"):
         np.testing.assert_allclose(one.overall(metric)[:, 1], same.overall(metric)[:, NAMES.index("a+c")])

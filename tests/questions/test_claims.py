@@ -35,10 +35,10 @@ def tables(*, female=400, steps=((0.02, 0.005), (0.05, 0.005)), small=-0.0002):
         change = {"rate": rate, "versus": "0.0", **where}
         rq2.append(row("auroc", "all", None, loss, se, one_run=0.0005, margin=0.005, **change))
         rq2.append(row("tpr", "Female", "Male", 0.001, 0.001, positives=female, **change))
-    primaries = pd.DataFrame({"metric": ["auroc", "tpr"], "attribute": "sex", "margin": [0.005, 0.05]})
-    primaries["group"], primaries["reference"] = ["all", "Female"], [None, "Male"]
+    declared = pd.DataFrame({"metric": ["auroc", "tpr"], "attribute": "sex", "margin": [0.005, 0.05]})
+    declared["group"], declared["reference"] = ["all", "Female"], [None, "Male"]
     return {n: pd.DataFrame(t) for n, t in (("rq1", rq1), ("rq2", rq2), ("fairness", fairness))} | {
-        "primaries": primaries
+        "declared": declared
     }
 
 
@@ -129,7 +129,7 @@ def test_small_groups_are_not_tested_and_leave_the_family():
 
 def test_without_declared_groups_the_largest_is_shown_and_nothing_is_equivalent():
     data = tables()
-    data["primaries"] = data["primaries"].iloc[:0]
+    data["declared"] = data["declared"].iloc[:0]
     found = judge_claims(collect_claims("r", "Cohort", data))
     assert set(found.pair) == {"", "Female minus Male"}
     assert found.p_equivalent.isna().all()

@@ -8,10 +8,10 @@ from statsmodels.stats.multitest import multipletests
 
 from mmlib.core import schema
 from mmlib.core.schema import subset_masks
-from mmlib.measure.bootstrap import patient_weights
-from mmlib.measure.evaluate import decisions
+from mmlib.measure.bootstrap import resample_patients
+from mmlib.measure.evaluate import select
 from mmlib.measure.expectation import expected_selection, pattern_probabilities
-from mmlib.questions import declared as primaries
+from mmlib.questions import declared
 
 RNG = np.random.default_rng(0)
 N, REFERENCES = 400, {"sex": "m", "race": "A"}
@@ -42,9 +42,9 @@ MASKING = xr.Dataset(
         "score": (("regime", "seed", "pattern", "sample"), SCORE.swapaxes(0, 1)[None]),
         "threshold": (("regime", "seed", "fold", "rule"), np.full((1, 2, 2, 1), 0.5)),
     },
-    {"regime": [primaries.PLAIN], "pattern": NAMES, "rule": ["prevalence"]},
+    {"regime": [declared.PLAIN], "pattern": NAMES, "rule": ["prevalence"]},
 )
-WEIGHTS = patient_weights(COHORT.patient_id, 1000)
+WEIGHTS = resample_patients(COHORT.patient_id, 1000)
 SEX = {"attribute": "sex", "group": "f"}
 DECLARED = [
     {"question": "rq1", "metric": "auroc"},
@@ -57,9 +57,9 @@ DECLARED = [
 ]
 
 
-def compare(declared, **options):
-    return primaries.compare_primaries(
-        declared, POWERSET, MASKING, COHORT, WEIGHTS, REFERENCES, run="toy", permutations=199, **options
+def compare(entries, **options):
+    return declared.compare_declared(
+        entries, POWERSET, MASKING, COHORT, WEIGHTS, REFERENCES, run="toy", permutations=199, **options
     )
 
 
@@ -123,9 +123,9 @@ def test_nothing_declared_is_an_empty_table_of_the_same_columns(found):
 def test_words_follow_the_corrected_p_value_and_the_margin():
     rows = pd.DataFrame({"metric": "auroc", "estimate": [0.02, 0.02, 0.0, 0.0], "p": [1e-4, 1e-4, 0.9, 0.9]})
     rows = rows.assign(se_patients=[0.004, 0.004, 0.004, 0.1], se_retrain=np.nan)
-    words = primaries.judge(rows, {"auroc": 0.05}).verdict.tolist()
+    words = declared.judge_declared(rows, {"auroc": 0.05}).verdict.tolist()
     assert words == ["differs, by less than the margin"] * 2 + ["no difference beyond the margin", "cannot tell"]
-    assert primaries.judge(rows, {}).verdict.tolist() == ["differs"] * 2 + ["cannot tell"] * 2
+    assert declared.judge_declared(rows, {}).verdict.tolist() == ["differs"] * 2 + ["cannot tell"] * 2
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,6 @@ def test_what_cannot_be_understood_is_named(entry, message):
 
 
 def test_the_masked_rates_are_those_of_decisions_where_nothing_is_dropped():
-    chosen = decisions(POWERSET.score.isel(subset=3), POWERSET.threshold.isel(subset=3, rule=0), COHORT.fold)
+    chosen = select(POWERSET.score.isel(subset=3), POWERSET.threshold.isel(subset=3, rule=0), COHORT.fold)
     unmasked = compare([{"question": "rq2", "metric": "selection_rate", **SEX, "rate": 1e-9}])
     assert unmasked.estimate[0] == pytest.approx(0, abs=1e-6) and chosen.shape == (2, N)

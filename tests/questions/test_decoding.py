@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmlib.measure.bootstrap import patient_weights
+from mmlib.measure.bootstrap import resample_patients
 from mmlib.models.study import prepare
 from mmlib.questions import decoding
 from tests.models.test_study import cohort_and_embeddings
@@ -14,8 +14,8 @@ def test_a_group_is_read_from_the_modality_that_holds_it_and_from_no_other():
     cohort.loc[:4, "sex"] = None  # belongs to no group
     embeddings.embedding[:, 0, 0] += 3 * (cohort.sex == "f").to_numpy()
     study = prepare(cohort, embeddings, dimensions=6)
-    weights = patient_weights(cohort.patient_id, 50)
-    table = decoding.decode_groups(study, cohort, weights, ["sex"], run="r").set_index(["subset", "group"])
+    patient_weights = resample_patients(cohort.patient_id, 50)
+    table = decoding.decode_groups(study, cohort, patient_weights, ["sex"], run="r").set_index(["subset", "group"])
     assert table.loc[("a", "f"), "low"] > 0.75
     assert table.estimate["a", "f"] == pytest.approx(table.estimate["a", "m"])
     assert table.low["c", "f"] < 0.5 < table.high["c", "f"]
@@ -30,5 +30,5 @@ def test_groups_that_are_too_small_are_left_out():
     cohort, embeddings = cohort_and_embeddings()
     cohort["race"] = np.where(np.arange(300) < 10, "x", np.where(np.arange(300) % 2, "y", "z"))
     study = prepare(cohort, embeddings, dimensions=4)
-    table = decoding.decode_groups(study, cohort, patient_weights(cohort.patient_id, 20), ["race"], run="r")
+    table = decoding.decode_groups(study, cohort, resample_patients(cohort.patient_id, 20), ["race"], run="r")
     assert set(table.group) == {"y", "z"}

@@ -4,7 +4,7 @@ import pytest
 import xarray as xr
 from scipy.stats import binom, spearmanr
 
-from mmlib.questions import forecast as prediction
+from mmlib.questions import forecast
 from mmlib.questions.predictors import PREDICTORS
 
 
@@ -19,33 +19,33 @@ def taught():
 
 
 def test_planted_effects_are_learnt(taught):
-    coefficients = prediction.learn(taught)
+    coefficients = forecast.learn(taught)
     assert coefficients["pull"] == pytest.approx(0.5, abs=0.03)
     assert coefficients["presence"] == pytest.approx(-0.2, abs=0.03)
     assert coefficients.drop(["pull", "presence"]).abs().max() < 0.03
     zero = taught.assign(**dict.fromkeys(PREDICTORS, 0.0))
-    assert not prediction.predict(zero, coefficients).any()  # without any difference no change is predicted
+    assert not forecast.predict(zero, coefficients).any()  # without any difference no change is predicted
     with pytest.raises(ValueError, match="no coefficient for 'presence'"):
-        prediction.predict(taught, coefficients.drop("presence"))
+        forecast.predict(taught, coefficients.drop("presence"))
 
 
 def test_a_predictor_that_is_always_zero_is_no_trouble(taught):
-    assert prediction.learn(taught.assign(decoding=0.0))["decoding"] == 0
+    assert forecast.learn(taught.assign(decoding=0.0))["decoding"] == 0
 
 
 def test_skill_is_spearmans_and_counts_signs():
     p, o = np.array([0.1, -0.2, 0.3, 0.4, np.nan]), np.array([0.2, 0.1, 0.1, 0.5, 1.0])
-    found = prediction.skill(p, o)
+    found = forecast.skill(p, o)
     assert found["rank_correlation"] == pytest.approx(spearmanr(p[:4], o[:4]).statistic)
     assert (found["sign_accuracy"], found["n"]) == (0.75, 4)
     assert found["error"] == pytest.approx(np.mean([0.1, 0.3, 0.2, 0.1]))
-    assert np.isnan(prediction.skill(np.zeros(4), o[:4])["rank_correlation"])
-    assert np.isnan(prediction.skill(p, np.full(5, np.nan))["error"])
+    assert np.isnan(forecast.skill(np.zeros(4), o[:4])["rank_correlation"])
+    assert np.isnan(forecast.skill(p, np.full(5, np.nan))["error"])
 
 
 def test_cohorts_are_judged_one_by_one_beside_the_noise_and_simple_guesses(taught):
     table = taught.assign(predicted=taught["truth"] * 0.5, average=0.1)
-    judged = prediction.judge(table)
+    judged = forecast.judge_forecasts(table)
     assert list(judged["cohort"]) == list(range(40)) and (judged["n"] == 10).all()
     np.testing.assert_allclose(
         judged["rank_correlation"], judged["ceiling"]
@@ -60,7 +60,7 @@ def test_the_ceiling_of_a_real_cohort_comes_from_its_halves():
     truth = rng.normal(size=4000)
     first, second = (truth + rng.normal(0, 1, 4000) for _ in range(2))
     table = pd.DataFrame({"cohort": 0, "predicted": truth, "first": first, "second": second, "average": 0.0})
-    judged = prediction.judge(table.assign(change=(first + second) / 2)).iloc[0]
+    judged = forecast.judge_forecasts(table.assign(change=(first + second) / 2)).iloc[0]
     assert judged["ceiling"] == pytest.approx(judged["rank_correlation"], abs=0.02)
 
 
@@ -76,21 +76,21 @@ def test_nobody_both_predicts_and_is_observed(small_powerset):
     )
     coefficients = pd.Series(1.0, index=list(PREDICTORS))
     ask = {"contrasts": {"sex": ("Female", "Male")}}
-    table = prediction.predict_halves(powerset, embeddings, cohort, coefficients, **ask)
+    table = forecast.predict_halves(powerset, embeddings, cohort, coefficients, **ask)
     assert list(table.half.value_counts()) == [9, 9] and not table.isna().any(axis=None)
     odd = (cohort.fold % 2 == 1).to_numpy()
     turned = cohort.assign(label=np.where(odd, cohort.label, 1 - cohort.label).astype("int8"))
-    again = prediction.predict_halves(powerset, embeddings, turned, coefficients, **ask)
+    again = forecast.predict_halves(powerset, embeddings, turned, coefficients, **ask)
     same = table.half == 0  # measured in the odd folds, observed in the even ones
     np.testing.assert_array_equal(table.predicted[same], again.predicted[same])
     assert not np.allclose(table.change[same], again.change[same])
     with pytest.raises(ValueError, match="fold holds one fold"):
-        prediction.predict_halves(powerset, embeddings, cohort.assign(fold=1), coefficients, **ask)
+        forecast.predict_halves(powerset, embeddings, cohort.assign(fold=1), coefficients, **ask)
 
 
 def test_cohorts_needed_for_a_sign_test():
-    assert prediction.cohorts_needed(1.0) == 5  # 1/16 is not below 0.05, 1/32 is
-    assert np.isinf(prediction.cohorts_needed(0.5))
-    needed = int(prediction.cohorts_needed(0.8))
+    assert forecast.cohorts_needed(1.0) == 5  # 1/16 is not below 0.05, 1/32 is
+    assert np.isinf(forecast.cohorts_needed(0.5))
+    needed = int(forecast.cohorts_needed(0.8))
     power = [binom.sf(binom.isf(0.05, n, 0.5), n, 0.8) for n in range(1, 200)]
     assert power[needed - 2] < 0.8 and min(power[needed - 1 :]) >= 0.8

@@ -5,13 +5,13 @@ import xarray as xr
 from sklearn.metrics import roc_auc_score
 
 from mmlib.core.schema import subset_masks
-from mmlib.measure.bootstrap import patient_weights
+from mmlib.measure.bootstrap import resample_patients
 from mmlib.questions import presence
 
 RNG = np.random.default_rng(0)
 N = 120
 Y, HAS = RNG.integers(0, 2, N), RNG.random(N) < 0.6
-WEIGHTS = patient_weights(np.arange(N), 30)
+WEIGHTS = resample_patients(np.arange(N), 30)
 
 
 def test_matched_auroc_counts_the_pairs_of_one_stratum_by_brute_force():

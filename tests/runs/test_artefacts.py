@@ -75,7 +75,7 @@ def examples():
         | arrays
         | weights
         | dict.fromkeys(
-            ("audit", "encoding", "rq1", "rq2", "fairness", "primaries", "selection", "mitigation", "leak"), result
+            ("audit", "encoding", "rq1", "rq2", "fairness", "declared", "selection", "mitigation", "leak"), result
         )
     )
 

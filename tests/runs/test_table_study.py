@@ -62,7 +62,7 @@ RUN = {
     "dimensions": 4,
     "resamples": 20,
     "regime_resamples": 20,
-    "draws": 10,
+    "realisations": 10,
     "permutations": 10,
     "note_sample": 60,
 }

@@ -6,8 +6,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from mmlib.core.schema import subset_masks
-from mmlib.measure import expectation as missing
-from mmlib.measure import metrics, patterns
+from mmlib.measure import expectation, metrics, patterns
 from mmlib.show import explorer
 from tests.measure.test_patterns import GROUPS, MASKS, PRESENT, SCORES, THRESHOLD, N, Y
 
@@ -63,10 +62,10 @@ def test_the_page_needs_nothing_from_elsewhere_and_names_survive_it(page):
 def test_a_browser_shows_the_numbers_of_the_library(page, tmp_path):
     cells = numbers(browse(page + READER.replace("RATES", str(RATES)), tmp_path))
     drop = np.where(GROUPS[0][:, None], *RATES)
-    chance = missing.pattern_probabilities(drop, subset_masks(MODALITIES)[1], PRESENT)
-    q, one = missing.expected_selection(SCORES, THRESHOLD, chance), np.ones((1, N))
+    chance = expectation.pattern_probabilities(drop, subset_masks(MODALITIES)[1], PRESENT)
+    q, one = expectation.expected_selection(SCORES, THRESHOLD, chance), np.ones((1, N))
     library = metrics.rates(Y, q, one, GROUPS)
-    library["auroc"] = missing.expected_auroc(Y, SCORES, chance, one, GROUPS)
+    library["auroc"] = expectation.expected_auroc(Y, SCORES, chance, one, GROUPS)
     assert len(MASKS) == 8 and len(cells) == 9
     for quantity in explorer.QUANTITIES:
         values = library[quantity][0, 0]

@@ -6,11 +6,8 @@ import xarray as xr
 from sklearn.metrics import roc_auc_score
 
 from mmlib.core.schema import Field
-from mmlib.measure import bootstrap as uncertainty
-from mmlib.measure import calibration, evaluate, metrics, scenarios
-from mmlib.questions import additions as selection
-from mmlib.questions import audit, paradox
-from mmlib.questions import declared as primaries
+from mmlib.measure import bootstrap, calibration, evaluate, metrics, scenarios
+from mmlib.questions import additions, audit, declared, paradox
 from mmlib.show import additions as shown_additions
 from mmlib.show import calibration as shown_calibration
 from mmlib.show import claims as shown_claims
@@ -61,7 +58,7 @@ VERDICTS = pd.DataFrame(
 ALONE = pd.DataFrame({"metric": "value_auroc", "estimate": 0.6, "low": 0.5, "high": 0.7}, index=range(6))
 LACKING = contrasts().assign(field="labs.alb", low=0.05)
 DECODED = LACKING.assign(subset="labs", estimate=0.6, low=0.5, high=0.7)
-STEPS = selection.additions(["none", "a", "b", "a+b"]).assign(change=[0.1, 0.2, -0.1, 0.05])
+STEPS = additions.additions(["none", "a", "b", "a+b"]).assign(change=[0.1, 0.2, -0.1, 0.05])
 STEPS = STEPS.assign(low=STEPS.change - 0.06, high=STEPS.change + 0.06)
 POINTS = pd.DataFrame(
     {"rule": ["prevalence"] * 3 + ["half"] * 3, "auroc": [0.5, 0.6, 0.7] * 2, "contrast": [0.1, 0, 0.2] * 2}
@@ -81,7 +78,7 @@ GAINS = pd.DataFrame({"modality": "a", "place": ["alone", "last"] * 2, "pairs": 
 GAINS = GAINS.assign(estimate=0.1, low=0.0, high=0.2, present=0.5)
 BINS = calibration.reliability(np.arange(400) % 2, np.linspace(0.3, 0.7, 400), [np.ones(400, bool)], ["f"])
 DECLARED = contrasts().assign(question="gap", versus=None, rate=np.nan, refused=["", "few"] * 2, p=[0.001, np.nan] * 2)
-DECLARED = primaries.judge(DECLARED.assign(se_patients=0.02, se_retrain=np.nan), {"tpr": 0.01})
+DECLARED = declared.judge_declared(DECLARED.assign(se_patients=0.02, se_retrain=np.nan), {"tpr": 0.01})
 CLAIMS = contrasts().assign(claim=["a", "b"] * 2, title="Cohort", pair="f minus m", by="paper", note="", refused="")
 CLAIMS = CLAIMS.assign(threshold=0.0, detectable=0.05, p_holm=0.01, verdict=["supported", "too small to tell"] * 2)
 PAIR = (paradox.Group("m", 0.7, 0.3, 1.0, 1.0), paradox.Group("f", 0.3, 0.3, 0.8, 0.6))
@@ -110,7 +107,7 @@ PAIR = (paradox.Group("m", 0.7, 0.3, 1.0, 1.0), paradox.Group("f", 0.3, 0.3, 0.8
             [0.1, 0.2, 0.3, 0.4], {"all": {"model": DRAWS, "act on everybody": DRAWS[:1]}}, title="t"
         ),
         lambda: shown_fairness.sweep(PATH.assign(selected=[0.1, 0.2, 0.3, 0.4]), 0.2, title="t"),
-        lambda: shown_claims.primaries(DECLARED, title="t"),
+        lambda: shown_claims.declared(DECLARED, title="t"),
         lambda: shown_claims.forest(CLAIMS, title="t"),
         lambda: shown_additions.movement(PATH.assign(before=0.05, change="x"), title="t"),
         lambda: shown_additions.matched_presence(GAINS, title="t"),
@@ -185,7 +182,7 @@ SCORES = xr.DataArray(
     ("seed", "subset", "sample"),
 )
 CUT = xr.DataArray(np.full((2, 2, 1), 0.5), {"subset": SCORES.subset}, ("seed", "subset", "fold"))
-WEIGHTS = uncertainty.patient_weights(COHORT.patient_id, 20)
+WEIGHTS = bootstrap.resample_patients(COHORT.patient_id, 20)
 RESULT = evaluate.evaluate(
     SCORES,
     CUT,
@@ -249,7 +246,7 @@ UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
             lambda: shown_fairness.performance_table(
                 pd.concat(
                     {
-                        "sex": metrics.describe(
+                        "sex": metrics.metrics_by_group(
                             COHORT.label, SCORES[0, 0], SCORES[0, 0] > 0.5, COHORT, "sex"
                         ).rename_axis("group")
                     },
@@ -260,7 +257,7 @@ UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
         ),
         (lambda: shown_fairness.gap_table(GAPS, FAIRLEARN), "0.250"),
         (lambda: shown_calibration.calibration_table(CALIBRATION), "slope [95 %]"),
-        (lambda: shown_claims.primaries_table(DECLARED), "0.01, not attainable"),
+        (lambda: shown_claims.declared_table(DECLARED), "0.01, not attainable"),
         (lambda: shown_paradox.example_table({"x": PAIR}), "-0.162"),
         (lambda: shown_fairness.crossed_table(contrasts().replace("m", "White, m")), "f minus White, m"),
         (
@@ -291,7 +288,7 @@ def test_numbers_of_the_table_are_those_of_the_result():
 
 def test_what_cannot_be_drawn_says_so():
     for ax in (
-        shown_claims.primaries(DECLARED[:0], title="t"),
+        shown_claims.declared(DECLARED[:0], title="t"),
         shown_calibration.reliability(BINS[:0], title="t")[0],
     ):
         assert len(ax.texts) == 1 and ax.get_title(loc="left") == "t"

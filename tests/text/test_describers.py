@@ -10,7 +10,7 @@ from mmlib.core.schema import Cohort, Field
 from mmlib.core.storage import cache_folder
 from mmlib.text import describers as module
 from mmlib.text import signals
-from mmlib.text.describers import describe
+from mmlib.text.describers import describe_files
 from mmlib.text.encode import native
 from mmlib.text.notes import write_notes
 from mmlib.text.signals import wfdb
@@ -65,12 +65,12 @@ def cohort_of(xray, ecg, **changes):
 def test_a_cohort_without_files_is_returned_as_it_is():
     cohort = cohort_of([None], [None])
     cohort = replace(cohort, fields=cohort.fields[:1], values=cohort.values[["person.sex"]])
-    assert describe(cohort) is cohort
+    assert describe_files(cohort) is cohort
 
 
 def test_measured_fields_tell_the_ill_from_the_well(files):
     cohort = cohort_of([*files["xray"], None], [*files["ecg"], files["ecg"][0]])
-    told = describe(cohort)
+    told = describe_files(cohort)
     assert told.modalities == ("person", "cxr", "ecg")
     assert [f.column for f in told.fields] == list(told.values.columns)
     assert told.values["ecg.trace_rate"].tolist()[::2] == [75, 75]
@@ -93,7 +93,7 @@ def test_measured_fields_tell_the_ill_from_the_well(files):
 
 def test_recording_times_stay_with_what_was_measured(files):
     cohort = cohort_of(files["xray"], files["ecg"])
-    told = describe(replace(cohort, times=pd.DataFrame({"cxr.picture": [-1.0, 2.0]})))
+    told = describe_files(replace(cohort, times=pd.DataFrame({"cxr.picture": [-1.0, 2.0]})))
     assert told.times["cxr.picture_ratio"].tolist() == [-1, 2]
     assert set(told.times) == {f.column for f in told.fields if f.modality == "cxr"}
 
@@ -104,13 +104,13 @@ def test_each_content_is_measured_once_and_kept(files, monkeypatch, tmp_path):
     monkeypatch.setattr(signals, "measure_ecg", lambda r: calls.append(1) or measure(r))
     copy = write_record(tmp_path, "copy", signals.read_ecg(files["ecg"][0]).signal)
     cohort = cohort_of([*files["xray"], None], [*files["ecg"], copy])
-    first = describe(cohort)
+    first = describe_files(cohort)
     assert len(calls) == 2
-    pd.testing.assert_frame_equal(describe(cohort).values, first.values)
+    pd.testing.assert_frame_equal(describe_files(cohort).values, first.values)
     assert len(calls) == 2
     for file in (cache_folder() / "descriptions").rglob("*.json"):
         file.write_text(file.read_text()[:-5])
-    pd.testing.assert_frame_equal(describe(cohort).values, first.values)
+    pd.testing.assert_frame_equal(describe_files(cohort).values, first.values)
     assert len(calls) == 4
 
 
@@ -127,8 +127,8 @@ def test_a_kill_costs_only_what_was_not_saved(files, monkeypatch):
     monkeypatch.setattr(signals, "measure_ecg", killed)
     cohort = cohort_of(files["xray"], files["ecg"])
     with pytest.raises(KeyboardInterrupt):
-        describe(cohort)
-    describe(cohort)
+        describe_files(cohort)
+    describe_files(cohort)
     assert len(calls) == 3
     saved = [json.loads(f.read_text()) for f in (cache_folder() / "descriptions").rglob("*.json")]
     assert all(len(part) == 1 for part in saved)
@@ -147,7 +147,7 @@ def test_what_cannot_be_read_is_absent_and_counted(files, tmp_path):
         [files["ecg"][0], flat_lead, silent, str(tmp_path / "none")],
         counts={"earlier": 7},
     )
-    told = describe(cohort)
+    told = describe_files(cohort)
     assert told.counts == {
         "earlier": 7,
         "chest X-ray (cxr.picture): could not be read": 3,
@@ -163,6 +163,6 @@ def test_if_nothing_can_be_read_the_first_file_says_why(files, tmp_path):
     with pytest.raises(
         ValueError, match=r"None of the 2 files of cxr.picture could be read; the first: .*0.jpg"
     ):
-        describe(cohort_of(gone, files["ecg"]))
-    told = describe(cohort_of([None, None], files["ecg"]))
+        describe_files(cohort_of(gone, files["ecg"]))
+    told = describe_files(cohort_of([None, None], files["ecg"]))
     assert not told.present()["cxr"].any()

@@ -84,7 +84,7 @@ def test_training_end_to_end_lowers_the_loss_and_the_adapter_is_a_describer(tree
     told = {}
     for name in (base, str(tmp_path / "adapter")):
         describer = vision.load_describer(name, prompt="describe heart", max_new_tokens=6, device="cpu")
-        told[name] = vision.tell([Image.open(pairs.image[0])], describer)[0]
+        told[name] = vision.generate([Image.open(pairs.image[0])], describer)[0]
     assert told[str(tmp_path / "adapter")].startswith("heart is")
     assert told[base] != told[str(tmp_path / "adapter")]
 

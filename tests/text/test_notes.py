@@ -65,8 +65,8 @@ def test_notes_join_in_the_order_of_the_fields():
 
 def test_a_typical_note_shows_only_what_many_share():
     notes = pd.concat([write_notes(cohort())] * 6)
-    assert typical_note(notes, least=13).empty
-    typical = typical_note(notes, least=11).set_index("modality").note
+    assert typical_note(notes, minimum=13).empty
+    typical = typical_note(notes, minimum=11).set_index("modality").note
     assert typical.to_dict() == {"history": "Smoker: yes."}
 
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from mmlib.text import vision
-from mmlib.text.describers import ECG_PROMPT, IMAGE_PROMPT, describe
+from mmlib.text.describers import ECG_PROMPT, IMAGE_PROMPT, describe_files
 from mmlib.text.ecg_page import draw_page
 from mmlib.text.notes import write_notes
 from mmlib.text.signals import Recording, read_ecg
@@ -35,9 +35,9 @@ def pictures():
 
 @pytest.mark.parametrize("kind", ["qwen", "llava"])
 def test_pictures_of_any_shape_are_told_and_batches_change_nothing(folders, kind):
-    together = vision.tell(pictures(), load(folders[kind]))
-    alone = vision.tell(pictures(), load(folders[kind], batch_size=1))
-    assert together == alone == vision.tell(pictures(), load(folders[kind]))
+    together = vision.generate(pictures(), load(folders[kind]))
+    alone = vision.generate(pictures(), load(folders[kind], batch_size=1))
+    assert together == alone == vision.generate(pictures(), load(folders[kind]))
     assert set(" ".join(together).split()) <= {*WORDS, "[UNK]"}
     assert len(together) == 3 and any(together)
 
@@ -76,23 +76,23 @@ def test_every_kind_of_picture_becomes_colour_of_limited_size(mode):
 
 
 def test_a_cohort_told_by_models_has_text_for_every_file(folders, files, monkeypatch):  # noqa: F811
-    asked, tell = [], vision.tell
-    monkeypatch.setattr(vision, "tell", lambda images, d: asked.extend(images) or tell(images, d))
+    asked, generate = [], vision.generate
+    monkeypatch.setattr(vision, "generate", lambda images, d: asked.extend(images) or generate(images, d))
     cohort = cohort_of([*files["xray"], files["xray"][0], None], [*files["ecg"], None, "gone"])
     options = {"image": folders["qwen"], "ecg": folders["llava"], "max_new_tokens": 6, "device": "cpu"}
-    told = describe(cohort, **options)
+    told = describe_files(cohort, **options)
     assert [f.kind for f in told.fields] == ["category", "text", "text"]
     assert len(asked) == 4
     text = told.values["cxr.picture"]
-    expected = tell([Image.open(files["xray"][0])], load(folders["qwen"], prompt=IMAGE_PROMPT))
+    expected = generate([Image.open(files["xray"][0])], load(folders["qwen"], prompt=IMAGE_PROMPT))
     assert text[0] == text[2] == expected[0]
     page = draw_page(read_ecg(files["ecg"][1]))
-    assert told.values["ecg.trace"][1] == tell([page], load(folders["llava"], prompt=ECG_PROMPT))[0]
+    assert told.values["ecg.trace"][1] == generate([page], load(folders["llava"], prompt=ECG_PROMPT))[0]
     assert told.counts == {"ECG (ecg.trace): could not be read": 1}
     assert {"cxr", "ecg"} <= set(write_notes(told).modality)
-    describe(cohort, **options)
+    describe_files(cohort, **options)
     assert len(asked) == 4  # all from the cache
-    describe(cohort, **options | {"image_prompt": "describe lungs"})
+    describe_files(cohort, **options | {"image_prompt": "describe lungs"})
     assert len(asked) == 6  # another question, another answer
 
 

@@ -65,7 +65,7 @@ def test_a_shift_of_a_measurement_or_of_the_label_moves_that_alone():
 def test_base_rates_and_missingness_differ_by_group_as_asked():
     knobs = Knobs(
         base_rate={"Black": 0.5},
-        missing={"labs": 0.2, "imaging": 0.5},
+        missingness={"labs": 0.2, "imaging": 0.5},
         missing_by_group={"labs": {"Black": 1.0}},
         missing_by_severity=-0.8,
     )
@@ -106,12 +106,12 @@ def test_seeds_repeat_and_differ():
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"missing": {"ct": 0.1}}, "The knob missing names 'ct'; expected one of triage, vitals"),
+        ({"missingness": {"ct": 0.1}}, "The knob missingness names 'ct'; expected one of triage, vitals"),
         ({"error": {"vitals.o2": {}}}, "The knob error names 'vitals.o2'"),
         ({"base_rate": {"black": 1}}, "The knob base_rate names 'black'; expected one of White, Black"),
         ({"error": {"labs": {"Men": 1}}}, "The knob error of labs names 'Men'"),
         ({"signal": {"labs": 1.5}}, "The knob signal is {'labs': 1.5}; expected a correlation"),
-        ({"missing": {"labs": 1}}, "expected shares below 1"),
+        ({"missingness": {"labs": 1}}, "expected shares below 1"),
         ({"noise": -1}, "noise and decision_noise are -1 and 0.5"),
     ],
 )

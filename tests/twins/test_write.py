@@ -112,7 +112,7 @@ def test_a_knob_reaches_the_files(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--knob", "signl", "1"], "There is no knob 'signl'; expected one of another_stay"),
-        (["--knob", "missing", "{ct: 0.1}"], "The knob missing names 'ct'"),
+        (["--knob", "missingness", "{ct: 0.1}"], "The knob missingness names 'ct'"),
         (["--knob", "fields", "{triage: 2}"], "other modalities or fields than the twin of mimic_eye"),
         (["--patients", "0"], "patients is 0"),
         (["--mess", "2"], "mess 2.0; expected"),
