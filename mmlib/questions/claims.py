@@ -165,8 +165,8 @@ def _shown_groups(declared, fairness):
     signed = fairness[(fairness.metric == "tpr") & single & (fairness.reference != fairness.group)]
     chosen = []
     for attribute, part in signed.dropna(subset="reference").groupby("attribute", sort=False):
-        declared = declared[(declared.attribute == attribute) & declared.reference.notna()].group
-        group = declared.iloc[0] if len(declared) else part.loc[part.n_positive.idxmax()].group
+        named = declared[(declared.attribute == attribute) & declared.reference.notna()].group
+        group = named.iloc[0] if len(named) else part.loc[part.n_positive.idxmax()].group
         reference = part.reference.iloc[0]
         chosen.append({"metric": "tpr", "attribute": attribute, "group": group, "reference": reference})
     return chosen
