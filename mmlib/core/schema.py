@@ -8,6 +8,10 @@ import pandas as pd
 import pandera.pandas as pa
 import xarray as xr
 
+#: Positives (or negatives) below which a group is shown and never tested, and samples below which nothing is fitted.
+MINIMUM = 30
+#: Smallest count of people that may be shown of credentialed data.
+SMALLEST_CELL = 11
 KINDS = ("number", "category", "text", "list", "image", "ecg")
 
 

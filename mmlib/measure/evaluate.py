@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmlib.measure.bootstrap import average_seeds, contrast, percentile_interval, tidy
+from mmlib.measure.bootstrap import average_seeds, percentile_interval
 from mmlib.measure.calibration import observed_expected
+from mmlib.measure.estimate import RESAMPLE, SEED, Estimate
 from mmlib.measure.expectation import expected_auroc, expected_selection
-from mmlib.measure.metrics import group_masks, rates, sizes
+from mmlib.measure.groups import Groups
+from mmlib.measure.metrics import rates, sizes
 from mmlib.measure.ranking import auroc, average_precision
 
 #: Metrics of scores, which need no threshold.
@@ -25,50 +27,104 @@ class Evaluation:
     Parameters
     ----------
     values : dict of (metric, attribute) to numpy.ndarray of shape (1 + B, K, G)
-        Averaged over retraining seeds.
+        Averaged over retraining seeds; G is 1 where a metric was asked for over all samples only.
     spread : same keys, shape (S, K, G)
         The estimate of each seed.
     key : str
         What the K vectors are: subset, pattern, variant ...
     labels : list
         Their names.
-    groups : dict of attribute to (names, n, n_positive)
+    groups : Groups
+    sizes : dict of attribute to (names, n, n_positive)
+        Of all samples, then of each group.
     versus : list or None
         If the vectors are paired changes: what each is compared with.
+
+    Examples
+    --------
+    >>> cohort = pd.DataFrame({"label": [0, 1, 0, 1], "fold": 0, "sex": ["Male", "Male", "Female", "Female"]})
+    >>> both = {"subset": ["labs", "vitals+labs"]}
+    >>> score = xr.DataArray([[[.1, .9, .6, .4], [.1, .9, .2, .6]]], both, ("seed", "subset", "sample"))
+    >>> threshold = xr.DataArray([[[.5], [.5]]], both, ("seed", "subset", "fold"))
+    >>> groups = Groups({"sex": "Male"}, {"sex": "Female"})
+    >>> result = evaluate(score, threshold, cohort, np.ones((1, 4)), groups=groups)
+    >>> float(result.metric("tpr").sel(subset="labs"))
+    0.5
     """
 
     values: dict[tuple[str, str], np.ndarray]
     spread: dict[tuple[str, str], np.ndarray]
     key: str
     labels: list
-    groups: dict[str, tuple[list[str], np.ndarray, np.ndarray]]
+    groups: Groups
+    sizes: dict[str, tuple[list[str], np.ndarray, np.ndarray]]
     versus: list | None = None
 
-    def overall(self, metric: str) -> np.ndarray:
-        """Return a metric for everybody, shape (1 + B, K)."""
-        return self.values[metric, next(iter(self.groups))][..., 0]
+    def metric(self, metric: str, attribute: str | None = None) -> Estimate:
+        """A metric over all samples, or of every group of an attribute.
 
-    def group(self, metric: str, attribute: str, name: str) -> np.ndarray:
-        """Return a metric of one group, shape (1 + B, K)."""
-        return self.values[metric, attribute][..., self.groups[attribute][0].index(name)]
+        Parameters
+        ----------
+        metric : str
+        attribute : str, optional
+            Adds the dimension ``group``, all samples aside.
 
-    def contrast(self, metric: str, attribute: str, name: str, reference: str) -> np.ndarray:
-        """Return a signed difference, group minus reference, shape (1 + B, K)."""
-        return self.group(metric, attribute, name) - self.group(metric, attribute, reference)
+        Returns
+        -------
+        Estimate
+            With the dimension of the score vectors, and ``group`` if there is an attribute.
 
-    def series(
-        self, metric: str, attribute: str | None = None, group: str = "all", reference: str | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return a group's metric, or its signed difference: resamples (1 + B, K), and each seed's estimate (S, K)."""
-        attribute = attribute or next(iter(self.groups))
-        names = self.groups[attribute][0]
-        draws, spread = (part[metric, attribute] for part in (self.values, self.spread))
-        if reference is not None:
-            draws, spread = (contrast(part, names, reference) for part in (draws, spread))
-        return draws[..., names.index(group)], spread[..., names.index(group)]
+        Examples
+        --------
+        >>> result.metric("tpr", "sex").sel(subset="labs").value.values.tolist()
+        [0.0, 1.0]
+        """
+        if attribute is None:
+            owner = next((a for m, a in self.values if m == metric), None)
+            return self._estimate(metric, owner, 0)
+        names = self.sizes[attribute][0] if attribute in self.sizes else []
+        return self._estimate(metric, attribute, list(range(1, len(names))))
+
+    def difference(self, metric: str, attribute: str) -> Estimate:
+        """Signed differences of a metric, each group minus the attribute's reference group.
+
+        Returns
+        -------
+        Estimate
+            With the dimensions of the score vectors and ``group``, the reference aside.
+
+        Examples
+        --------
+        >>> result.difference("tpr", "sex").sel(subset="labs", group="Female").value.item()
+        -1.0
+        """
+        reference = self.groups.reference(attribute)
+        names = self.sizes[attribute][0]
+        if reference not in names:
+            raise ValueError(f"Reference group {reference!r} is not in the cohort; expected one of {names}.")
+        at = names.index(reference)
+        kept = [g for g in range(1, len(names)) if g != at]
+        return self._estimate(metric, attribute, kept, minus=at)
+
+    def contrasts(self, metric: str) -> dict[str, Estimate]:
+        """The signed differences that figures show, one for each attribute, by their label.
+
+        Examples
+        --------
+        >>> list(result.contrasts("tpr"))
+        ['Female minus Male (n=2, 1 positive)']
+        """
+        found = [self.difference(metric, a).sel(group=g) for a, g in self.groups.contrasts.items()]
+        return {estimate.label: estimate for estimate in found}
 
     def changes(self, pairs: Sequence[tuple], metrics: Sequence[str] | None = None) -> "Evaluation":
-        """Return the paired changes ``(before, after)`` between vectors, of some metrics or all."""
+        """Paired changes ``(before, after)`` between score vectors, of some metrics or all.
+
+        Examples
+        --------
+        >>> float(result.changes([("labs", "vitals+labs")]).metric("tpr").sel(subset="vitals+labs"))
+        0.5
+        """
         keys = [k for k in self.values if metrics is None or k[0] in metrics]
         before, after = ([self.labels.index(pair[end]) for pair in pairs] for end in (0, 1))
         return replace(
@@ -79,45 +135,37 @@ class Evaluation:
             versus=[pair[0] for pair in pairs],
         )
 
-    def frame(
-        self,
-        run: str,
-        metric: str,
-        attribute: str,
-        *,
-        reference: str | None = None,
-        primary=False,
-        interval="percentile",
-    ) -> pd.DataFrame:
-        """Return the tidy rows of one metric: by group, or as signed differences to a reference group.
-
-        Rows of changes say in the column ``versus`` what they are compared with.
-        """
-        size = self.values[metric, attribute].shape[2]  # one: everybody only
-        names, n, n_positive = (part[:size] for part in self.groups[attribute])
-        spread = self.spread[metric, attribute]
-        if reference is not None:
-            spread = contrast(spread, names, reference)
-        seeds = len(spread)
-        table = tidy(
-            self.values[metric, attribute],
-            run=run,
-            metric=metric,
-            attribute=attribute,
-            names=names,
-            key=self.key,
-            labels=self.labels,
-            n=n,
-            n_positive=n_positive,
-            reference=reference,
-            interval=interval,
-            s_retrain=spread.std(axis=0, ddof=1) if seeds > 1 else None,
-            seeds=seeds,
-            primary=primary,
+    def _estimate(self, metric, attribute, which, minus=None) -> Estimate:
+        if (metric, attribute) not in self.values:
+            known = ", ".join(f"{m} by {a}" for m, a in self.values)
+            raise ValueError(f"{metric} by {attribute} was not evaluated; there are {known}.")
+        names, n, n_positive = self.sizes[attribute]
+        dims, coords = [self.key], {self.key: self.labels}
+        if self.versus is not None:
+            coords["versus"] = (self.key, np.array([str(v) for v in self.versus], dtype=object))
+        if isinstance(which, list):
+            dims.append("group")
+            coords["group"] = np.array([names[g] for g in which], dtype=object)
+            n, n_positive = (
+                xr.DataArray(part[which], {"group": coords["group"]}, ("group",)) for part in (n, n_positive)
+            )
+        else:
+            n, n_positive = int(n[which]), int(n_positive[which])
+        values, spread = (part[metric, attribute] for part in (self.values, self.spread))
+        if isinstance(which, list) and values.shape[2] < len(names):
+            raise ValueError(f"{metric} was evaluated over all samples only; ask for it by {attribute}.")
+        parts = [part[..., which] for part in (values, spread)]
+        if minus is not None:
+            parts = [part - whole[..., [minus]] for part, whole in zip(parts, (values, spread), strict=True)]
+        return Estimate(
+            xr.DataArray(parts[0], coords, (RESAMPLE, *dims)),
+            xr.DataArray(parts[1], coords, (SEED, *dims)),
+            n,
+            n_positive,
+            metric,
+            attribute,
+            None if minus is None else names[minus],
         )
-        if self.versus is None:
-            return table
-        return table.assign(versus=np.repeat([str(v) for v in self.versus], len(table) // len(self.labels)))
 
 
 def select(score: xr.DataArray, threshold: xr.DataArray, fold) -> xr.DataArray:
@@ -145,7 +193,7 @@ def evaluate(
     cohort: pd.DataFrame,
     patient_weights: np.ndarray,
     *,
-    attributes: Sequence[str],
+    groups: Groups,
     metrics: Sequence[str] = ("selection_rate", "tpr", "fpr"),
     ranking: Mapping[str, Sequence[str]] | None = None,
 ) -> Evaluation:
@@ -159,8 +207,8 @@ def evaluate(
     cohort : pandas.DataFrame
         The artefact ``cohort``.
     patient_weights : numpy.ndarray of shape (1 + B, n_samples)
-    attributes : sequence of str
-        Protected attributes, ``"race+sex"`` for intersections.
+    groups : Groups
+        Protected attributes, crossed ones included, whose groups are wanted.
     metrics : sequence of str
         Threshold metrics of :func:`mmlib.measure.metrics.rates`.
     ranking : mapping of str to sequence of str, optional
@@ -176,7 +224,7 @@ def evaluate(
     chosen = select(score, threshold, cohort["fold"]).values
     measures = {m: [partial(RANKING[m], scores=s) for s in score.values] for m in ranking or {}}
     return _collect(
-        chosen, measures, ranking or {}, key, list(score[key].values), cohort, patient_weights, attributes, metrics
+        chosen, measures, ranking or {}, key, list(score[key].values), cohort, patient_weights, groups, metrics
     )
 
 
@@ -188,7 +236,7 @@ def evaluate_masked(
     cohort: pd.DataFrame,
     patient_weights: np.ndarray,
     *,
-    attributes: Sequence[str],
+    groups: Groups,
     metrics: Sequence[str] = ("selection_rate", "tpr", "fpr"),
     auroc_of: Sequence[str] = (),
 ) -> Evaluation:
@@ -203,7 +251,7 @@ def evaluate_masked(
         From :func:`mmlib.measure.expectation.pattern_probabilities`.
     rates_named : sequence
         What to call them.
-    cohort, weights, attributes, metrics
+    cohort, patient_weights, groups, metrics
         As in :func:`evaluate`; only metrics that are linear in the decisions are exact.
     auroc_of : sequence of str
         Attributes for whose groups AUROC is wanted beside everybody's.
@@ -222,18 +270,18 @@ def evaluate_masked(
         "auroc": [partial(expected_auroc, scores=s, probabilities=probabilities) for s in score.values]
     }
     return _collect(
-        chosen, measures, {"auroc": auroc_of}, "rate", list(rates_named), cohort, patient_weights, attributes, metrics
+        chosen, measures, {"auroc": auroc_of}, "rate", list(rates_named), cohort, patient_weights, groups, metrics
     )
 
 
-def _collect(chosen, measures, wanted, key, labels, cohort, patient_weights, attributes, metrics) -> Evaluation:
+def _collect(chosen, measures, wanted, key, labels, cohort, patient_weights, groups, metrics) -> Evaluation:
     """Evaluate selection probabilities (S, K, n) and ranking measures on all groups; average over seeds."""
-    y, masks = cohort["label"].to_numpy(), group_masks(cohort, attributes)
+    y, masks = cohort["label"].to_numpy(), groups.masks(cohort)
     first = next(iter(masks))
     per_seed: dict[tuple[str, str], list] = {}
     # everybody is in the masks of every attribute, and counted once
-    every = np.concatenate([masks[first][1][:1], *[groups[1:] for _, groups in masks.values()]])
-    ends = np.cumsum([1, *[len(groups) - 1 for _, groups in masks.values()]])
+    every = np.concatenate([masks[first][1][:1], *[members[1:] for _, members in masks.values()]])
+    ends = np.cumsum([1, *[len(members) - 1 for _, members in masks.values()]])
     for s, q in enumerate(chosen):
         found = rates(y, q, patient_weights, every)
         for attribute, start, end in zip(masks, ends, ends[1:], strict=False):
@@ -254,7 +302,8 @@ def _collect(chosen, measures, wanted, key, labels, cohort, patient_weights, att
         {k: np.array([x[0] for x in v]) for k, v in per_seed.items()},
         key,
         labels,
-        {a: (names, *sizes(y, groups)) for a, (names, groups) in masks.items()},
+        groups,
+        {a: (names, *sizes(y, members)) for a, (names, members) in masks.items()},
     )
 
 

@@ -91,7 +91,7 @@ def group_masks(frame: pd.DataFrame, attributes: Sequence[str]) -> dict[str, tup
         labels = np.array(
             [", ".join(map(str, row)) if ok else "" for row, ok in zip(rows, known, strict=True)]
         )
-        names = sorted(set(labels[known]))
+        names = sorted(map(str, set(labels[known])))
         members = [known & (labels == name) for name in names]
         masks[attribute] = (["all", *names], np.array([np.ones(len(frame), bool), *members]))
     return masks

@@ -149,23 +149,23 @@ def train_powerset(
     ), full
 
 
-def restore(parameters: Mapping[str, torch.Tensor], study: Study, architecture: Architecture) -> Models:
-    """Rebuild the models of the full set from the artefact ``models``.
+def load_models(run) -> Models:
+    """The models of all modalities that chapter 3 of a run trained.
 
-    Raises
-    ------
-    ValueError
-        If they were trained with another width, on other modalities or folds.
+    Parameters
+    ----------
+    run : mmlib.runs.run.Run
+
+    Returns
+    -------
+    mmlib.models.fusion.Models
+        Ordered by seed, then fold.
     """
-    folds, width = len(study.training), architecture.width
-    count, modalities, features, stored = parameters["project"].shape
-    if (modalities, features, stored) != (len(study.modalities), study.X.shape[3], width) or count % folds:
-        raise ValueError(
-            f"models hold {count} models of {modalities} modalities, {features} features and width {stored}; expected "
-            f"{len(study.modalities)}, {study.X.shape[3]} and {width} over {folds} folds: run 03_rq1_addition again."
-        )
-    pairs = [(f, s) for s in range(count // folds) for f in range(folds)]
-    return Models(dict(parameters), tuple(f for f, _ in pairs), tuple(s for _, s in pairs), architecture)
+    parameters, stored = run.read("models"), run.settings("03_rq1_addition")
+    folds = len(parameters["project"]) // stored["seeds"]
+    pairs = [(f, s) for s in range(stored["seeds"]) for f in range(folds)]
+    architecture = Architecture(**stored["architecture"])
+    return Models(parameters, tuple(f for f, _ in pairs), tuple(s for _, s in pairs), architecture)
 
 
 def train_variants(variants: Mapping[str, tuple[Study, Architecture]], *, seeds: int = 1) -> xr.Dataset:

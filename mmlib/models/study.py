@@ -32,6 +32,8 @@ class Study:
     samples, modalities : tuple of str
     kept : numpy.ndarray of shape (n_folds, n_modalities)
         Share of variance that the reduction kept.
+    cohort : pandas.DataFrame, optional
+        The artefact ``cohort``: a row per sample.
     """
 
     X: torch.Tensor
@@ -43,6 +45,7 @@ class Study:
     samples: tuple[str, ...]
     modalities: tuple[str, ...]
     kept: np.ndarray
+    cohort: pd.DataFrame | None = None
 
     @property
     def tested(self) -> np.ndarray:
@@ -63,6 +66,26 @@ class Study:
         # the modality comes first in memory, as training reads it
         X = self.X.transpose(1, 2)[:, index].transpose(1, 2)
         return replace(self, X=X, present=self.present[:, index], modalities=names)
+
+
+def load_study(run, **settings) -> Study:
+    """The study of a run: its cohort and embeddings, split and reduced as its models were trained.
+
+    Parameters
+    ----------
+    run : mmlib.runs.run.Run
+    **settings
+        ``dimensions``, ``validation`` and ``seed`` of `prepare` where the models are yet to be trained; by default
+        those that chapter 3 stored.
+
+    Returns
+    -------
+    Study
+    """
+    if not settings:
+        stored = run.settings("03_rq1_addition")
+        settings = {name: stored[name] for name in ("dimensions", "validation")} | {"seed": stored["split_seed"]}
+    return prepare(run.read("cohort"), run.read("embeddings"), **settings)
 
 
 def prepare(
@@ -130,6 +153,7 @@ def prepare(
         tuple(cohort["sample_id"]),
         tuple(embeddings["modality"].values),
         kept,
+        cohort,
     )
 
 

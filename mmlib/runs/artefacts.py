@@ -1,12 +1,19 @@
-"""Read and write the artefacts under ``results/<run>/``: atomic, checked, with the parameters that made them."""
+"""Read and write the artefacts under ``results/<run>/``: atomic, checked, with what made them.
 
+Every file carries the sha256 of its content, those of the artefacts it was made from, the settings that made it and the
+versions of packages; `mmlib.runs.run.Run` compares them along the chain.
+"""
+
+import hashlib
 import json
 import os
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pandera.errors
+import pyarrow.parquet as pq
 import xarray as xr
 from pyarrow import ArrowException
 from safetensors import SafetensorError, safe_open
@@ -46,7 +53,15 @@ def path(run: str, name: str, root: str | Path = "results") -> Path:
     return Path(root) / run / f"{name}{ARTEFACTS[name][0]}"
 
 
-def write(data, run: str, name: str, *, parameters: dict | None = None, root: str | Path = "results") -> Path:
+def write(
+    data,
+    run: str,
+    name: str,
+    *,
+    settings: dict | None = None,
+    inputs: dict | None = None,
+    root: str | Path = "results",
+) -> str:
     """Check an artefact and move it into place in one step, so that nobody ever reads half of it.
 
     Parameters
@@ -55,34 +70,40 @@ def write(data, run: str, name: str, *, parameters: dict | None = None, root: st
         As the kind of artefact demands.
     run, name : str
         Run identifier and artefact name.
-    parameters : dict, optional
+    settings : dict, optional
         What made it; stored in the file with the package versions.
+    inputs : dict of str to str, optional
+        The artefacts it was made from, with the sha256 of their contents.
     root : path
         Folder of all runs.
 
     Returns
     -------
-    pathlib.Path
+    str
+        The sha256 of its content.
     """
     target = path(run, name, root)
     target.parent.mkdir(parents=True, exist_ok=True)
-    made_by = json.dumps(
-        {"parameters": parameters or {}, "versions": {p: version(p) for p in PACKAGES}}, default=str
-    )
+    if isinstance(data, pd.DataFrame):
+        data = _checked(data, name, target)
+    elif isinstance(data, xr.Dataset):
+        data = schema.check_array(data, name)
+    digest = content_digest(data)
+    about = {"sha256": digest, "inputs": inputs or {}, "settings": settings or {}}
+    made_by = json.dumps(about | {"versions": {p: version(p) for p in PACKAGES}}, default=str)
     scratch = target.with_name(f".{os.getpid()}.{target.name}")
     try:
         if isinstance(data, pd.DataFrame):
-            table = _checked(data, name, target)
-            table.attrs = {"made_by": made_by}
-            table.to_parquet(scratch, index=False)
+            data.attrs = {"made_by": made_by}
+            data.to_parquet(scratch, index=False)
         elif isinstance(data, xr.Dataset):
-            schema.check_array(data, name).assign_attrs(made_by=made_by).to_netcdf(scratch, engine="h5netcdf")
+            data.assign_attrs(made_by=made_by).to_netcdf(scratch, engine="h5netcdf")
         else:
             save_file(data, scratch, metadata={"made_by": made_by})
         os.replace(scratch, target)
     finally:
         scratch.unlink(missing_ok=True)
-    return target
+    return digest
 
 
 def read(run: str, name: str, *, root: str | Path = "results"):
@@ -97,7 +118,7 @@ def read(run: str, name: str, *, root: str | Path = "results"):
     FileNotFoundError
         If it was never made; the message names the command that makes it.
     ValueError
-        If the file is damaged or does not keep its contract.
+        If the file is damaged, does not keep its contract, or holds another content than was written.
     """
     target = path(run, name, root)
     suffix, notebook = ARTEFACTS[name]
@@ -108,16 +129,80 @@ def read(run: str, name: str, *, root: str | Path = "results"):
         )
     try:
         if suffix == ".parquet":
-            return _checked(pd.read_parquet(target), name, target)
-        if suffix == ".nc":
-            with xr.open_dataset(target, engine="h5netcdf") as data:
-                return schema.check_array(data.load(), name)
-        with safe_open(target, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
-    except (OSError, SafetensorError, KeyError, ArrowException) as error:
+            data = _checked(pd.read_parquet(target), name, target)
+        elif suffix == ".nc":
+            with xr.open_dataset(target, engine="h5netcdf") as file:
+                data = schema.check_array(file.load(), name)
+        else:
+            with safe_open(target, framework="pt") as file:
+                data = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
+        stored = about(run, name, root=root)["sha256"]
+    except (OSError, SafetensorError, KeyError, ArrowException, UnicodeDecodeError, RuntimeError) as error:
         raise ValueError(
             f"{target} is damaged ({type(error).__name__}); delete it and run notebooks/{notebook}.ipynb again."
         ) from error
+    if content_digest(data) != stored:
+        raise ValueError(
+            f"{target} is damaged (its content is not what was written); delete it and run "
+            f"notebooks/{notebook}.ipynb again."
+        )
+    return data
+
+
+def about(run: str, name: str, *, root: str | Path = "results") -> dict:
+    """What made an artefact, without reading its content.
+
+    Returns
+    -------
+    dict
+        ``sha256`` of its content, ``inputs`` (artefact to sha256), ``settings`` and ``versions``.
+
+    Raises
+    ------
+    KeyError
+        If the file was not written by `write`.
+    """
+    target = path(run, name, root)
+    if target.suffix == ".parquet":
+        attrs = (pq.read_schema(target).metadata or {}).get(b"PANDAS_ATTRS", b"{}")
+        made_by = json.loads(attrs).get("made_by", "{}")
+    elif target.suffix == ".nc":
+        with xr.open_dataset(target, engine="h5netcdf", decode_cf=False) as file:
+            made_by = file.attrs.get("made_by", "{}")
+    else:
+        with safe_open(target, framework="pt") as file:
+            made_by = (file.metadata() or {}).get("made_by", "{}")
+    found = json.loads(made_by)
+    if "sha256" not in found:
+        raise KeyError("sha256")
+    return found
+
+
+def content_digest(data) -> str:
+    """Compute the sha256 of an artefact's values and labels, whatever the format they are stored in."""
+    digest = hashlib.sha256()
+
+    def add(name, values):
+        values = np.asarray(values)
+        digest.update(f"{name} {values.shape} ".encode())
+        if values.dtype.kind in "biufc":
+            digest.update(values.dtype.str.encode())
+            digest.update(memoryview(np.ascontiguousarray(values)).cast("B") if values.size else b"")
+        else:
+            texts = np.where(pd.isna(values), "\x01", values.astype(object)).ravel()
+            digest.update("\x00".join(map(str, texts)).encode())
+
+    if isinstance(data, pd.DataFrame):
+        for name, column in data.items():
+            add(name, column.astype(object) if isinstance(column.dtype, pd.CategoricalDtype) else column)
+    elif isinstance(data, xr.Dataset):
+        for name in sorted(data.variables, key=str):
+            add(f"{name} {data[name].dims}", data[name].values)
+        digest.update(json.dumps({k: v for k, v in sorted(data.attrs.items()) if k != "made_by"}, default=str).encode())
+    else:
+        for name, tensor in sorted(data.items()):
+            add(name, tensor.numpy())
+    return digest.hexdigest()
 
 
 def _checked(table: pd.DataFrame, name: str, target: Path) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from sklearn.metrics import average_precision_score, recall_score, roc_auc_score
 from mmlib.core.schema import RESULTS, subset_masks
 from mmlib.measure import evaluate, expectation
 from mmlib.measure.bootstrap import resample_patients
+from mmlib.measure.groups import Groups
 
 RNG = np.random.default_rng(0)
 N = 200
@@ -27,10 +28,11 @@ CUT = xr.DataArray(
     RNG.random((2, 3, 3)), {"seed": [0, 1], "variant": list("uvw")}, ("seed", "variant", "fold")
 )
 WEIGHTS = resample_patients(COHORT.patient_id, 50)
+SEX = Groups({"sex": "m"}, {"sex": "f"})
 
 
 def test_metrics_are_those_of_scikit_learn_averaged_over_seeds():
-    result = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, attributes=["sex"], ranking={"auroc": ["sex"]})
+    result = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=SEX, ranking={"auroc": ["sex"]})
     female = (COHORT.sex == "f").to_numpy()
     for k, name in enumerate("uvw"):
         tpr, area = [], []
@@ -39,19 +41,20 @@ def test_metrics_are_those_of_scikit_learn_averaged_over_seeds():
             chosen = score >= CUT.values[s, k][COHORT.fold]
             tpr.append(recall_score(COHORT.label[female], chosen[female]))
             area.append(roc_auc_score(COHORT.label[female], score[female]))
-        assert result.group("tpr", "sex", "f")[0, k] == pytest.approx(np.mean(tpr))
-        assert result.group("auroc", "sex", "f")[0, k] == pytest.approx(np.mean(area))
+        assert float(result.metric("tpr", "sex").sel(variant=name, group="f")) == pytest.approx(np.mean(tpr))
+        assert float(result.metric("auroc", "sex").sel(variant=name, group="f")) == pytest.approx(np.mean(area))
         assert result.labels[k] == name
-    frame = result.frame("toy", "tpr", "sex", reference="m")
-    difference = result.contrast("tpr", "sex", "f", "m")[0]
-    np.testing.assert_allclose(frame.estimate, difference)
+    frame = result.difference("tpr", "sex").frame()
+    by_group = result.metric("tpr", "sex")
+    np.testing.assert_allclose(frame.estimate, by_group.sel(group="f").value - by_group.sel(group="m").value)
+    assert (frame.group + frame.reference).tolist() == ["fm"] * 3
     assert frame.se_retrain.notna().all() and (frame.low < frame.estimate).all()
-    assert result.overall("auroc").shape == (51, 3)
+    assert result.metric("auroc").values.shape == (51, 3)
 
 
 def test_resamples_are_those_of_scikit_learn_with_sample_weights():
     result = evaluate.evaluate(
-        SCORE, CUT, COHORT, WEIGHTS, attributes=["sex"], ranking={"auroc": ["sex"], "average_precision": []}
+        SCORE, CUT, COHORT, WEIGHTS, groups=SEX, ranking={"auroc": ["sex"], "average_precision": []}
     )
     male = (COHORT.sex == "m").to_numpy()
     y, w = COHORT.label.to_numpy(), WEIGHTS[7].astype(float)
@@ -60,9 +63,9 @@ def test_resamples_are_those_of_scikit_learn_with_sample_weights():
     fpr = [1 - recall_score(1 - y[male], 1 - c[male], sample_weight=w[male]) for c in chosen]
     area = [roc_auc_score(y[male], s[male], sample_weight=w[male]) for s in score]
     precision = [average_precision_score(y, s, sample_weight=w) for s in score]
-    assert result.group("fpr", "sex", "m")[7, 2] == pytest.approx(np.mean(fpr))
-    assert result.group("auroc", "sex", "m")[7, 2] == pytest.approx(np.mean(area))
-    assert result.overall("average_precision")[7, 2] == pytest.approx(np.mean(precision))
+    assert result.metric("fpr", "sex").sel(variant="w", group="m").values[7] == pytest.approx(np.mean(fpr))
+    assert result.metric("auroc", "sex").sel(variant="w", group="m").values[7] == pytest.approx(np.mean(area))
+    assert result.metric("average_precision").sel(variant="w").values[7] == pytest.approx(np.mean(precision))
     assert set(result.values) == {
         (m, "sex") for m in ("selection_rate", "tpr", "fpr", "auroc", "average_precision")
     }
@@ -70,12 +73,15 @@ def test_resamples_are_those_of_scikit_learn_with_sample_weights():
 
 def test_tidy_rows_keep_the_contract_and_add_the_spread_of_retraining():
     ranking = {"auroc": ["sex"], "average_precision": []}
-    result = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, attributes=["sex"], ranking=ranking)
-    for metric, rows in (("tpr", 9), ("auroc", 9), ("average_precision", 3)):
-        frame = result.frame("toy", metric, "sex")
-        RESULTS.validate(frame)
+    result = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=SEX, ranking=ranking)
+    for metric, attribute, rows in (("tpr", "sex", 6), ("auroc", None, 3), ("average_precision", None, 3)):
+        frame = RESULTS.validate(result.metric(metric, attribute).frame().assign(run="toy"))
         assert len(frame) == rows and (frame[frame.group == "all"].n == N).all()
-    frame = result.frame("toy", "auroc", "sex", reference="m")
+    with pytest.raises(ValueError, match="average_precision was evaluated over all samples only"):
+        result.metric("average_precision", "sex")
+    with pytest.raises(ValueError, match="f1 by sex was not evaluated; there are selection_rate by sex"):
+        result.metric("f1", "sex")
+    frame = result.difference("auroc", "sex").frame()
     by_seed = [
         [roc_auc_score(COHORT.label[g], s[g]) for g in (COHORT.sex == "f", COHORT.sex == "m")]
         for s in SCORE.values[:, 0]
@@ -83,7 +89,7 @@ def test_tidy_rows_keep_the_contract_and_add_the_spread_of_retraining():
     spread = np.std(np.diff(by_seed)[:, 0], ddof=1)
     row = frame.iloc[0]
     assert row.se_retrain == pytest.approx(spread / np.sqrt(2))
-    realisations = result.contrast("auroc", "sex", "f", "m")[1:, 0]
+    realisations = result.difference("auroc", "sex").sel(variant="u", group="f").values.values[1:]
     assert row.se_patients == pytest.approx(realisations.std(ddof=1))
     low, high = np.quantile(realisations, [0.025, 0.975])
     extra = 1.959964 * spread / np.sqrt(2)
@@ -96,14 +102,14 @@ def test_certain_drops_leave_the_empty_pattern():
     cut = xr.DataArray(np.full((1, 3), 0.4), dims=("seed", "fold"))
     _, masks = subset_masks(["a", "b"])
     chance = expectation.pattern_probabilities(np.ones((1, N, 2)), masks)
-    masked = evaluate.evaluate_masked(score, cut, chance, [1], COHORT, WEIGHTS[:1], attributes=["sex"])
-    assert masked.overall("tpr")[0, 0] == pytest.approx(recall_score(COHORT.label, score[0, 0] >= 0.4))
-    assert masked.overall("auroc")[0, 0] == pytest.approx(roc_auc_score(COHORT.label, score[0, 0]))
+    masked = evaluate.evaluate_masked(score, cut, chance, [1], COHORT, WEIGHTS[:1], groups=SEX)
+    assert float(masked.metric("tpr").sel(rate=1)) == pytest.approx(recall_score(COHORT.label, score[0, 0] >= 0.4))
+    assert float(masked.metric("auroc").sel(rate=1)) == pytest.approx(roc_auc_score(COHORT.label, score[0, 0]))
 
 
 def test_an_unknown_attribute_is_named():
     with pytest.raises(ValueError, match="'race' is not a column; expected one of"):
-        evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, attributes=["race"])
+        evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=Groups({"race": "A"}))
 
 
 def test_a_missing_threshold_selects_at_random():
@@ -119,13 +125,13 @@ def test_masked_expectations_without_drops_are_the_full_model():
     score = xr.DataArray(RNG.random((2, 4, N)), {"seed": [0, 1]}, ("seed", "pattern", "sample"))
     cut = xr.DataArray(RNG.random((2, 3)), dims=("seed", "fold"))
     chance = expectation.pattern_probabilities(np.multiply.outer([0.0, 0.3], np.ones((N, 2))), masks)
-    masked = evaluate.evaluate_masked(score, cut, chance, [0, 0.3], COHORT, WEIGHTS, attributes=["sex"])
+    masked = evaluate.evaluate_masked(score, cut, chance, [0, 0.3], COHORT, WEIGHTS, groups=SEX)
     full = evaluate.evaluate(
-        score.isel(pattern=[3]), cut, COHORT, WEIGHTS, attributes=["sex"], ranking={"auroc": []}
+        score.isel(pattern=[3]), cut, COHORT, WEIGHTS, groups=SEX, ranking={"auroc": []}
     )
     for metric in ("tpr", "selection_rate"):
         np.testing.assert_allclose(masked.values[metric, "sex"][:, :1], full.values[metric, "sex"], atol=1e-9)
-    np.testing.assert_allclose(masked.overall("auroc")[:, 0], full.overall("auroc")[:, 0], atol=1e-9)
+    np.testing.assert_allclose(masked.metric("auroc").values[:, :1], full.metric("auroc").values, atol=1e-9)
     assert masked.key == "rate" and masked.labels == [0, 0.3]
 
 
@@ -159,17 +165,28 @@ def test_a_comparison_becomes_rows_of_the_results_contract():
 
 def test_changes_are_paired_and_carry_the_spread_of_their_own():
     result = evaluate.evaluate(
-        SCORE, CUT, COHORT, WEIGHTS, attributes=["sex"], ranking={"auroc": ["sex"], "observed_expected": ["sex"]}
+        SCORE, CUT, COHORT, WEIGHTS, groups=SEX, ranking={"auroc": ["sex"], "observed_expected": ["sex"]}
     )
     changes = result.changes([("u", "w"), ("u", "v")])
-    whole = result.group("auroc", "sex", "f")
-    np.testing.assert_array_equal(changes.group("auroc", "sex", "f"), whole[:, [2, 1]] - whole[:, [0, 0]])
-    frame = changes.frame("toy", "tpr", "sex", reference="m")
-    RESULTS.validate(frame)
+    whole = result.metric("auroc", "sex").sel(group="f").values.values
+    changed = changes.metric("auroc", "sex").sel(group="f").values
+    np.testing.assert_array_equal(changed, whole[:, [2, 1]] - whole[:, [0, 0]])
+    frame = RESULTS.validate(changes.difference("tpr", "sex").frame().assign(run="toy"))
     assert frame.variant.tolist() == ["w", "v"] and frame.versus.tolist() == ["u", "u"]
-    contrast = result.contrast("tpr", "sex", "f", "m")
+    contrast = result.difference("tpr", "sex").sel(group="f").values.values
     np.testing.assert_allclose(frame.estimate, contrast[0, [2, 1]] - contrast[0, 0])
     np.testing.assert_allclose(frame.se_patients, (contrast[1:, [2, 1]] - contrast[1:, [0]]).std(axis=0, ddof=1))
     female = (COHORT.sex == "f").to_numpy()
     ratio = COHORT.label[female].sum() / SCORE.values[:, 0][:, female].sum(axis=1)
-    assert result.group("observed_expected", "sex", "f")[0, 0] == pytest.approx(ratio.mean())
+    assert float(result.metric("observed_expected", "sex").sel(variant="u", group="f")) == pytest.approx(ratio.mean())
+
+
+def test_the_contrasts_shown_carry_the_size_of_their_group():
+    result = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=SEX)
+    n, positive = (COHORT.sex == "f").sum(), COHORT.label[COHORT.sex == "f"].sum()
+    ((label, shown),) = result.contrasts("tpr").items()
+    assert label == f"f minus m (n={n}, {positive} positive)"
+    np.testing.assert_array_equal(shown.values, result.difference("tpr", "sex").sel(group="f").values)
+    absent = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=Groups({"sex": "x"}))
+    with pytest.raises(ValueError, match="Reference group 'x' is not in the cohort; expected one of"):
+        absent.difference("tpr", "sex")

@@ -1,9 +1,10 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from mmlib.models import powerset
-from mmlib.models.fusion import Architecture
 from mmlib.models.masking import masking_regimes, score_patterns
 from mmlib.models.study import prepare
 from tests.models.test_powerset import SMALL
@@ -22,7 +23,11 @@ def trained(study):
 
 def test_stored_models_score_as_before(study, trained):
     scores, full = trained
-    restored = powerset.restore(full.parameters, study, SMALL)
+    run = SimpleNamespace(
+        read=lambda name: full.parameters, settings=lambda notebook: {"seeds": 2, "architecture": vars(SMALL)}
+    )
+    restored = powerset.load_models(run)
+    assert (restored.fold, restored.seed, restored.architecture) == (full.fold, full.seed, SMALL)
     masking = score_patterns({"plain": restored}, study, seeds=2)
     np.testing.assert_allclose(
         masking.score.sel(regime="plain", pattern="a+b+c"), scores.score.sel(subset="a+b+c"), atol=1e-6
@@ -33,8 +38,6 @@ def test_stored_models_score_as_before(study, trained):
     lacking = ~study.present[:, 1].numpy()
     with_b, without = masking.score.sel(regime="plain", pattern=["a+b", "a"]).transpose("pattern", ...).values
     np.testing.assert_allclose(with_b[:, lacking], without[:, lacking], atol=1e-6)
-    with pytest.raises(ValueError, match="width 8; expected 3, 4 and 16 .* run 03_rq1_addition again"):
-        powerset.restore(full.parameters, study, Architecture(width=16))
 
 
 def test_five_regimes_and_the_plain_ones_share_weights(study, trained):

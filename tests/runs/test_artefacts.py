@@ -94,7 +94,8 @@ def made_by(file):
 @pytest.mark.parametrize("name", artefacts.ARTEFACTS)
 def test_what_is_written_is_read_back(tmp_path, name):
     data = examples()[name]
-    file = artefacts.write(data, "toy", name, parameters={"seeds": 2}, root=tmp_path)
+    artefacts.write(data, "toy", name, settings={"seeds": 2}, root=tmp_path)
+    file = artefacts.path("toy", name, tmp_path)
     back = artefacts.read("toy", name, root=tmp_path)
     if isinstance(data, pd.DataFrame):
         pd.testing.assert_frame_equal(back, data)
@@ -105,7 +106,7 @@ def test_what_is_written_is_read_back(tmp_path, name):
     else:
         assert {k: v.tolist() for k, v in back.items()} == {k: v.tolist() for k, v in data.items()}
     about = json.loads(made_by(file))
-    assert about["parameters"] == {"seeds": 2}
+    assert about["settings"] == {"seeds": 2}
     assert about["versions"]["pandas"] == pd.__version__
     assert [f.name for f in file.parent.iterdir()] == [file.name]
 
@@ -113,7 +114,8 @@ def test_what_is_written_is_read_back(tmp_path, name):
 @pytest.mark.parametrize("name", ["cohort", "embeddings", "models", "rq1"])
 @pytest.mark.parametrize("left", [0, 1, 7, 100, 0.3, 0.6, 0.9, 0.99, -1])
 def test_a_truncated_artefact_is_one_sentence_that_names_the_remedy(tmp_path, name, left):
-    file = artefacts.write(examples()[name], "toy", name, root=tmp_path)
+    artefacts.write(examples()[name], "toy", name, root=tmp_path)
+    file = artefacts.path("toy", name, tmp_path)
     whole = file.read_bytes()
     file.write_bytes(whole[: int(left * len(whole)) if isinstance(left, float) else left])
     with pytest.raises(ValueError, match=rf"{file.name} is damaged .* run notebooks/0\d_") as error:
@@ -151,7 +153,8 @@ def test_what_breaks_the_contract_is_neither_written_nor_read(tmp_path, name, ch
         artefacts.write(bad, "toy", name, root=tmp_path)
     assert "\n" not in str(error.value)
     assert not [f for f in tmp_path.rglob("*") if f.is_file()]
-    file = artefacts.write(good, "toy", name, root=tmp_path)
+    artefacts.write(good, "toy", name, root=tmp_path)
+    file = artefacts.path("toy", name, tmp_path)
     bad.to_parquet(file) if file.suffix == ".parquet" else bad.to_netcdf(file, engine="h5netcdf")
     with pytest.raises(ValueError, match=message):
         artefacts.read("toy", name, root=tmp_path)
@@ -160,7 +163,8 @@ def test_what_breaks_the_contract_is_neither_written_nor_read(tmp_path, name, ch
 @pytest.mark.parametrize("name", ["cohort", "embeddings", "models"])
 def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path, monkeypatch, name):
     data = examples()[name]
-    file = artefacts.write(data, "toy", name, root=tmp_path)
+    artefacts.write(data, "toy", name, root=tmp_path)
+    file = artefacts.path("toy", name, tmp_path)
     before = file.read_bytes()
 
     def full_disk(*arguments, **_):

@@ -1,0 +1,332 @@
+"""A quantity with its resamples: labelled, subtracted pair by pair, and given its interval by one rule."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mmlib.measure.bootstrap import percentile_interval, simultaneous_interval, standard_error, widen
+
+#: Dimensions of resamples and of retraining seeds.
+RESAMPLE, SEED = "resample", "seed"
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A quantity, or many of one kind, with resamples of patients, retraining spread and sizes.
+
+    Every interval of the book comes from `interval`. Two estimates of one study share their resamples, so that
+    ``a - b`` is a paired difference.
+
+    Parameters
+    ----------
+    values : xarray.DataArray with dimensions (resample, ...)
+        The first resample is the estimate itself; the other dimensions say what the quantities are.
+    spread : xarray.DataArray with dimensions (seed, ...), optional
+        The estimate of each training seed; without it, or with one seed, intervals are over patients only.
+    n, n_positive : int or xarray.DataArray
+        Samples and positives behind a quantity, with some of its dimensions.
+    name : str
+        The metric.
+    attribute : str
+        Protected attribute whose groups are the dimension ``group``.
+    reference : str, optional
+        The group that was subtracted, if quantities are signed differences.
+    pooled : tuple of str
+        Dimensions over which the retraining variance is averaged, since each quantity alone has few seeds.
+
+    Examples
+    --------
+    >>> values = xr.DataArray([[.80, .70], [.81, .72], [.79, .68], [.80, .70]], dims=("resample", "subset"),
+    ...                       coords={"subset": ["all", "labs"]})
+    >>> auroc = Estimate(values, n=200, n_positive=80, name="auroc")
+    >>> gain = auroc.sel(subset="all") - auroc.sel(subset="labs")
+    >>> f"{gain:+.2f}".replace("\u00a0", " ")
+    '+0.10 [+0.09, +0.11]'
+    """
+
+    values: xr.DataArray
+    spread: xr.DataArray | None = None
+    n: xr.DataArray | int = 0
+    n_positive: xr.DataArray | int = 0
+    name: str = ""
+    attribute: str = ""
+    reference: str | None = None
+    pooled: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.values.dims[:1] != (RESAMPLE,):
+            raise ValueError(f"values has dimensions {self.values.dims}; expected {RESAMPLE!r} first.")
+        if self.spread is not None and self.spread.dims != (SEED, *self.dims):
+            raise ValueError(f"spread has dimensions {self.spread.dims}; expected {(SEED, *self.dims)}.")
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the dimensions, resamples aside."""
+        return self.values.dims[1:]
+
+    @property
+    def value(self) -> xr.DataArray:
+        """The estimate itself, without resamples."""
+        return self.values.isel({RESAMPLE: 0}, drop=True)
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def labels(self, dim: str) -> list:
+        """Labels of a dimension, in order.
+
+        Examples
+        --------
+        >>> auroc.labels("subset")
+        ['all', 'labs']
+        """
+        return self.values[dim].values.tolist()
+
+    def sel(self, **labels) -> "Estimate":
+        """Part of the quantities, by label.
+
+        Examples
+        --------
+        >>> float(auroc.sel(subset="labs"))
+        0.7
+        """
+        for dim, label in labels.items():
+            known = self.labels(dim) if dim in self.dims else None
+            wanted = label if isinstance(label, list | tuple) else [label]
+            if known is None or [w for w in wanted if w not in known]:
+                raise ValueError(f"There is no {dim} {label!r} among {known if known is not None else self.dims}.")
+        return self._each(lambda part: part.sel({d: v for d, v in labels.items() if d in part.dims}))
+
+    def __neg__(self) -> "Estimate":
+        return self._each(lambda part: -part, sizes=False)
+
+    def __sub__(self, other: "Estimate") -> "Estimate":
+        """Paired difference, resample by resample and seed by seed."""
+        return self._with(other, lambda a, b: a - b)
+
+    def __add__(self, other: "Estimate") -> "Estimate":
+        """Paired sum, resample by resample and seed by seed."""
+        return self._with(other, lambda a, b: a + b)
+
+    def map(self, matrix, dim: str, into: str, labels: Sequence) -> "Estimate":
+        """Linear combinations along a dimension.
+
+        Parameters
+        ----------
+        matrix : array-like of shape (n_labels, length of dim)
+        dim : str
+            The dimension that is replaced.
+        into : str
+            Its successor.
+        labels : sequence
+            What the combinations are called.
+
+        Returns
+        -------
+        Estimate
+
+        Examples
+        --------
+        >>> auroc.map([[1, -1]], "subset", "step", ["all minus labs"]).value.values.round(3).tolist()
+        [0.1]
+        """
+        weights = xr.DataArray(np.asarray(matrix, float), dims=(into, dim), coords={into: list(labels)})
+
+        def combine(part):
+            order = [into if d == dim else d for d in part.dims]
+            kept = part.drop_vars([c for c in part.coords if dim in part[c].dims])
+            return xr.dot(kept, weights, dim=dim).transpose(*order)
+
+        return self._each(combine, sizes=False)
+
+    def pool(self, *dims: str) -> "Estimate":
+        """The same, with the retraining variance averaged over some dimensions.
+
+        Examples
+        --------
+        >>> auroc.pool("subset").pooled
+        ('subset',)
+        """
+        return replace(self, pooled=dims)
+
+    @property
+    def label(self) -> str:
+        """Name of one signed difference or group, with its size."""
+        group = str(self.value.coords["group"].item()) if "group" in self.value.coords else "all"
+        name = f"{group} minus {self.reference}" if self.reference else group
+        return f"{name} (n={int(self.n):,}, {int(self.n_positive):,} positive)"
+
+    @property
+    def seeds(self) -> int:
+        """Retrainings that were averaged."""
+        return 1 if self.spread is None else self.spread.sizes[SEED]
+
+    @property
+    def se_patients(self) -> xr.DataArray:
+        """Standard error over resamples of patients."""
+        return self._like(standard_error(self.values.values))
+
+    @property
+    def s_retrain(self) -> xr.DataArray:
+        """Standard deviation over training seeds, not divided by their number; nan if there is one."""
+        if self.seeds < 2:
+            return self._like(np.full(self.value.shape, np.nan))
+        variance = self.spread.var(SEED, ddof=1)
+        dims = [d for d in self.pooled if d in variance.dims]
+        if dims:
+            variance = variance.mean(dims).broadcast_like(variance)
+        return np.sqrt(variance).transpose(*self.dims)
+
+    def interval(
+        self, *, simultaneous: bool | str | Sequence[str] = False, level: float = 0.95
+    ) -> tuple[xr.DataArray, xr.DataArray]:
+        """Low and high end: percentiles over patients, widened by retraining, or simultaneous by max-T.
+
+        Parameters
+        ----------
+        simultaneous : bool, str or sequence of str
+            Dimensions over which the interval holds for all quantities at once; True means all of them.
+        level : float
+
+        Returns
+        -------
+        low, high : xarray.DataArray
+            nan where more than 5 % of the resamples are undefined.
+
+        Examples
+        --------
+        >>> [round(float(end), 3) for end in auroc.sel(subset="labs").interval()]
+        [0.681, 0.719]
+        """
+        values, retrain = self.values, self.s_retrain
+        if simultaneous is False or not self.dims:
+            ends = percentile_interval(values.values, level)
+            low, high = widen(self.value.values, *ends, retrain.values, self.seeds, level)
+            return self._like(low), self._like(high)
+        family = self.dims if simultaneous is True else np.atleast_1d(simultaneous).tolist()
+        rest = [d for d in self.dims if d not in family]
+        shape = [self.values.sizes[d] for d in [*rest, *family]]
+        flat = values.transpose(RESAMPLE, *rest, *family).values
+        flat = flat.reshape(len(flat), *shape[: len(rest)], -1)
+        error = retrain.transpose(*rest, *family).values.reshape(flat.shape[1:]) / np.sqrt(self.seeds)
+        ends = simultaneous_interval(flat, level, error)
+        ordered = self.value.transpose(*rest, *family)
+        return tuple(ordered.copy(data=end.reshape(shape)).transpose(*self.dims) for end in ends)
+
+    def clear(self, *, simultaneous: bool | str | Sequence[str] = False) -> xr.DataArray:
+        """Sign of each quantity whose interval excludes 0: 1 above, -1 below, 0 if it holds 0 or there is none.
+
+        Examples
+        --------
+        >>> int(gain.clear())
+        1
+        """
+        low, high = self.interval(simultaneous=simultaneous)
+        return (low > 0).astype(int) - (high < 0).astype(int)
+
+    def __format__(self, spec: str) -> str:
+        """One quantity and its interval, both in the format given, on one line: its spaces do not break."""
+        low, high = (float(end) for end in self.interval())
+        return f"{float(self):{spec}} [{low:{spec}}, {high:{spec}}]".replace(" ", "\u00a0")
+
+    def frame(self, *, simultaneous: bool | str | Sequence[str] = False, primary: bool = False) -> pd.DataFrame:
+        """Tidy rows of the results contract, one for each quantity; a run adds its name when it is written.
+
+        Examples
+        --------
+        >>> auroc.frame()[["subset", "estimate", "n"]]
+          subset  estimate    n
+        0    all       0.8  200
+        1   labs       0.7  200
+        """
+        low, high = self.interval(simultaneous=simultaneous)
+        shape, value = self.value.shape, self.value
+        known = [c for c in value.coords if value[c].dims or c not in self.dims]
+        cells = {str(c): value[c].broadcast_like(value).transpose(*self.dims) for c in known if c != SEED}
+        columns = {c: np.asarray(v.values).reshape(-1) for c, v in cells.items()}
+        columns.setdefault("group", np.full(int(np.prod(shape)), "all", dtype=object))
+        about = {"metric": self.name, "attribute": self.attribute, "reference": self.reference, "primary": primary}
+        numbers = {
+            "estimate": value,
+            "low": low,
+            "high": high,
+            "se_patients": self.se_patients,
+            "se_retrain": self.s_retrain / np.sqrt(self.seeds),
+        }
+        table = pd.DataFrame(columns | {k: v.values.reshape(-1) for k, v in numbers.items()})
+        for size in ("n", "n_positive"):
+            table[size] = self._size(getattr(self, size))
+        first = ["metric", "attribute", "group", "reference"]
+        keys = [c for c in columns if c not in (*first, "versus")]
+        last = ["n", "n_positive", "primary", *(["versus"] if "versus" in columns else [])]
+        return table.assign(**about)[[*first, *keys, *numbers, *last]]
+
+    def _size(self, size):
+        if not isinstance(size, xr.DataArray):
+            return np.full(self.value.size, size)
+        return size.broadcast_like(self.value).transpose(*self.dims).values.reshape(-1)
+
+    def _like(self, data) -> xr.DataArray:
+        return self.value.copy(data=data)
+
+    def _each(self, change, *, sizes: bool = True) -> "Estimate":
+        """Apply a change to resamples and seeds, and to the sizes where they have labels."""
+        keep = {}
+        if sizes:
+            keep = {
+                size: change(part) if isinstance(part, xr.DataArray) else part
+                for size, part in (("n", self.n), ("n_positive", self.n_positive))
+            }
+        spread = None if self.spread is None else change(self.spread)
+        return replace(self, values=change(self.values), spread=spread, **keep)
+
+    def _with(self, other, combine) -> "Estimate":
+        with xr.set_options(arithmetic_join="exact"):
+            values = combine(self.values, other.values)
+            spread = None
+            if self.spread is not None and other.spread is not None and self.seeds == other.seeds:
+                spread = combine(self.spread, other.spread)
+        order = [d for d in (*self.dims, *other.dims) if d in values.dims]
+        order = list(dict.fromkeys(order))
+        values = values.transpose(RESAMPLE, *order)
+        spread = None if spread is None else spread.transpose(SEED, *order)
+        return replace(self, values=values, spread=spread)
+
+
+def estimate(values, labels: Mapping[str, Sequence] | None = None, *, spread=None, **about) -> Estimate:
+    """Label an array of resamples as an estimate.
+
+    Parameters
+    ----------
+    values : array-like of shape (1 + B, ...)
+        The estimate, then its resamples.
+    labels : mapping of str to sequence
+        Dimension to its labels, in the order of the axes.
+    spread : array-like of shape (S, ...), optional
+        The estimate of each training seed.
+    **about
+        Other fields of `Estimate`; sizes may be arrays along ``group``, or the last dimension if there is none.
+
+    Returns
+    -------
+    Estimate
+
+    Examples
+    --------
+    >>> estimate([[.8, .7], [.9, .6], [.7, .8]], {"rate": [0.0, 0.5]}, name="auroc").dims
+    ('rate',)
+    """
+    labels = {dim: np.asarray(list(names)) for dim, names in (labels or {}).items()}
+    labels = {d: v.astype(object) if v.dtype.kind in "US" else v for d, v in labels.items()}
+    along = "group" if "group" in labels else next(reversed(labels), None)
+    for size in ("n", "n_positive"):
+        if np.ndim(about.get(size, 0)):
+            about[size] = xr.DataArray(np.asarray(about[size]), {along: labels[along]}, (along,))
+    arrays = [
+        None if part is None else xr.DataArray(np.asarray(part, float), labels, (first, *labels))
+        for part, first in ((values, RESAMPLE), (spread, SEED))
+    ]
+    return Estimate(*arrays, **about)

@@ -1,0 +1,110 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmlib.measure.bootstrap import percentile_interval, simultaneous_interval, widen
+from mmlib.measure.estimate import Estimate, estimate
+
+RNG = np.random.default_rng(0)
+DRAWS, SEEDS = RNG.normal(0.7, 0.05, (201, 3, 2)), RNG.normal(0.7, 0.02, (3, 3, 2))
+LABELS = {"subset": ["a", "b", "a+b"], "group": ["f", "x"]}
+TPR = estimate(DRAWS, LABELS, spread=SEEDS, n=[40, 60], n_positive=[20, 30], name="tpr", attribute="sex")
+
+
+def test_a_paired_difference_is_taken_resample_by_resample():
+    change = TPR.sel(subset="a+b", group="f") - TPR.sel(subset="a", group="f")
+    np.testing.assert_array_equal(change.values, DRAWS[:, 2, 0] - DRAWS[:, 0, 0])
+    np.testing.assert_array_equal(change.spread, SEEDS[:, 2, 0] - SEEDS[:, 0, 0])
+    assert float(-change) == -float(change)
+    assert float(change + change) == 2 * float(change)
+    assert (change.n, change.n_positive) == (40, 20)
+
+
+def test_other_labels_do_not_pair():
+    with pytest.raises(ValueError):
+        TPR.sel(subset=["a", "b"]) - TPR.sel(subset=["a", "a+b"])
+
+
+def test_the_interval_is_that_of_percentiles_widened_by_retraining():
+    low, high = TPR.interval()
+    wanted = widen(DRAWS[0], *percentile_interval(DRAWS), SEEDS.std(axis=0, ddof=1), 3)
+    np.testing.assert_array_equal(low, wanted[0])
+    np.testing.assert_array_equal(high, wanted[1])
+    alone = estimate(DRAWS, LABELS)
+    np.testing.assert_allclose(alone.interval()[0], np.quantile(DRAWS[1:], 0.025, axis=0))
+
+
+def test_a_simultaneous_interval_covers_the_dimensions_that_are_named():
+    error = SEEDS.std(axis=0, ddof=1) / np.sqrt(3)
+    low, _ = TPR.interval(simultaneous="group")
+    np.testing.assert_array_equal(low, simultaneous_interval(DRAWS, se_retrain=error)[0])
+    low, _ = TPR.interval(simultaneous=True)
+    wanted = simultaneous_interval(DRAWS.reshape(201, 6), se_retrain=error.ravel())[0]
+    np.testing.assert_array_equal(low, wanted.reshape(3, 2))
+    low, _ = TPR.interval(simultaneous="subset")
+    wanted = simultaneous_interval(DRAWS.transpose(0, 2, 1), se_retrain=error.T)[0].T
+    np.testing.assert_array_equal(low, wanted)
+
+
+def test_too_many_undefined_resamples_give_no_interval():
+    draws = DRAWS[:, 0, 0].copy()
+    draws[1:20] = np.nan
+    low, high = estimate(draws).interval()
+    assert np.isnan(low) and np.isnan(high)
+    assert estimate(draws).clear() == 0
+
+
+def test_retraining_variance_is_pooled_over_dimensions():
+    pooled = TPR.pool("subset").s_retrain
+    np.testing.assert_allclose(pooled, np.tile(np.sqrt(SEEDS.var(axis=0, ddof=1).mean(axis=0)), (3, 1)))
+    assert TPR.sel(subset="a", group="f").pool("subset").s_retrain == TPR.s_retrain.sel(subset="a", group="f")
+
+
+def test_signs_are_clear_where_the_interval_excludes_zero():
+    steps = estimate(np.array([[1.0, 0.0, -1.0], [0.9, -1, -0.9], [1.1, 1, -1.1]]), {"step": ["up", "no", "down"]})
+    assert steps.clear().values.tolist() == [1, 0, -1]
+
+
+def test_linear_combinations_keep_resamples_and_seeds():
+    step = TPR.map([[-1, 0, 1]], "subset", "modality", ["b"])
+    assert step.dims == ("modality", "group") and step.labels("modality") == ["b"]
+    np.testing.assert_allclose(step.values[:, 0], DRAWS[:, 2] - DRAWS[:, 0])
+    np.testing.assert_allclose(step.spread[:, 0], SEEDS[:, 2] - SEEDS[:, 0])
+
+
+def test_rows_carry_labels_sizes_and_both_errors():
+    frame = TPR.frame(simultaneous="group")
+    assert list(frame) == (
+        ["metric", "attribute", "group", "reference", "subset", "estimate", "low", "high"]
+        + ["se_patients", "se_retrain", "n", "n_positive", "primary"]
+    )
+    row = frame[(frame.subset == "b") & (frame.group == "x")].iloc[0]
+    assert (row.metric, row.attribute, row.n, row.n_positive) == ("tpr", "sex", 60, 30)
+    assert row.se_retrain == pytest.approx(SEEDS[:, 1, 1].std(ddof=1) / np.sqrt(3))
+    one = TPR.sel(subset="b", group="x")
+    assert one.frame()[["subset", "group"]].values.tolist() == [["b", "x"]]
+    assert one.label == "x (n=60, 30 positive)"
+    assert estimate(DRAWS[:, 0, 0], name="auroc").frame().group.tolist() == ["all"]
+
+
+def test_an_estimate_is_written_with_its_interval():
+    assert f"{estimate([0.5, 0.5, 0.5]):.2f}" == "0.50\u00a0[0.50,\u00a00.50]"
+
+
+def test_what_is_not_there_is_named():
+    with pytest.raises(ValueError, match=r"no subset 'c' among \['a', 'b', 'a\+b'\]"):
+        TPR.sel(subset="c")
+    with pytest.raises(ValueError, match="no rate 0.5 among"):
+        TPR.sel(rate=0.5)
+    with pytest.raises(ValueError, match="expected 'resample' first"):
+        Estimate(TPR.value)
+    with pytest.raises(ValueError, match="resamples give no interval"):
+        estimate(DRAWS[:2, 0, 0]).interval()
+
+
+def test_versus_follows_its_vector():
+    both = estimate(DRAWS[:, :2, 0], {"subset": ["b", "c"]})
+    both = Estimate(both.values.assign_coords(versus=("subset", np.array(["a", "b"], dtype=object))))
+    frame = both.sel(subset=["c"]).frame()
+    assert frame[["subset", "versus"]].values.tolist() == [["c", "b"]] and list(frame)[-1] == "versus"
+    assert isinstance(frame, pd.DataFrame)
