@@ -17,7 +17,7 @@ import yaml
 #: Keys of a run that no notebook has to read, each with an example: the type it must have.
 #: ``title`` names the run in the book: in the table of contents and behind the heading of each chapter. Pages of
 #: ``synthetic`` data say so at the top; those of ``credentialed`` data are searched for what must not be shown.
-#: ``twin`` holds the arguments of `mmlib.twins.write` that make the folder ``root``.
+#: ``twin`` holds the arguments of ``python -m mmlib twins`` that make the folder ``root``.
 #: ``encode_shards`` is the number of jobs that share the encoding, one after the other if there is one machine.
 #: ``chapters`` names notebooks that only some runs have; they follow those that every run has.
 RUN_KEYS = {
