@@ -148,7 +148,7 @@ rule book:
     shell:
         # Pages of other runs go first; --all, since pages show numbers of other pages; -W, since a missing number
         # is only a warning.
-        "(python -m mmlib.runs.stage --runs {params.runs} --out _build/src"
+        "(python -m mmlib stage --runs {params.runs} --out _build/src"
         " && rm -rf _build/html"
         " && jupyter-book build _build/src --path-output . --all -W --keep-going --quiet) >{log} 2>&1"
 
@@ -173,7 +173,7 @@ rule claims:
     message:
         "08_claims: over all runs"
     shell:
-        "python -m mmlib.runs.execute {input.notebook} {output.executed} -p runs {params.runs:q} >{log} 2>&1"
+        "python -m mmlib execute {input.notebook} {output.executed} -p runs {params.runs:q} >{log} 2>&1"
 
 
 rule paradox:
@@ -187,7 +187,7 @@ rule paradox:
     message:
         "09_paradox: computed and simulated, of no run"
     shell:
-        "python -m mmlib.runs.execute {input.notebook} {output.executed} >{log} 2>&1"
+        "python -m mmlib execute {input.notebook} {output.executed} >{log} 2>&1"
 
 
 rule encode_shard:
@@ -203,7 +203,7 @@ rule encode_shard:
         "{wildcards.run}: part {wildcards.part} of {wildcards.parts} of the texts"
     threads: 8
     shell:
-        "python -m mmlib.text.encode {input} --shard {wildcards.part}/{wildcards.parts} {params.options:q} >{log} 2>&1"
+        "python -m mmlib encode {input} --shard {wildcards.part}/{wildcards.parts} {params.options:q} >{log} 2>&1"
 
 
 rule twin:
@@ -216,7 +216,7 @@ rule twin:
     message:
         "{wildcards.run}: the synthetic data"
     shell:
-        "python -m mmlib.twins.write {params.arguments} {output} >{log} 2>&1"
+        "python -m mmlib twins {params.arguments} {output} >{log} 2>&1"
 
 
 for name, chapter in (CHAPTERS | OWN).items():
@@ -242,5 +242,5 @@ for name, chapter in (CHAPTERS | OWN).items():
             f"{{wildcards.run}}: {name}"
         threads: chapter["threads"]
         shell:
-            "python -m mmlib.runs.execute {input.notebook} {output.executed} -f notebooks/params/{wildcards.run}.yml"
+            "python -m mmlib execute {input.notebook} {output.executed} -f notebooks/params/{wildcards.run}.yml"
             " >{log} 2>&1"

@@ -11,6 +11,8 @@ import pandas as pd
 
 from mmlib.core.schema import Cohort, Field
 from mmlib.data.edtables import (
+    ACUITY,
+    AGE_STARTS,
     RACE_OPTIONS,
     TASKS,
     ages,
@@ -21,7 +23,7 @@ from mmlib.data.edtables import (
     tally,
     tidy_stays,
 )
-from mmlib.data.table import build
+from mmlib.data.table import age_groups, build
 
 PREDICTION_TIMES = ("triage", "90min", "disposition", "unrestricted")
 ARRIVAL_FIELDS = ("registration", "lineage")
@@ -34,8 +36,6 @@ SIGNS = {
     "sbp": ("systolic blood pressure", "mmHg", 0, (80, 90, 140, 180)),
     "dbp": ("diastolic blood pressure", "mmHg", 0, (40, 60, 90, 120)),
 }
-ACUITY = {1: "1, immediate", 2: "2, emergent", 3: "3, urgent", 4: "4, less urgent", 5: "5, not urgent"}
-AGE_GROUPS = {"18-39": (0, 40), "40-64": (40, 65), "65-79": (65, 80), "80 and over": (80, 200)}
 #: Modality: table, column, short name and label of an entry, of all entries.
 LISTS = {
     "medrecon": ("medrecon", "name", "medication", "home medication", "home medications"),
@@ -127,9 +127,7 @@ def assemble(
     groups = {"race": race_groups(stays["race"], race)}
     groups["sex"] = stays["gender"].map({"F": "Female", "M": "Male"}).fillna("Unknown")
     if age is not None:
-        bounds = [low for low, _ in AGE_GROUPS.values()] + [np.inf]
-        group = pd.cut(age, bounds, right=False, labels=list(AGE_GROUPS)).astype(object)
-        groups["age_group"] = group.where(age.notna(), "Unknown")
+        groups["age_group"] = age_groups(age, AGE_STARTS)
     cohort = build(
         name,
         TASKS[task],

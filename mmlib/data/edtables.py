@@ -57,6 +57,8 @@ RACES = {
     "PATIENT DECLINED": "Unknown",
 }
 RACE_OPTIONS = ("grouped", "recorded", "binary")
+AGE_STARTS = (18, 40, 65, 80)  # first years of the age groups
+ACUITY = {1: "1, immediate", 2: "2, emergent", 3: "3, urgent", 4: "4, less urgent", 5: "5, not urgent"}
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:

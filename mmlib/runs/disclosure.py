@@ -148,7 +148,7 @@ def _search(output: Mapping, protected: Protected) -> Iterator[str]:
     texts += [_joined(data[kind]) for kind in WORDS if kind in data and isinstance(data[kind], str | list)]
     pictures = [kind for kind in data if kind.startswith("image/") and kind != "image/svg+xml"]
     if pictures and "image/svg+xml" not in data:
-        yield "a picture whose words cannot be read; execute the notebook through mmlib.runs.execute"
+        yield "a picture whose words cannot be read; execute the notebook with `python -m mmlib execute`"
     tables = [_Tables.read(_joined(data["text/html"]))] if "text/html" in data else []
     for kind, content in data.items():
         if kind.startswith("application/vnd.vega"):

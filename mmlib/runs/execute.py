@@ -1,4 +1,4 @@
-"""Execute one notebook for one run: ``python -m mmlib.runs.execute NOTEBOOK OUT [-f RUN.yml] [-p NAME VALUE]``."""
+"""Execute one notebook for one run: ``python -m mmlib execute NOTEBOOK OUT [-f RUN.yml] [-p NAME VALUE]``."""
 
 import argparse
 import json
@@ -95,9 +95,9 @@ def _readable_figures():
                 os.environ["IPYTHONDIR"] = before
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m mmlib.runs.execute", description=__doc__.partition(":")[0])
+def main(arguments: list[str]) -> int:
+    """Exit code of the command line: 0 if all went well, 1 after one sentence that says what did not."""
+    parser = argparse.ArgumentParser(prog="python -m mmlib execute", description=__doc__.partition(":")[0])
     parser.add_argument("notebook", type=Path)
     parser.add_argument("out", type=Path, help="where the executed copy goes")
     parser.add_argument("-f", "--file", type=Path, help="the run: a YAML of parameters; not over all runs")
@@ -138,7 +138,3 @@ def _value(text, default):
         return float(text) if isinstance(default, float) else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError):
         return text  # not of the default's type, as the check of types will say
-
-
-if __name__ == "__main__":
-    sys.exit(main())

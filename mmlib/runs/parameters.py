@@ -17,7 +17,7 @@ import yaml
 #: Keys of a run that no notebook has to read, each with an example: the type it must have.
 #: ``title`` names the run in the book: in the table of contents and behind the heading of each chapter. Pages of
 #: ``synthetic`` data say so at the top; those of ``credentialed`` data are searched for what must not be shown.
-#: ``twin`` holds the arguments of `mmlib.twins.write` that make the folder ``root``.
+#: ``twin`` holds the arguments of ``python -m mmlib twins`` that make the folder ``root``.
 #: ``encode_shards`` is the number of jobs that share the encoding, one after the other if there is one machine.
 #: ``chapters`` names notebooks that only some runs have; they follow those that every run has.
 RUN_KEYS = {
@@ -155,7 +155,8 @@ def unknown_parameter(name: str, known: Iterable[str], *, owner: str, where: str
 def sources(notebook: str | Path) -> list[str]:
     """List the files of ``mmlib`` that a notebook imports, directly or through another one.
 
-    Imports are read, not run, so a module imported inside a function counts too.
+    Imports are read, not run, so a module imported inside a function counts too; so do the pages, scripts and
+    styles beside a module that have its name.
 
     Parameters
     ----------
@@ -176,7 +177,8 @@ def sources(notebook: str | Path) -> list[str]:
         file = waiting.pop()
         found.add(file)
         waiting |= _imported(file.read_text(encoding="utf-8"), file) - found
-    return sorted(os.path.relpath(file) for file in found)
+    beside = {file.with_suffix(suffix) for file in found for suffix in (".html", ".js", ".css")}
+    return sorted(os.path.relpath(file) for file in found | set(filter(Path.is_file, beside)))
 
 
 def _code_cells(notebook):

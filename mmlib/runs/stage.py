@@ -1,4 +1,4 @@
-"""Assemble the book from pages and executed notebooks: ``python -m mmlib.runs.stage --runs A B --out FOLDER``.
+"""Assemble the book from pages and executed notebooks: ``python -m mmlib stage --runs A B --out FOLDER``.
 
 A notebook appears once per run: for the first under its source path ``notebooks/``, for every other one under
 ``<run>/``, a sibling folder, so that relative links stay right and lead to the same run. Labels and glue keys
@@ -261,9 +261,9 @@ def _is_staged(folder):
     return toc.is_file() and toc.read_text(encoding="utf-8").startswith(MARK)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m mmlib.runs.stage", description=__doc__.partition(":")[0])
+def main(arguments: list[str]) -> int:
+    """Exit code of the command line: 0 if all went well, 1 after one sentence that says what did not."""
+    parser = argparse.ArgumentParser(prog="python -m mmlib stage", description=__doc__.partition(":")[0])
     parser.add_argument(
         "--runs", nargs="+", required=True, metavar="RUN", help="the first is that of the pages"
     )
@@ -275,7 +275,3 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

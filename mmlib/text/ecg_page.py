@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mmlib.text.signals import LEADS, Recording
+from mmlib.data.ecg import LEADS
+from mmlib.text.signals import Recording
 
 PIXELS = 6  # per millimetre
 SPEED = 25  # mm per second

@@ -1,7 +1,7 @@
 """Notes to vectors by modality, in text or native encoding.
 
 ``unit="field"`` embeds each distinct field sentence and averages a sample's sentences per modality;
-``unit="note"`` embeds each whole note, as the paper does. ``python -m mmlib.text.encode NOTES --shard i/K`` fills the
+``unit="note"`` embeds each whole note, as the paper does. ``python -m mmlib encode NOTES --shard i/K`` fills the
 cache with one part of K of the texts, so that K processes or machines share the work.
 """
 
@@ -153,10 +153,10 @@ def _dataset(data, present, sample_id, modalities, encoder, unit) -> xr.Dataset:
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+def main(arguments: list[str]) -> int:
+    """Exit code of the command line: 0 if all went well, 1 after one sentence that says what did not."""
     parser = argparse.ArgumentParser(
-        prog="python -m mmlib.text.encode", description="Embed texts of notes into the cache that all runs share."
+        prog="python -m mmlib encode", description="Embed texts of notes into the cache that all runs share."
     )
     parser.add_argument("notes", type=Path, help="the artefact notes.parquet of a run")
     parser.add_argument("--shard", default="1/1", metavar="i/K", help="which part of the texts; all by default")
@@ -182,7 +182,3 @@ def _shard(text):
     if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise ValueError(f"shard is {text!r}; expected i/K with i from 1 to K, for example 2/8.")
     return int(part), int(parts)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

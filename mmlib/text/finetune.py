@@ -6,7 +6,6 @@ is a few megabytes. The adapter's folder is a describer like any other: ``descri
 
 import json
 import os
-import re
 import warnings
 from collections.abc import Collection
 from pathlib import Path
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from mmlib.core.compute import move
 from mmlib.data.mimic_eye import FRONTAL, is_whole
+from mmlib.data.reports import impression
 from mmlib.text.describers import IMAGE_PROMPT
 from mmlib.text.radiograph import read_image
 from mmlib.text.vision import chat, load_checkpoint, shrunk
@@ -56,7 +56,7 @@ def read_reports(root: str | Path, *, exclude: Collection[str] = ()) -> pd.DataF
             continue
         views = _views(folder / "CXR-JPG" / "cxr_meta.csv")
         for file in sorted((folder / "CXR-DICOM").glob("s*.txt")):
-            report = conclusion(file.read_text(encoding="utf-8", errors="replace"))
+            report = impression(file.read_text(encoding="utf-8", errors="replace"), or_findings=True)
             pictures = sorted((folder / "CXR-JPG" / file.stem).glob("*.jpg"))
             chosen = [p for p in pictures if report and views.get(p.stem, "PA") in FRONTAL and is_whole(p)]
             rows += [(patient, str(p), report) for p in chosen]
@@ -75,15 +75,6 @@ def _views(file: Path) -> dict[str, str]:
     if not {"dicom_id", "ViewPosition"} <= set(table):
         raise ValueError(f"{file} has the columns {list(table)}; expected dicom_id and ViewPosition.")
     return dict(zip(table.dicom_id, table.ViewPosition.fillna(""), strict=True))
-
-
-def conclusion(report: str) -> str:
-    """Return the impression of a report, or its findings, on one line; empty if it has neither."""
-    for section in ("IMPRESSION", "FINDINGS"):
-        found = re.search(rf"{section}:(.*?)(?:\n\s*[A-Z][A-Z ]+:|\Z)", report, flags=re.S)
-        if found and found[1].split():
-            return " ".join(found[1].split())
-    return ""
 
 
 def finetune(

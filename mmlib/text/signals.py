@@ -18,7 +18,8 @@ with warnings.catch_warnings():
     import wfdb
     from wfdb.processing import xqrs_detect
 
-LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+from mmlib.data.ecg import LEADS, open_memmap
+
 #: Orders of leads in which 12-column files without names come; which one it is, Einthoven's law tells.
 ORDERS = (
     LEADS,
@@ -103,35 +104,7 @@ def read_ecg(path: str | Path) -> Recording:
     return Recording(out, frequency)
 
 
-@lru_cache(maxsize=8)
-def _memmap(name: str):
-    """Open a memmap and its metadata; nothing in it is ever unpickled."""
-    path = Path(name)
-    meta_path = path.with_name(f"{path.stem}_meta.npz")
-    for file in (path, meta_path):
-        if not file.is_file():
-            raise ValueError(f"{file} does not exist; expected the ECG memmap and its metadata side by side.")
-    with np.load(meta_path, allow_pickle=False) as meta:
-        try:
-            start, length = meta["start"].astype(int), meta["length"].astype(int)
-            shape = meta["shape"].reshape(-1, meta["shape"].shape[-1]).astype(int)
-            index = meta["file_idx"].astype(int) if "file_idx" in meta else np.zeros(len(start), int)
-        except (KeyError, ValueError, IndexError) as error:
-            raise ValueError(
-                f"{meta_path} lacks a usable array ({error}); expected numeric start, length and shape."
-            ) from error
-    if index.any() or len(shape) != 1:
-        raise ValueError(f"{meta_path} tells of {len(shape)} files; expected one memmap, {path.name}.")
-    rows, columns = int(shape[0, 0]), int(np.prod(shape[0, 1:]))
-    size = path.stat().st_size
-    if columns != len(LEADS) or size != rows * columns * 4:
-        raise ValueError(
-            f"{path} has {size} bytes, but {meta_path.name} describes {rows} rows of {columns} float32 "
-            f"({rows * columns * 4} bytes); expected {len(LEADS)} columns and the same size."
-        )
-    if len(start) != len(length) or (start < 0).any() or (length < 1).any() or (start + length > rows).any():
-        raise ValueError(f"{meta_path} has records that reach beyond the {rows} rows of {path.name}.")
-    return np.memmap(path, np.float32, "r", shape=(rows, columns)), start, length
+_memmap = lru_cache(maxsize=8)(open_memmap)  # its recordings are read one by one
 
 
 def _memmap_record(name: str, number: str) -> np.ndarray:

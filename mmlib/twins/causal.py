@@ -21,11 +21,11 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from mmlib.core.schema import Cohort, Field
-from mmlib.data.table import build
+from mmlib.data.edtables import AGE_STARTS
+from mmlib.data.table import age_groups, build
 
 RACES = {"White": 0.58, "Black": 0.22, "Hispanic": 0.08, "Asian": 0.05, "Other": 0.04, "Unknown": 0.03}
 SEXES = {"Female": 0.54, "Male": 0.46}
-AGE_GROUPS = {"18-39": (18, 40), "40-64": (40, 65), "65-79": (65, 80), "80 and over": (80, 200)}
 AGE_EFFECT = 0.35  # of one standard deviation of age on severity
 LASTING = 0.4  # share of the rest of severity that a patient's stays have in common
 SHARED = 0.5  # share of what is not severity that the signs of one modality have in common
@@ -263,8 +263,7 @@ def fast_cohort(population: Draw, *, label: str = "decided") -> Cohort:
 
 def groups_of(population: Draw) -> pd.DataFrame:
     """Protected attributes of a draw as words: race, sex and age group."""
-    bounds = [low for low, _ in AGE_GROUPS.values()] + [np.inf]
-    age_group = pd.cut(population.age, bounds, right=False, labels=list(AGE_GROUPS)).astype(str)
+    age_group = age_groups(pd.Series(population.age), AGE_STARTS)
     return pd.DataFrame({"race": population.race, "sex": population.sex, "age_group": age_group})
 
 

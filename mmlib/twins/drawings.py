@@ -6,7 +6,6 @@ compared with what was drawn.
 
 import numpy as np
 
-LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 SIDE = 224  # pixels
 _ROW, _COLUMN = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].astype(np.float32)
 _RIBS = 0.05 * np.sin(28 * (_ROW - 0.25 * _COLUMN**2)).astype(np.float32)
@@ -81,7 +80,7 @@ def draw_ecgs(
     Returns
     -------
     numpy.ndarray of shape (n, frequency * seconds, 12), float32
-        Millivolts, columns as ``LEADS``.
+        Millivolts, columns as `mmlib.data.ecg.LEADS`.
     """
     rng = np.random.default_rng(seed)
     rate, pr, qrs, qt, axis, st, irregular = map(np.asarray, (rate, pr, qrs, qt, axis, st, irregular))

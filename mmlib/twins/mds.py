@@ -8,8 +8,9 @@ import pandas as pd
 from scipy.stats import norm
 from tqdm import tqdm
 
+from mmlib.data.ecg import LEADS
 from mmlib.twins.causal import Draw, Knobs
-from mmlib.twins.drawings import LEADS, draw_ecgs
+from mmlib.twins.drawings import draw_ecgs
 from mmlib.twins.vocabulary import DIAGNOSES, LABS, RECORDED_RACE
 
 #: Vital sign: value at severity 0, change per standard deviation, decimals, lowest and highest.

@@ -1,4 +1,4 @@
-"""Write a synthetic twin of a data set: ``python -m mmlib.twins.write mimic_eye FOLDER --patients 2000``.
+"""Write a synthetic twin of a data set: ``python -m mmlib twins mimic_eye FOLDER --patients 2000``.
 
 Every table and file lies where the real data set has it, so that whatever reads a twin reads the real thing,
 and ``truth.parquet`` and ``twin.json`` beside them say what is true and how it was made. Nothing in a twin
@@ -199,10 +199,10 @@ def _write_split(table, root, place):
         file.write_text(header + "".join(lines[start:stop]), encoding="utf-8")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+def main(arguments: list[str]) -> int:
+    """Exit code of the command line: 0 if all went well, 1 after one sentence that says what did not."""
     parser = argparse.ArgumentParser(
-        prog="python -m mmlib.twins.write", description=__doc__.partition(":")[0]
+        prog="python -m mmlib twins", description=__doc__.partition(":")[0]
     )
     parser.add_argument("name", choices=list(KNOBS))
     parser.add_argument("folder", type=Path, help="folder of the twin; must not exist, or be empty")
@@ -239,7 +239,3 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -121,9 +121,6 @@ def test_a_table_that_does_not_keep_its_word_is_one_sentence(copy, tmp_path):
         ValueError, match="memmap.npy has .* bytes, but memmap_meta.npz tells of .*; is it complete"
     ):
         load_cohort("mds_ed", copy)
-    np.savez(copy / "memmap_meta.npz", start=[0], length=np.array([{}], object), shape=[[1, 12]])
-    with pytest.raises(ValueError, match="memmap_meta.npz holds no numbers length and shape"):
-        load_cohort("mds_ed", copy)
     for column, value, message in (
         ("deterioration_icu_24h", 2, "deterioration_icu_24h holds 2; expected 0, 1 or -999"),
         ("general_strat_fold", 20, "general_strat_fold holds 20; expected 0 to 19"),

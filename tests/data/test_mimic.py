@@ -9,7 +9,6 @@ import pytest
 
 from mmlib.data.cohorts import load_cohort
 from mmlib.data.edtables import pain, race_groups
-from mmlib.data.mimic_eye import impression
 from mmlib.data.splits import assign_folds
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.questions import audit
@@ -295,12 +294,14 @@ def test_lost_and_damaged_images_are_counted_and_the_sample_kept(eye):
     assert not set(paths[:3]) & set(cohort.values["cxr.image"].dropna())
 
 
-def test_reports_in_place_of_images(trees):
-    cohort = load_cohort("mimic_eye", trees / "mimic_eye", cxr="report")
+def test_reports_in_place_of_images(eye):
+    cohort = load_cohort("mimic_eye", eye, cxr="report")
     report = cohort.values["cxr.report"].dropna()
     assert len(report) > 10 and not report.str.contains("FINDINGS|IMPRESSION").any()
-    assert impression("FINDINGS: Clear. \n IMPRESSION: \n\n No acute\n process.") == "No acute process."
-    assert impression("FINDINGS: Clear.") == "Clear." and impression("IMPRESSION: ") is None
+    for file in eye.glob("*/CXR-DICOM/s*.txt"):
+        file.write_text("FINDINGS: Clear.\n IMPRESSION:\n\n NOTIFICATION: by phone.")
+    other = load_cohort("mimic_eye", eye, cxr="report").values["cxr.report"].dropna()
+    assert set(other) == {"Clear."} and other.index.equals(report.index)
 
 
 def test_a_limit_draws_the_same_patients_again(trees):

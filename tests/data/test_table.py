@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 
 from mmlib.data.cohorts import load_cohort
+from mmlib.data.table import age_groups
 from mmlib.text.notes import write_notes
 
 OPTIONS = {
@@ -162,3 +163,10 @@ def test_a_file_that_is_absent_or_no_table_is_named(tmp_path, write):
     (tmp_path / "data.xlsx").write_bytes(b"")
     with pytest.raises(ValueError, match="suffix '.xlsx'; expected .csv"):
         load_cohort("table", tmp_path / "data.xlsx", **OPTIONS)
+
+
+def test_an_age_group_begins_with_its_first_year():
+    age = pd.Series([17.9, 18, 39.9, 40, 64, 65, 120, None])
+    expected = ["under 18", "18-39", "18-39", "40-64", "40-64", "65 and over", "65 and over", "Unknown"]
+    assert age_groups(age, (18, 40, 65)).tolist() == expected
+    assert age_groups(pd.Series([0, 49, 50]), (0, 50)).tolist() == ["0-49", "0-49", "50 and over"]

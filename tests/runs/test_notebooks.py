@@ -19,7 +19,7 @@ OF_TWINS = ["10_leak", "11_finetune"]  # of runs of MIMIC-Eye or its twin
 
 def execute(notebook, results, *extra, file=ROOT / "notebooks" / "params" / "smoke.yml"):
     out = results / file.stem / "notebooks" / notebook.name
-    command = [sys.executable, "-m", "mmlib.runs.execute", str(notebook.relative_to(ROOT)), str(out)]
+    command = [sys.executable, "-m", "mmlib", "execute", str(notebook.relative_to(ROOT)), str(out)]
     command += [*ACROSS.get(notebook.stem, ["-f", str(file)]), *extra]
     if notebook.stem != "09_paradox":  # reads and writes nothing
         command += ["-p", "results", str(results)]

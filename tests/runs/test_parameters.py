@@ -5,8 +5,10 @@ from pathlib import Path
 import papermill
 import pytest
 
+import mmlib
 from mmlib.runs.parameters import notebook_parameters, own_parameters, run_parameters, sources
 
+PACKAGE = Path(mmlib.__file__).parent
 FIRST = """\
 run = "demo"  # name of the run
 folds = 5
@@ -139,6 +141,21 @@ def test_sources_see_every_way_to_import(tmp_path, write_notebook):
     assert {"__init__.py", "parameters.py", "schema.py", "support2.py"} <= set(names)
     assert "stage.py" not in names
     assert sources(write_notebook(tmp_path / "none.ipynb", "import json")) == []
+
+
+def test_sources_hold_the_pages_scripts_and_styles_of_a_module(tmp_path, write_notebook):
+    def files(code):
+        return {Path(file).name for file in sources(write_notebook(tmp_path / "nb.ipynb", code))}
+
+    own = {"explorer.html", "explorer.js", "explorer.css"}
+    assert own <= files("from mmlib.show.explorer import explorer")
+    assert "paradox.js" not in files("from mmlib.show.explorer import explorer")
+    assert own | {"paradox.html", "paradox.js"} <= files("from mmlib.show import paradox")
+
+
+def test_no_file_of_the_library_escapes_the_sources():
+    others = [f for f in PACKAGE.rglob("*.*") if f.suffix not in (".py", ".pyc")]
+    assert others and [f for f in others if not f.with_suffix(".py").is_file()] == []
 
 
 def test_code_that_is_not_python_is_named(tmp_path, write_notebook):

@@ -76,7 +76,7 @@ def study(tmp_path_factory):
     executed = {}
     for notebook in NOTEBOOKS:
         out = executed[notebook.stem] = folder / "mine" / "notebooks" / notebook.name
-        command = [sys.executable, "-m", "mmlib.runs.execute", str(notebook.relative_to(ROOT)), str(out)]
+        command = [sys.executable, "-m", "mmlib", "execute", str(notebook.relative_to(ROOT)), str(out)]
         command += ["-f", str(folder / "mine.yml"), "-p", "results", str(folder)]
         done = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from mmlib.data.ecg import LEADS
 from mmlib.text.ecg_page import MARGIN, PIXELS, PULSE, ROW, draw_page
-from mmlib.text.signals import LEADS, Recording
+from mmlib.text.signals import Recording
 from tests.drawings import draw_ecg
 
 LEFT = round((MARGIN + PULSE) * PIXELS)

@@ -46,7 +46,7 @@ def test_shards_in_processes_of_their_own_fill_the_cache_that_one_run_needs(enco
     expected = encode.embed_notes(notes, [str(i) for i in range(30)], ["x", "y"], encoder, cached=False)
     notes.to_parquet(tmp_path / "notes.parquet")
     monkeypatch.setenv("MMLIB_CACHE", str(tmp_path / "shared"))
-    command = [sys.executable, "-m", "mmlib.text.encode", tmp_path / "notes.parquet", "--encoder", encoder_folder]
+    command = [sys.executable, "-m", "mmlib", "encode", tmp_path / "notes.parquet", "--encoder", encoder_folder]
     jobs = [
         subprocess.Popen([*command, "--shard", f"{i}/3"], env=os.environ, stdout=subprocess.PIPE, text=True)
         for i in (1, 2, 3)

@@ -10,10 +10,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from mmlib.data.cohorts import load_cohort
+from mmlib.data.ecg import LEADS
 from mmlib.twins import ed as twins_ed
 from mmlib.twins import write as twins
 from mmlib.twins.causal import draw
-from mmlib.twins.drawings import LEADS, draw_ecgs, draw_xray
+from mmlib.twins.drawings import draw_ecgs, draw_xray
 from mmlib.twins.write import main, report_of, write_twin
 
 PATIENTS = 60
