@@ -4,10 +4,14 @@ CORES ?= all
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test bench bench-large serve clean
+.PHONY: book redraw test bench bench-large serve clean
 
 book: .venv/ready
-	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --nolock --show-failed-logs --quiet host reason --config runs="$(RUNS)"
+	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --nolock --show-failed-logs --quiet host reason --config runs="$(RUNS)" $(SNAKEMAKE_OPTIONS)
+
+# Chapters 1 to 3 load, encode and train: a change of their figures alone does not run them again, this does.
+redraw: SNAKEMAKE_OPTIONS = --forcerun 01_cohort 02_encoding 03_rq1_addition
+redraw: book
 
 test: .venv/ready
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from mmlib.runs.execute import drawn_earlier
 from mmlib.runs.parameters import own_parameters, run_parameters, sources
 
 # Jobs find this environment's python and jupyter-book even if it was not activated; nothing reports home.
@@ -15,19 +16,27 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 RUNS = str(config.get("runs", "support2")).split()
 
 # What each notebook reads of other notebooks and what it writes. Its parameters, the notebook itself and the
-# modules it imports are added below: a change to anything else leaves it alone. Tables are of the book. Threads are for torch and BLAS.
+# modules it imports are added below: a change to anything else leaves it alone. Tables are of the book, files those of the
+# cohort. Chapters that load, encode or train are slow: a change of their figures leaves them alone too, and `make redraw`
+# draws those anew. Threads are for torch and BLAS.
 CHAPTERS = {
     "01_cohort": {
+        "slow": True,
+        "files": True,
         "reads": [],
         "writes": ["cohort.parquet", "fields.parquet", "notes.parquet", "audit.parquet"],
         "threads": 1,
     },
     "02_encoding": {
+        "slow": True,
+        "files": True,
         "reads": ["cohort.parquet", "fields.parquet", "notes.parquet", "audit.parquet"],
         "writes": ["embeddings.nc", "encoding.parquet"],
         "threads": 8,
     },
     "03_rq1_addition": {
+        "slow": True,
+        "files": True,
         "reads": ["cohort.parquet", "embeddings.nc"],
         "writes": ["powerset.nc", "models.safetensors", "rq1.parquet"],
         "threads": 4,
@@ -56,7 +65,7 @@ CHAPTERS = {
 }
 # Only runs that name them as their `chapters` have these.
 OWN = {
-    "10_leak": {"reads": ["cohort.parquet"], "writes": ["leak.parquet"], "threads": 4},
+    "10_leak": {"files": True, "reads": ["cohort.parquet"], "writes": ["leak.parquet"], "threads": 4},
     "11_finetune": {"reads": ["cohort.parquet"], "writes": [], "threads": 4},
 }
 
@@ -96,11 +105,16 @@ def twin_of(name):
     """Give the folder of the twin that this notebook reads, if its run is of one."""
 
     def folder(wildcards):
-        run = settings(wildcards.run)
-        reads = "root" in own_parameters(f"notebooks/{name}.ipynb", f"notebooks/params/{wildcards.run}.yml")
-        return [run["root"]] if "twin" in run and reads else []
+        run, chapter = settings(wildcards.run), (CHAPTERS | OWN)[name]
+        return [run["root"]] if "twin" in run and chapter.get("files") else []
 
     return folder
+
+
+def sources_of(name):
+    """Give the modules behind a notebook, without those of the room `show` if it is slow."""
+    slow = (CHAPTERS | OWN)[name].get("slow", False)
+    return [file for file in sources(f"notebooks/{name}.ipynb") if not (slow and "/mmlib/show/" in f"/{file}")]
 
 
 # A misspelt or ill-typed parameter of any run stops everything before the first notebook starts.
@@ -109,6 +123,16 @@ try:
         settings(run)
 except (OSError, ValueError) as error:
     sys.exit(str(error))
+
+
+EARLIER = [
+    f"{run}/{name}"
+    for run in RUNS
+    for name, chapter in CHAPTERS.items()
+    if chapter.get("slow") and drawn_earlier(f"notebooks/{name}.ipynb", f"results/{run}/notebooks/{name}.ipynb")
+]
+if EARLIER:
+    print(f"Figures of {', '.join(EARLIER)} were drawn by an earlier mmlib/show: `make redraw` draws them anew.", file=sys.stderr)
 
 
 wildcard_constraints:
@@ -230,7 +254,7 @@ for name, chapter in (CHAPTERS | OWN).items():
             shards_before(name),
             twin=twin_of(name),
             notebook=f"notebooks/{name}.ipynb",
-            sources=sources(f"notebooks/{name}.ipynb"),
+            sources=sources_of(name),
         output:
             [f"results/{{run}}/{file}" for file in chapter["writes"]],
             executed=f"results/{{run}}/notebooks/{name}.ipynb",

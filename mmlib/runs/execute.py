@@ -1,6 +1,7 @@
 """Execute one notebook for one run: ``python -m mmlib execute NOTEBOOK OUT [-f RUN.yml] [-p NAME VALUE]``."""
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from mmlib.runs.parameters import (
     notebook_parameters,
     own_parameters,
     run_parameters,
+    sources,
     unknown_parameter,
 )
 
@@ -60,6 +62,7 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credenti
             )
         content = json.loads(part.read_text(encoding="utf-8"))
         content["metadata"]["papermill"]["output_path"] = out.as_posix()
+        content["metadata"]["drawn_by"] = drawing_digest(notebook)
         part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         os.replace(part, out)
         failed.unlink(missing_ok=True)
@@ -76,6 +79,21 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credenti
         ) from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def drawing_digest(notebook: str | Path) -> str:
+    """The sha256 of those modules of the room ``show`` that a notebook imports."""
+    files = [Path(file) for file in sources(notebook)]
+    drawing = [file for file in files if file.resolve().parent == Path(__file__).resolve().parents[1] / "show"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in drawing)).hexdigest()
+
+
+def drawn_earlier(notebook: str | Path, executed: str | Path) -> bool:
+    """Whether the figures of an executed copy were drawn by other modules than those that are there now."""
+    if not Path(executed).is_file():
+        return False
+    drawn_by = json.loads(Path(executed).read_text(encoding="utf-8"))["metadata"].get("drawn_by")
+    return drawn_by is not None and drawn_by != drawing_digest(notebook)
 
 
 @contextmanager

@@ -209,13 +209,37 @@ def _imported(code, where):
     package, files = Path(__file__).resolve().parents[1], set()
     for root, *rest in (name.split(".") for name in names):
         if root == package.name:
-            # The last part may be a function: then there is no such file.
-            steps = [package.joinpath(*rest[:depth]) for depth in range(len(rest) + 1)]
-            candidates = [step / "__init__.py" for step in steps] + [
-                step.with_suffix(".py") for step in steps
-            ]
-            files.update(filter(Path.is_file, candidates))
+            files |= _files_behind(package, rest)
     return files
+
+
+def _files_behind(folder, rest):
+    """Files that the dotted name ``rest`` of a package stands for.
+
+    A package that only exports names lazily is no source itself: what a name leads to is. The last part may be a
+    function: then there is no such file.
+    """
+    own = folder / "__init__.py"
+    exports = _exports(own) if own.is_file() else None
+    found = {own} if own.is_file() and exports is None else set()
+    if not rest:
+        modules = exports or {}  # the whole package
+        return found.union(*(_files_behind(folder, module.split(".")) for module in modules))
+    first = rest[0]
+    if (folder / first).is_dir():
+        return found | _files_behind(folder / first, rest[1:])
+    if (module := (folder / first).with_suffix(".py")).is_file():
+        return found | {module}
+    owners = [module for module, exported in (exports or {}).items() if first in exported]
+    return found.union(*(_files_behind(folder, owner.split(".")) for owner in owners))
+
+
+def _exports(file):
+    """What a package exports lazily, by module: ``EXPORTS`` of its ``__init__``; None if there is no such table."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXPORTS":
+            return ast.literal_eval(node.value)
+    return None
 
 
 def _kind(value):

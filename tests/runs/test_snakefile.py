@@ -24,7 +24,7 @@ def snakemake(folder, *arguments):
     return subprocess.run(
         [Path(sys.executable).parent / "snakemake", "--cores", "1", "--config", "runs=demo", *arguments],
         cwd=folder,
-        env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")},
+        env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
     )
@@ -45,12 +45,14 @@ def checkout(tmp_path_factory, write_notebook):
     """The real Snakefile over small notebooks that write what the library says, all executed once."""
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copy(ROOT / "Snakefile", folder)
+    shutil.copytree(ROOT / "mmlib", folder / "mmlib", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "book" / "tables", folder / "book" / "tables")
     for name in ("_config.yml", "_toc.yml"):
         (folder / name).write_text("")
     for name in CHAPTERS + OWN:
         parameters = f'run = "none"\nrate_{name} = 0.1'
         code = (
+            "if False:\n    from mmlib.show.style import words\n"
             f"for file in {WRITES[name]}:\n    open(f'results/{{run}}/{{file}}', 'w').write(str(rate_{name}))"
         )
         write_notebook(folder / "notebooks" / f"{name}.ipynb", ("parameters", parameters), code)
@@ -151,3 +153,23 @@ def test_a_misspelt_parameter_stops_before_anything_runs(checkout):
         "the nearest known name is 'rate_04_rq2_masking'."
     )
     assert "Job" not in result.stderr
+
+
+def test_a_change_of_figures_leaves_the_slow_chapters_alone_and_says_so(checkout):
+    file = checkout / "mmlib/show/style.py"
+    text = file.read_text()
+    assert stale(checkout) == []
+    file.write_text(text + "# another colour\n")
+    assert stale(checkout) == CHAPTERS[3:]
+    said = snakemake(checkout, "--dry-run", "--quiet", "host", "--", *EXECUTED).stderr
+    file.write_text(text)
+    drawn = "Figures of demo/01_cohort, demo/02_encoding, demo/03_rq1_addition were drawn by an earlier mmlib/show"
+    assert drawn in said and "make redraw" in said
+    assert stale(checkout) == []
+    module = checkout / "mmlib/measure/metrics.py"
+    before = module.read_text()
+    notebook = checkout / "notebooks/03_rq1_addition.ipynb"
+    assert "metrics" not in notebook.read_text()
+    module.write_text(before + "# another\n")
+    assert stale(checkout) == []  # no notebook here imports it
+    module.write_text(before)
