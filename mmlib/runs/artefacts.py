@@ -10,6 +10,7 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pandera.errors
@@ -167,7 +168,7 @@ def about(run: str, name: str, *, root: str | Path = "results") -> dict:
         attrs = (pq.read_schema(target).metadata or {}).get(b"PANDAS_ATTRS", b"{}")
         made_by = json.loads(attrs).get("made_by", "{}")
     elif target.suffix == ".nc":
-        with xr.open_dataset(target, engine="h5netcdf", decode_cf=False) as file:
+        with h5py.File(target) as file:
             made_by = file.attrs.get("made_by", "{}")
     else:
         with safe_open(target, framework="pt") as file:

@@ -1,3 +1,4 @@
+import shutil
 import sys
 
 import numpy as np
@@ -31,9 +32,16 @@ def make(name, root, change=None, **settings):
             chapter.write(artefact, data[artefact], **stored | settings)
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    make("toy", folder)
+    return folder
+
+
 @pytest.fixture
-def made(tmp_path):
-    make("toy", tmp_path)
+def made(template, tmp_path):
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
