@@ -6,7 +6,7 @@ import torch
 import xarray as xr
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.measure.metrics import operating_point
 
 

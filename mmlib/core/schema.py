@@ -1,12 +1,14 @@
 """The contracts: what a field and a cohort are, and the check of every table that crosses a room."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import xarray as xr
+
+from mmlib.core.subsets import NONE
 
 #: Positives (or negatives) below which a group is shown and never tested, and samples below which nothing is fitted.
 MINIMUM = 30
@@ -65,9 +67,9 @@ class Field:
             raise ValueError(
                 f"Field {self.column!r} has timing {self.timing!r}; expected before, after or unknown."
             )
-        if self.modality in ("", "none") or set(self.modality) & set("+."):
+        if self.modality in ("", NONE) or set(self.modality) & set("+."):
             raise ValueError(
-                f"A modality is called {self.modality!r}; expected a name without + and . that is not none."
+                f"A modality is called {self.modality!r}; expected a name without + and . that is not {NONE}."
             )
         if type(self.decimals) is not int:
             raise ValueError(
@@ -173,35 +175,6 @@ RESULTS = pa.DataFrameSchema(
     },
     coerce=True,
 )
-
-
-def subset_masks(modalities: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Name all subsets of modalities: those of the power set, and the patterns that masking leaves.
-
-    Parameters
-    ----------
-    modalities : sequence of str
-        M names in cohort order.
-
-    Returns
-    -------
-    names : list of str
-        2^M names joined by ``+``, ``"none"`` first, everything last.
-    masks : ndarray of shape (2^M, M), bool
-        True where kept; binary counting with the first modality as the lowest bit.
-
-    Examples
-    --------
-    >>> subset_masks(["vitals", "labs"])[0]
-    ['none', 'vitals', 'labs', 'vitals+labs']
-    """
-    masks = (np.arange(2 ** len(modalities))[:, None] >> np.arange(len(modalities)) & 1).astype(bool)
-    names = [
-        "+".join(m for m, kept in zip(modalities, mask, strict=True) if kept) or "none" for mask in masks
-    ]
-    return names, masks
-
-
 DIMENSIONS = {
     "embeddings": {"embedding": ("sample", "modality", "feature"), "present": ("sample", "modality")},
     "powerset": {

@@ -25,7 +25,7 @@ def pattern_probabilities(drop, masks, present=None) -> np.ndarray:
     drop : float or array-like of shape (M,), (n, M) or (R, n, M)
         Probability that a modality is dropped; R scenarios at once if there are three axes.
     masks : array-like of shape (P, M)
-        From `mmlib.core.schema.subset_masks`.
+        From `mmlib.core.subsets.subset_masks`.
     present : array-like of shape (n, M), optional
         Which modalities each sample has; probability then falls only on patterns of those. It changes no
         expectation, but fewer pairs need sorting.

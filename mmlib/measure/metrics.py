@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn import metrics as skm
 
+from mmlib.core.subsets import members
 from mmlib.measure.ranking import auroc, average_precision, check_shapes, divide
 
 __all__ = [
@@ -82,7 +83,7 @@ def group_masks(frame: pd.DataFrame, attributes: Sequence[str]) -> dict[str, tup
     """
     masks = {}
     for attribute in attributes:
-        columns = attribute.split("+")
+        columns = list(members(attribute))
         if absent := [c for c in columns if c not in frame]:
             found = sorted(map(str, frame))
             raise ValueError(f"Protected attribute {absent[0]!r} is not a column; expected one of {found}.")
@@ -92,8 +93,8 @@ def group_masks(frame: pd.DataFrame, attributes: Sequence[str]) -> dict[str, tup
             [", ".join(map(str, row)) if ok else "" for row, ok in zip(rows, known, strict=True)]
         )
         names = sorted(map(str, set(labels[known])))
-        members = [known & (labels == name) for name in names]
-        masks[attribute] = (["all", *names], np.array([np.ones(len(frame), bool), *members]))
+        of_group = [known & (labels == name) for name in names]
+        masks[attribute] = (["all", *names], np.array([np.ones(len(frame), bool), *of_group]))
     return masks
 
 
@@ -132,10 +133,10 @@ def rates(y, q, patient_weights, groups) -> dict[str, np.ndarray]:
     cells = [(g, label, np.flatnonzero(group & (y == label))) for g, group in enumerate(groups) for label in (0, 1)]
     for b in range(0, len(patient_weights), step := max(64, IN_MEMORY // max(len(y), 1))):
         w = np.ascontiguousarray(patient_weights[b : b + step].T, dtype=float)  # float32 sums would lose digits
-        for g, label, members in cells:
-            inside = w[members]
+        for g, label, cell in cells:
+            inside = w[cell]
             total[label, b : b + step, 0, g] = inside.sum(axis=0)
-            selected[label, b : b + step, :, g] = (q[:, members] @ inside).T
+            selected[label, b : b + step, :, g] = (q[:, cell] @ inside).T
     (fp, tp), (negatives, positives) = selected, total
     everybody = negatives + positives
     tpr, fpr = divide(tp, positives), divide(fp, negatives)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.measure.expectation import pattern_probabilities
 from mmlib.measure.mechanisms import recorded, tilted, together
 

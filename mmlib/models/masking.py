@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from mmlib.core.compute import map_parallel
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.models.fusion import Models, join
 from mmlib.models.powerset import fit, outcome, probabilities, tested_scores
 from mmlib.models.study import Study

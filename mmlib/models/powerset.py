@@ -10,7 +10,7 @@ import xarray as xr
 from sklearn.linear_model import LogisticRegression
 
 from mmlib.core.compute import map_parallel
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import NONE, members, subset_masks
 from mmlib.measure.metrics import operating_point
 from mmlib.models.fusion import Architecture, Models, logits, train
 from mmlib.models.study import Study
@@ -126,22 +126,22 @@ def train_powerset(
     if unknown := [s for s in names if s not in masks]:
         raise ValueError(f"There is no subset {unknown[0]!r}; expected some of {', '.join(masks)}.")
     # the largest first: whoever waits sees the slow part at once, and no core ends with it alone
-    order = sorted((s for s in names if s != "none"), key=lambda s: -masks[s].sum())
+    order = sorted((s for s in names if s != NONE), key=lambda s: -masks[s].sum())
 
     def learn(name):
-        part = study.columns(name.split("+"))
+        part = study.columns(members(name))
         models = fit(part, architecture, seeds=range(seeds), key=list(masks).index(name))
         return outcome(models, part, seeds), models if masks[name].all() else None
 
     found = map_parallel(learn, order, "subsets")
     full = next((models for _, models in found if models), None)
     parts = {name: one for name, (one, _) in zip(order, found, strict=True)}
-    if "none" in names:
+    if NONE in names:
         y = study.y.numpy()
         # one constant for all folds: with a prevalence of its own each, the AUROC would not be one half
         prior = np.full((len(study.training), len(y)), y[study.training.numpy().any(axis=0)].mean(), np.float32)
-        parts["none"] = summary(np.tile(prior, (seeds, 1)), study, seeds)
-        parts["none"]["threshold"].loc[{"rule": "prevalence"}] = (
+        parts[NONE] = summary(np.tile(prior, (seeds, 1)), study, seeds)
+        parts[NONE]["threshold"].loc[{"rule": "prevalence"}] = (
             np.nan
         )  # selected at random, at the matched rate
     return xr.concat(

@@ -16,7 +16,7 @@ from scipy.special import expit, logit
 from tqdm import tqdm
 
 from mmlib.core.compute import map_parallel
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.measure.expectation import expected_auroc
 from mmlib.measure.metrics import operating_point
 from mmlib.models.fusion import Models

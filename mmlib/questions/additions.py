@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from sklearn.metrics import roc_auc_score
 
+from mmlib.core.subsets import full_subset, members
 from mmlib.measure.bootstrap import simultaneous_interval
 
 
@@ -26,7 +27,7 @@ def additions(subsets: Sequence[str]) -> pd.DataFrame:
     pandas.DataFrame
         Columns modality, before, after (names), i, j (their positions), size (of the subset before).
     """
-    sets = [frozenset() if s == "none" else frozenset(s.split("+")) for s in subsets]
+    sets = [frozenset(members(s)) for s in subsets]
     where = {s: i for i, s in enumerate(sets)}
     rows = [
         (m, subsets[i], subsets[where[s | {m}]], i, where[s | {m}], len(s))
@@ -39,7 +40,7 @@ def additions(subsets: Sequence[str]) -> pd.DataFrame:
 
 def order_positions(subsets: Sequence[str], order: Sequence[str]) -> list[int]:
     """Positions of the subsets that one order of addition passes through, the empty set first."""
-    where = {frozenset() if s == "none" else frozenset(s.split("+")): i for i, s in enumerate(subsets)}
+    where = {frozenset(members(s)): i for i, s in enumerate(subsets)}
     if sorted(order) != sorted(_modalities(subsets)):
         raise ValueError(f"order is {list(order)}; expected each of {_modalities(subsets)} once.")
     return [where[frozenset(order[:k])] for k in range(len(order) + 1)]
@@ -92,7 +93,7 @@ def interactions(values: np.ndarray, subsets: Sequence[str], *, axis: int = 1) -
         they need one another; zero on average over all subsets of the others: they add up.
     """
     values, names = np.moveaxis(np.asarray(values, float), axis, 0), _modalities(subsets)
-    sets = [frozenset() if s == "none" else frozenset(s.split("+")) for s in subsets]
+    sets = [frozenset(members(s)) for s in subsets]
     where, m = {s: i for i, s in enumerate(sets)}, len(names)
     pairs = list(combinations(names, 2))
     matrix = np.zeros((len(pairs), len(subsets)))
@@ -112,7 +113,7 @@ def best_single(powerset: xr.Dataset, cohort: pd.DataFrame) -> xr.Dataset:
     Parameters
     ----------
     powerset : xarray.Dataset
-        The artefact; the single modalities are its subsets without ``+``.
+        The artefact; the single modalities are its subsets of one member.
     cohort : pandas.DataFrame
 
     Returns
@@ -121,7 +122,7 @@ def best_single(powerset: xr.Dataset, cohort: pd.DataFrame) -> xr.Dataset:
         ``score`` (seed, sample), ``threshold`` (seed, fold, rule), and ``chosen`` (seed, fold), the modality's
         name.
     """
-    singles = [s for s in powerset["subset"].values if s != "none" and "+" not in s]
+    singles = [s for s in powerset["subset"].values if len(members(s)) == 1]
     part, y = powerset.sel(subset=singles), cohort["label"].to_numpy()
     validation = part["validation_score"].transpose("seed", "fold", "subset", "sample").values
     areas = [
@@ -209,8 +210,4 @@ def count_additions(quantities: Mapping[str, tuple], steps: pd.DataFrame) -> pd.
 
 
 def _modalities(subsets: Sequence[str]) -> list[str]:
-    return (
-        max(subsets, key=lambda s: s.count("+")).split("+")
-        if len(subsets) > 2
-        else [s for s in subsets if s != "none"]
-    )
+    return list(members(full_subset(subsets)))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mmlib.core.subsets import NONE, full_subset, members
 from mmlib.measure.bootstrap import simultaneous_interval
 from mmlib.measure.evaluate import evaluate
 
@@ -116,13 +117,13 @@ def pareto(quality, harm) -> np.ndarray:
 
 def cost_of(subset: str, costs: Mapping[str, float]) -> float:
     """Add up what the modalities of a subset cost; one that is not listed costs 1."""
-    return float(sum(costs.get(m, 1) for m in subset.split("+") if subset != "none"))
+    return float(sum(costs.get(m, 1) for m in members(subset)))
 
 
 def greedy(auroc, subsets: Sequence[str], costs: Mapping[str, float]) -> str:
     """Add, one after another, the modality that gains most AUROC per unit of cost, until none gains any."""
-    value = dict(zip(map(_members, subsets), auroc, strict=True))
-    names = dict(zip(map(_members, subsets), subsets, strict=True))
+    names = {frozenset(members(s)): s for s in subsets}
+    value = dict(zip(names, auroc, strict=True))
     chosen = frozenset()
     while True:
         gains = {
@@ -156,20 +157,20 @@ def choose(
     -------
     dict of str to str
     """
-    everything = max(subsets, key=lambda s: len(_members(s)))
-    if unknown := sorted(set(costs) - _members(everything)):
-        raise ValueError(f"costs names {unknown[0]!r}; expected some of {everything.replace('+', ', ')}.")
+    everything = full_subset(subsets)
+    if unknown := sorted(set(costs) - set(members(everything))):
+        raise ValueError(f"costs names {unknown[0]!r}; expected some of {', '.join(members(everything))}.")
     if wrong := [m for m, c in costs.items() if not c > 0]:
         raise ValueError(f"costs gives {wrong[0]!r} {costs[wrong[0]]!r}; expected a number above 0.")
     if margin <= 0 or tolerance < 0:
         raise ValueError(f"margin is {margin} and tolerance {tolerance}; expected above 0, and 0 or more.")
     table = pd.DataFrame({"subset": list(subsets), "auroc": auroc, "limit": limit})
     table["cost"] = [cost_of(s, costs) for s in subsets]
-    table = table[table["subset"] != "none"].sort_values("auroc", ascending=False, kind="stable")
+    table = table[table["subset"] != NONE].sort_values("auroc", ascending=False, kind="stable")
     near = table[table["auroc"] >= table["auroc"].iloc[0] - tolerance].sort_values("cost", kind="stable")
     kept = table[table["limit"] <= margin]
     kept = table.sort_values("limit", kind="stable") if kept.empty else kept
-    single = table[~table["subset"].str.contains("+", regex=False)]
+    single = table[table["subset"].map(members).map(len) == 1]
     ways = [everything, *(t["subset"].iloc[0] for t in (single, table)), greedy(auroc, subsets, costs)]
     return dict(zip(RULES, [*ways, *(t["subset"].iloc[0] for t in (near, kept))], strict=True))
 
@@ -264,7 +265,3 @@ def chosen_scores(
         )
     joined = xr.concat(parts, pd.Index(list(by_fold), name="choice"), coords="minimal", compat="override")
     return joined.transpose("choice", "seed", "fold", "rule", "sample")
-
-
-def _members(subset: str) -> frozenset[str]:
-    return frozenset() if subset == "none" else frozenset(subset.split("+"))

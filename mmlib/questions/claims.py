@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from mmlib.core.subsets import members
 from mmlib.measure.significance import equivalence, holm, minimal_detectable_change
 
 #: Groups with fewer positives are not tested.
@@ -161,7 +162,7 @@ def _only(table, run, **conditions):
 
 def _shown_groups(declared, fairness):
     """Choose a group of each attribute: the declared one, else that with most positives."""
-    single = ~fairness.attribute.str.contains("+", regex=False)
+    single = fairness.attribute.map(members).map(len) == 1
     signed = fairness[(fairness.metric == "tpr") & single & (fairness.reference != fairness.group)]
     chosen = []
     for attribute, part in signed.dropna(subset="reference").groupby("attribute", sort=False):

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmlib.core.schema import RESULTS, subset_masks
+from mmlib.core.schema import RESULTS
+from mmlib.core.subsets import full_subset, members, subset_masks
 from mmlib.measure.evaluate import Evaluation, evaluate, evaluate_masked, select
 from mmlib.measure.expectation import pattern_probabilities
 from mmlib.measure.metrics import group_masks
@@ -238,7 +239,7 @@ def _losses(declared, masking, cohort, patient_weights, rule, ranked, measured) 
     """Evaluate the expected change at each drop rate that is named, modalities being lost at random."""
     rates = list(dict.fromkeys(d["rate"] for d in declared if d["question"] == "rq2"))
     plain = masking.sel(regime=PLAIN)
-    modalities = str(masking["pattern"].values[-1]).split("+")
+    modalities = members(full_subset(masking["pattern"].values))
     present = cohort[[f"present_{m}" for m in modalities]].to_numpy()
     drop = np.multiply.outer([0.0, *rates], np.ones((1, len(modalities))))
     result = evaluate_masked(

@@ -18,6 +18,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mmlib.core.subsets import NONE
 from mmlib.measure.evaluate import evaluate
 from mmlib.measure.metrics import operating_point
 from mmlib.questions.additions import additions
@@ -74,7 +75,7 @@ def measure_predictors(
     score, rows = score[..., kept], rows[kept].reset_index(drop=True)
     names = [str(s) for s in powerset.subset.values]
     steps = additions(names)
-    steps = steps[steps["before"] != "none"].reset_index(drop=True)
+    steps = steps[steps["before"] != NONE].reset_index(drop=True)
     before, alone = steps["i"].to_numpy(), np.array([names.index(m) for m in steps["modality"]])
     patient_weights = np.ones((1, len(rows)))
     settings = {"attributes": list(contrasts), "metrics": ("tpr",)}
@@ -150,7 +151,7 @@ def measure_outcomes(
     numpy.ndarray of shape (W, n_rows)
     """
     steps = additions([str(s) for s in powerset.subset.values])
-    steps = steps[steps["before"] != "none"]
+    steps = steps[steps["before"] != NONE]
     result = evaluate(
         powerset.score,
         powerset.threshold.sel(rule=rule),

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mmlib.core.subsets import full_subset, members, subset_name
 from mmlib.measure.bootstrap import average_seeds, percentile_interval, widen
 from mmlib.measure.ranking import auroc, divide
 
@@ -51,12 +52,13 @@ def matched_gains(powerset: xr.Dataset, cohort: pd.DataFrame, patient_weights: n
         retraining included), present (share of samples), n, n_positive (who have it).
     """
     y, names = cohort["label"].to_numpy(), [str(s) for s in powerset["subset"].values]
-    modalities = names[-1].split("+")
+    full = full_subset(names)
+    modalities = members(full)
     rows = []
     for modality in modalities:
-        others = "+".join(m for m in modalities if m != modality) or "none"
+        others = subset_name(m for m in modalities if m != modality)
         has = cohort[f"present_{modality}"].to_numpy()
-        score = powerset["score"].sel(subset=[modality, others, names[-1]]).transpose("seed", "subset", "sample")
+        score = powerset["score"].sel(subset=[modality, others, full]).transpose("seed", "subset", "sample")
         for pairs, stratum in (("all pairs", np.zeros(len(y))), ("pairs matched in presence", has)):
             areas = np.stack([matched_auroc(y, s, patient_weights, stratum) for s in score.values])
             places = {"alone": areas[..., 0] - 0.5, "last": areas[..., 2] - areas[..., 1]}

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from mmlib.core.subsets import NONE
 from mmlib.measure.bootstrap import widen
 from mmlib.show.style import (
     COLOURS,
@@ -22,7 +23,7 @@ from mmlib.show.style import (
 def order_path(auroc: pd.DataFrame, gaps: pd.DataFrame, order, *, title: str) -> np.ndarray:
     """Draw AUROC and signed differences along one order of addition, from tidy rows; returns two axes."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2))
-    at, ticks = np.arange(len(order) + 1), ["none", *[f"+ {words(m)}" for m in order]]
+    at, ticks = np.arange(len(order) + 1), [NONE, *[f"+ {words(m)}" for m in order]]
     band(left, at, auroc, COLOURS[0], "AUROC")
     left.set(ylabel="AUROC (95 % interval)")
     families = gaps.groupby(["attribute", "group"], sort=False)

@@ -20,7 +20,7 @@ import torch
 from fairlearn.metrics import MetricFrame, selection_rate, true_positive_rate
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import members, subset_masks
 from mmlib.data.cohorts import load_cohort
 from mmlib.data.splits import assign_folds
 from mmlib.measure.bootstrap import resample_patients
@@ -87,7 +87,7 @@ def powerset(study):
     fast, (scores, _) = timed(lambda: train_powerset(study, MODEL, subsets=names))
     ours, loop, other, seconds = [], [], [], np.zeros(2)
     for name in names:
-        part, key = study.columns(name.split("+")), list(masks).index(name)
+        part, key = study.columns(members(name)), list(masks).index(name)
         x = part.X.contiguous()
         rest = part.training, part.validation
         took, model = timed(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.measure.expectation import expected_auroc, pattern_probabilities
 from mmlib.measure.metrics import auroc, rates
 from mmlib.models.fusion import Architecture, train

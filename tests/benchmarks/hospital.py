@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.expectation import expected_auroc, expected_selection, pattern_probabilities
 from mmlib.measure.metrics import auroc, rates

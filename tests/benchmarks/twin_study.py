@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 from sklearn.linear_model import LogisticRegression
 
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.models.fusion import Architecture
 from mmlib.models.powerset import summary, train_powerset
 from mmlib.models.study import Study

@@ -18,12 +18,6 @@ def array(**change):
     return xr.Dataset({"score": score, "threshold": threshold}).assign(change)
 
 
-def test_subsets_count_in_binary():
-    names, masks = schema.subset_masks(["a", "b", "c"])
-    assert names == ["none", "a", "b", "a+b", "c", "a+c", "b+c", "a+b+c"]
-    assert (masks @ [1, 2, 4]).tolist() == list(range(8))
-
-
 def test_a_field_with_words_is_a_category_and_its_column_names_its_modality():
     field = Field("history", "num.co", "diseases", words={0: "no"})
     assert (field.kind, field.column) == ("category", "history.num.co")

@@ -4,7 +4,8 @@ import pytest
 import xarray as xr
 from sklearn.metrics import average_precision_score, recall_score, roc_auc_score
 
-from mmlib.core.schema import RESULTS, subset_masks
+from mmlib.core.schema import RESULTS
+from mmlib.core.subsets import subset_masks
 from mmlib.measure import evaluate, expectation
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.groups import Groups

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.measure import bootstrap, expectation, mechanisms, metrics, scenarios
 
 Y = np.array([0, 1, 1, 0, 1])

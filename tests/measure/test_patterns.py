@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.measure import expectation, metrics, patterns
 
 RNG = np.random.default_rng(0)

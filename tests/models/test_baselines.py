@@ -8,7 +8,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.models import baselines
 from mmlib.models.study import prepare
 from tests.models.test_study import cohort_and_embeddings

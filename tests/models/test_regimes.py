@@ -7,7 +7,7 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.measure import expectation
 from mmlib.measure.metrics import operating_point
 from mmlib.models import powerset, regimes

@@ -7,7 +7,7 @@ from sklearn.metrics import recall_score, roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
 from mmlib.core import schema
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.evaluate import select
 from mmlib.measure.expectation import expected_selection, pattern_probabilities

@@ -4,7 +4,7 @@ import pytest
 import xarray as xr
 from sklearn.metrics import roc_auc_score
 
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.questions import presence
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 
-from mmlib.core.schema import subset_masks
+from mmlib.core.subsets import subset_masks
 from mmlib.measure import expectation, metrics, patterns
 from mmlib.show import explorer
 from tests.measure.test_patterns import GROUPS, MASKS, PRESENT, SCORES, THRESHOLD, N, Y
