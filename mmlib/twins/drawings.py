@@ -80,7 +80,7 @@ def draw_ecgs(
     Returns
     -------
     numpy.ndarray of shape (n, frequency * seconds, 12), float32
-        Millivolts, columns as `mmlib.data.ecg.LEADS`.
+        Millivolts, columns as ``mmlib.data.ecg.LEADS``.
     """
     rng = np.random.default_rng(seed)
     rate, pr, qrs, qt, axis, st, irregular = map(np.asarray, (rate, pr, qrs, qt, axis, st, irregular))
