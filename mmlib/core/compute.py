@@ -8,12 +8,12 @@ from tqdm import tqdm
 
 
 def choose_device(name: str) -> str:
-    """Turn ``"auto"`` into ``"cuda"`` if there is a GPU, else ``"cpu"``; any other name stays."""
+    """Name of the device: ``"auto"`` means ``"cuda"`` if there is a GPU, else ``"cpu"``; other names stay."""
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def move(model: torch.nn.Module, device: str) -> torch.nn.Module:
-    """Move a network to a device.
+    """Network, moved to a device.
 
     Raises
     ------
@@ -28,20 +28,20 @@ def move(model: torch.nn.Module, device: str) -> torch.nn.Module:
 
 
 def map_parallel(work: Callable, items: Sequence, name: str = "") -> list:
-    """Do independent pieces of work at once, each on one core.
+    """Results of independent tasks, run in threads on one core each.
 
     Parameters
     ----------
     work : callable
-        Of one item. It runs in a thread: what it computes must not hang on how many there are.
+        Function of one item. It runs in a thread; its result must not depend on the number of threads.
     items : sequence
     name : str
-        Of what a progress bar counts; without a name there is none.
+        Label of the progress bar; without a name there is no bar.
 
     Returns
     -------
     list
-        What ``work`` returned, in the order of ``items``.
+        Results of ``work``, in the order of ``items``.
     """
     cores, hide = torch.get_num_threads(), None if name else True
     workers = 1 if torch.cuda.is_available() else min(cores, len(items))
@@ -52,5 +52,5 @@ def map_parallel(work: Callable, items: Sequence, name: str = "") -> list:
     try:
         return list(tqdm(pool.map(work, items), desc=name, total=len(items), disable=hide))
     finally:
-        pool.shutdown(cancel_futures=True)  # after an interrupt, only what has begun is finished
+        pool.shutdown(cancel_futures=True)  # after an interrupt, only tasks that have started are finished
         torch.set_num_threads(cores)

@@ -1,4 +1,4 @@
-"""The contracts: what a field and a cohort are, and the check of every table that crosses a room."""
+"""The contracts: fields, cohorts, and the checks of every table that one room passes to another."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import xarray as xr
 
 from mmlib.core.subsets import NONE
 
-#: Positives (or negatives) below which a group is shown and never tested, and samples below which nothing is fitted.
+#: Fewest positives (or negatives) of a group that is tested, and fewest samples to which a model is fitted.
 MINIMUM = 30
 #: Smallest count of people that may be shown of credentialed data.
 SMALLEST_CELL = 11
@@ -26,7 +26,7 @@ class Field:
     modality, name : str
         The modality it belongs to and its short name; the pair is unique in a cohort.
     label : str
-        What a reader calls it ("serum albumin").
+        Name in words ("serum albumin").
     unit : str
         Unit as written after a number ("g/dL"); empty for none.
     decimals : int
@@ -42,7 +42,7 @@ class Field:
         (very low, low, high, very high): a reference interval between its inner bounds and critical values
         beyond its outer ones, for a flag as laboratory reports print it. ``None`` leaves a bound open.
     timing : {"before", "after", "unknown"}
-        When it is fixed relative to the prediction time, by what is known of its origin. "After" is a leak.
+        When the value is fixed relative to the prediction time, by its documentation. "After" is a leak.
     source : str
         Where that is documented, for the audit.
     """
@@ -99,7 +99,7 @@ class Cohort:
     values : pandas.DataFrame
         Same rows; one column per field, named ``modality.field``; absent values are missing.
     fields : tuple of Field
-        In the order in which a note tells them; the order of modalities is theirs.
+        In the order in which a note writes them; it also sets the order of modalities.
     protected : tuple of str
         Names of the protected attributes among the columns of ``samples``.
     counts : mapping
@@ -108,7 +108,7 @@ class Cohort:
         Same rows; for the fields whose recording times are known, hours from the prediction time to the
         recording (negative is before), one column per field, named as in ``values``.
     caution : str
-        What must be read before any number of this cohort, in a sentence or two; chapter 1 puts it at the top.
+        Warning to read before any number of this cohort, one or two sentences; chapter 1 shows it at the top.
     """
 
     name: str
@@ -127,7 +127,7 @@ class Cohort:
         return tuple(dict.fromkeys(f.modality for f in self.fields))
 
     def present(self) -> pd.DataFrame:
-        """Return a bool frame (samples x modalities): True where at least one field of the modality is recorded."""
+        """Bool frame (samples x modalities): True where at least one field of the modality is recorded."""
         columns = {m: [f.column for f in self.fields if f.modality == m] for m in self.modalities}
         return pd.DataFrame({m: self.values[c].notna().any(axis=1) for m, c in columns.items()})
 
@@ -191,7 +191,7 @@ DIMENSIONS["mitigation_scores"] = DIMENSIONS["masking"]
 
 
 def check_array(data: xr.Dataset, kind: str) -> xr.Dataset:
-    """Check the variables, dimensions and value range of a labelled array artefact and return it.
+    """Labelled array artefact, after a check of its variables, dimensions and value range.
 
     Raises
     ------

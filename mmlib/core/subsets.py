@@ -52,7 +52,7 @@ def subset_masks(modalities: Sequence[str]) -> tuple[list[str], np.ndarray]:
     Returns
     -------
     names : list of str
-        2^M names joined by ``+``, ``"none"`` first, everything last.
+        2^M names joined by ``+``, ``"none"`` first, all modalities last.
     masks : ndarray of shape (2^M, M), bool
         True where kept; binary counting with the first modality as the lowest bit.
 

@@ -30,7 +30,7 @@ def load_cohort(
     drop_fields: Sequence[str] = (),
     **options,
 ) -> Cohort:
-    """Load a cohort by name.
+    """Cohort with a given name.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def load_cohort(
     protected_inputs : {"none", "modality", "lineage"}
         Whether race, sex and the like are inputs: never; as a modality of their own, ``protected``; or
         written into the first modality, as the pseudo-note lineage does. Where age is a field of its own (a
-        clinical fact), its group is not told again.
+        clinical fact), its group is not written again.
     drop_fields : sequence of str
         Fields that are no input in this run: names, or ``"modality.field"`` where a name is not unique.
     **options
@@ -75,7 +75,7 @@ def load_cohort(
 
 
 def check_references(samples: pd.DataFrame, protected: dict[str, str]) -> None:
-    """Check that each protected attribute is a column and its reference group has samples of both labels.
+    """Raise a `ValueError` unless each protected attribute is a column whose reference group has both labels.
 
     Raises
     ------

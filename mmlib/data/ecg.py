@@ -1,4 +1,4 @@
-"""Where ECGs lie: the standard leads, and the memmap of MIMIC-IV-Ext-MDS-ED beside its metadata."""
+"""Files of ECGs: the standard leads, and the memmap of MIMIC-IV-Ext-MDS-ED with its metadata."""
 
 from pathlib import Path
 from zipfile import BadZipFile
@@ -31,7 +31,7 @@ def open_memmap(path: str | Path) -> tuple[np.memmap, np.ndarray, np.ndarray]:
     meta = path.with_name(f"{path.stem}_meta.npz")
     for file in (path, meta):
         if not file.is_file():
-            raise ValueError(f"{file} does not exist; expected the ECG memmap and its metadata side by side.")
+            raise ValueError(f"{file} does not exist; expected the ECG memmap and its metadata together.")
     try:
         with open(meta, "rb") as file, np.load(file, allow_pickle=False) as content:
             start, length, shape = (content[name].astype(int) for name in ("start", "length", "shape"))
@@ -42,11 +42,11 @@ def open_memmap(path: str | Path) -> tuple[np.memmap, np.ndarray, np.ndarray]:
         ) from error
     shape = np.atleast_2d(shape)
     if index.any() or len(shape) != 1:
-        raise ValueError(f"{meta} tells of {max(len(shape), index.max() + 1)} files; expected one memmap, {path.name}.")
+        raise ValueError(f"{meta} lists {max(len(shape), index.max() + 1)} files; expected one, {path.name}.")
     rows, columns, size = int(shape[0, 0]), int(np.prod(shape[0, 1:])), path.stat().st_size
     if columns != len(LEADS) or size != rows * columns * 4:
         raise ValueError(
-            f"{path} has {size:,} bytes, but {meta.name} tells of {rows:,} rows of {columns} float32 "
+            f"{path} has {size:,} bytes, but {meta.name} lists {rows:,} rows of {columns} float32 "
             f"({rows * columns * 4:,} bytes); expected {len(LEADS)} columns and the same size; is it complete?"
         )
     if len(start) != len(length) or (start < 0).any() or (length < 1).any() or (start + length > rows).any():

@@ -1,6 +1,6 @@
-"""Records of an emergency department become a cohort: what MIMIC-Eye and MIMIC-IV-ED have in common.
+"""Cohort from the records of an emergency department: the code that MIMIC-Eye and MIMIC-IV-ED share.
 
-The modalities are those of [Sampath2025]_; how each is told follows the pseudo-notes of [Lee2024]_.
+The modalities are those of [Sampath2025]_; their sentences follow the pseudo-notes of [Lee2024]_.
 """
 
 from collections.abc import Iterator, Mapping
@@ -57,7 +57,7 @@ def assemble(
     arrival_fields: str,
     images: pd.DataFrame | None = None,
 ) -> Cohort:
-    """Make a cohort of stays from the tables of an emergency department.
+    """Cohort of stays, from the tables of an emergency department.
 
     Parameters
     ----------
@@ -65,18 +65,18 @@ def assemble(
     tables : mapping of str to pandas.DataFrame or None
         With the columns of ``edtables.COLUMNS``; None for a table that is not there. ``edstays`` has to be.
     counts : dict of str to int
-        What was counted so far; this adds to it.
+        Counts so far; this function adds to them.
     task : {"disposition", "icu", "death"}
         Admitted (or dead) rather than sent home, intensive care after the stay, death in hospital. Stays with
         another disposition are dropped and counted.
     race : {"grouped", "recorded", "binary"}
         See :func:`mmlib.data.edtables.race_groups`.
     prediction_time : {"triage", "90min", "disposition", "unrestricted"}
-        What is recorded later is dropped: after arrival, after 90 minutes, after departure. Diagnosis codes are
-        made after the stay and remain only if nothing is dropped.
+        Latest time of a recording: arrival, 90 minutes after it, departure, or no limit. Later rows are
+        dropped. Diagnosis codes are made after the stay and remain only without a limit.
     arrival_fields : {"registration", "lineage"}
         ``lineage`` adds insurance, language and marital status as the public pseudo-notes do: from the
-        hospital's admission record, which hardly any patient has who is sent home.
+        hospital's admission record, which few patients who are sent home have.
     images : pandas.DataFrame, optional
         ``stay_id``, ``taken``, ``frontal`` and ``image`` (a path) or ``report`` (its text) of chest X-rays.
 
@@ -181,7 +181,7 @@ def _triage(rows, n, counts) -> Iterator[Told]:
 
 
 def _vitals(rows, n, timing) -> Iterator[Told]:
-    """Tell the lowest and highest value of each sign, the last rhythm and the last pain."""
+    """Fields of the lowest and highest value of each sign, the last rhythm and the last pain."""
     place = {"timing": timing, "source": f"{ED}, vitalsign: charted up to departure"}
     grouped = rows.sort_values("hours", kind="stable").groupby("at")
     hours = _spread(grouped["hours"].max(), None, n)
@@ -203,7 +203,7 @@ def _vitals(rows, n, timing) -> Iterator[Told]:
 
 
 def _list(modality, rows, n, timing) -> Iterator[Told]:
-    """Tell how many different entries there are, and which."""
+    """Fields of the number of different entries, and of the entries."""
     table, column, short, label, plural = LISTS[modality]
     timing = {"medrecon": "before", "codes": "after"}.get(modality, timing)
     known = {"medrecon": "taken before the stay", "codes": "billed codes, made after the stay"}
@@ -225,7 +225,7 @@ def _list(modality, rows, n, timing) -> Iterator[Told]:
 
 
 def _images(rows, n, timing) -> Iterator[Told]:
-    """Tell of the last X-ray, a frontal one if there is any."""
+    """Field of the last X-ray, a frontal one if there is any."""
     place = {"timing": timing, "source": "MIMIC-CXR documentation: time of the study"}
     last = rows.sort_values(["frontal", "hours"], kind="stable").drop_duplicates("at", keep="last")
     hours = _spread(last["hours"], last["at"], n)
@@ -244,13 +244,13 @@ def _images(rows, n, timing) -> Iterator[Told]:
 
 
 def _rows(table, stays):
-    """Rows of these stays, with the place of the stay."""
+    """Rows of these stays, with the position of the stay."""
     at = table["stay_id"].map(pd.Series(np.arange(len(stays)), stays["stay_id"]))
     return table[at.notna()].assign(at=at[at.notna()].astype(int))
 
 
 def _by(rows, until, time, cut, counts):
-    """Give rows their hours from the prediction time; if ``cut``, drop what is recorded later or nobody knows when."""
+    """Rows and their hours from the prediction time; if ``cut``, only those that lie before it."""
     when = pd.to_datetime(rows[time], errors="coerce")
     hours = (when - until.iloc[rows["at"]].set_axis(rows.index)) / pd.Timedelta(hours=1)
     tally(counts, f"rows without a readable {time}", hours.isna())
@@ -261,5 +261,5 @@ def _by(rows, until, time, cut, counts):
 
 
 def _spread(column, at, n):
-    """Put values at the places of their stays; ``column`` is indexed by place if ``at`` is None."""
+    """Values at the positions of their stays; ``column`` is indexed by position if ``at`` is None."""
     return (column if at is None else column.set_axis(at)).reindex(range(n))

@@ -1,4 +1,4 @@
-"""Read and tidy the tables of an emergency department: what is impossible or odd is repaired and counted.
+"""Tidy tables of an emergency department: impossible or odd values are repaired and counted.
 
 Bounds of vital signs are those of the public benchmark of MIMIC-IV-ED [Xie2022]_.
 """
@@ -13,7 +13,7 @@ import pandas as pd
 
 from mmlib.data.table import require
 
-#: Columns that are read of each table; all others are left alone.
+#: Columns that are read of each table; all others are ignored.
 COLUMNS = {
     "edstays": ["subject_id", "hadm_id", "stay_id", "intime", "outtime", "gender", "race"]
     + ["arrival_transport", "disposition"],
@@ -44,7 +44,7 @@ POSSIBLE = {
     "pain": (0, 10),
     "acuity": (1, 5),
 }
-#: Beginnings of the hospital's words for race; whatever else is recorded is "Other".
+#: Beginnings of the hospital's words for race; all other words are "Other".
 RACES = {
     "WHITE": "White",
     "PORTUGUESE": "White",
@@ -62,7 +62,7 @@ ACUITY = {1: "1, immediate", 2: "2, emergent", 3: "3, urgent", 4: "4, less urgen
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read some columns of a CSV file, gzipped or not, with the memory of those columns alone.
+    """Some columns of a CSV file, gzipped or not; the others take no memory.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def tidy_stays(stays: pd.DataFrame, counts: dict[str, int]) -> pd.DataFrame:
-    """Drop stays that are listed twice or whose dates cannot be; read the dates."""
+    """Stays with their dates, without those listed twice or with impossible dates."""
     twice = stays["stay_id"].duplicated()
     stays = stays[~twice].assign(
         intime=lambda s: pd.to_datetime(s["intime"], errors="coerce"),
@@ -99,7 +99,7 @@ def tidy_stays(stays: pd.DataFrame, counts: dict[str, int]) -> pd.DataFrame:
 def label_stays(
     stays: pd.DataFrame, task: str, tables: Mapping[str, pd.DataFrame | None], counts: dict[str, int]
 ) -> tuple[pd.DataFrame, pd.Series]:
-    """Keep stays that end at home, in the hospital or in death, and label them.
+    """Stays that end at home, in the hospital or in death, and their labels.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def label_stays(
 
 
 def needed(tables: Mapping[str, pd.DataFrame | None], table: str, what: str) -> pd.DataFrame:
-    """Return a table, or say in one sentence what cannot be done without it."""
+    """Table of that name; if it is missing, a `ValueError` says what cannot be done without it."""
     if tables.get(table) is None:
         raise ValueError(
             f"{what} needs the table {table}, which was not found; download it or choose otherwise."
@@ -140,14 +140,14 @@ def ages(stays: pd.DataFrame, patients: pd.DataFrame | None, counts: dict[str, i
 
 
 def race_groups(recorded: pd.Series, option: str) -> pd.Series:
-    """Group race as the hospital recorded it.
+    """Race groups, from race as the hospital recorded it.
 
     Parameters
     ----------
     recorded : pandas.Series of str
     option : {"grouped", "recorded", "binary"}
         White, Black, Hispanic, Asian, Other, Unknown; the hospital's own words; or White and Non-White, where
-        whoever is not recorded as White is Non-White, unknown included, as far as [Sampath2025]_ tells.
+        whoever is not recorded as White is Non-White, unknown included, as far as [Sampath2025]_ reports.
     """
     words = recorded.astype("str").str.strip().str.upper().fillna("UNKNOWN")
     if option == "recorded":
@@ -159,7 +159,7 @@ def race_groups(recorded: pd.Series, option: str) -> pd.Series:
 
 
 def possible(rows: pd.DataFrame, table: str, counts: dict[str, int]) -> pd.DataFrame:
-    """Make vital signs numbers; what is impossible becomes absent, degrees Celsius become Fahrenheit."""
+    """Vital signs as numbers: impossible ones become missing, degrees Celsius become Fahrenheit."""
     rows = rows.copy()
     for column, (low, high) in POSSIBLE.items():
         if column not in rows:
@@ -178,7 +178,7 @@ def possible(rows: pd.DataFrame, table: str, counts: dict[str, int]) -> pd.DataF
 
 
 def pain(text: pd.Series) -> pd.Series:
-    """Read pain as a number: ``"7"``, ``"7/10"``, or the middle of ``"6-8"``; other words are no number."""
+    """Pain as a number: ``"7"``, ``"7/10"``, or the middle of ``"6-8"``; other words become missing."""
     parts = text.astype("str").str.extract(
         r"^\s*(\d+(?:\.\d+)?)(?:\s*-\s*(\d+(?:\.\d+)?))?\s*(?:/\s*10)?\s*$"
     )

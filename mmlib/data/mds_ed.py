@@ -33,7 +33,7 @@ VITALS = {
     "sbp": ("systolic blood pressure", "mmHg", 0, (80, 90, 140, 180)),
     "dbp": ("diastolic blood pressure", "mmHg", 0, (40, 60, 90, 120)),
 }
-#: Unit, decimals and customary reference interval of common laboratory values; others are told as they are.
+#: Unit, decimals and customary reference interval of common laboratory values; others have none.
 LABS = {
     "albumin": ("g/dL", 1, (2, 3.5, 5.5, None)),
     "anion_gap": ("mmol/L", 0, (None, 8, 16, 25)),
@@ -66,7 +66,7 @@ GENERAL = [
     "data",
     "file_name",
 ]
-BEFORE = -999  # it happened before the prediction time
+BEFORE = -999  # the event happened before the prediction time
 FOLDS = 20  # official folds: 0 to 17 training, 18 validation, 19 test
 ECG = ("memmap", "wfdb", "none")
 SOURCE = "MIMIC-IV-Ext-MDS-ED documentation: within 90 minutes of arrival"
@@ -82,15 +82,15 @@ def load(
     race: str = "grouped",
     limit: int | None = None,
 ) -> Cohort:
-    """Load MDS-ED: demographics, biometrics, vitals, labs and ecg. Everything is known 90 minutes after arrival.
+    """Cohort MDS-ED: demographics, biometrics, vitals, labs and ecg, all known 90 minutes after arrival.
 
     Parameters
     ----------
     root : path
         Folder with ``mds_ed.csv``, or the file itself.
     label : str
-        Any ``deterioration_*`` or ``diagnoses_*`` column. Rows with -999, where it happened before the
-        prediction time, are dropped and counted.
+        Any ``deterioration_*`` or ``diagnoses_*`` column. Rows with -999, where the event happened
+        before the prediction time, are dropped and counted.
     ecg : {"memmap", "wfdb", "none"}
         The ECG as a record of the memmap, 100 Hz; as its WFDB record of MIMIC-IV-ECG, 500 Hz; or not at all.
     ecg_root : path, optional
@@ -111,7 +111,7 @@ def load(
     Raises
     ------
     FileNotFoundError, ValueError
-        In one sentence.
+        If the files are missing, or an option or the data do not fit; the message is one sentence.
     """
     for option, value, known in (("ecg", ecg, ECG), ("race", race, RACE_OPTIONS)):
         if value not in known:
@@ -206,7 +206,7 @@ def _fields(header, statistics) -> dict[str, Field]:
 
 
 def _sampled(frame, label, file, counts):
-    """Keep rows that count: known target, official folds, first ECG of a stay in validation and test."""
+    """Rows with a known target; in the validation and test folds only the first ECG of a stay."""
     fold, target = frame["general_strat_fold"], frame[label]
     if not fold.isin(range(FOLDS)).all():
         raise ValueError(
@@ -231,7 +231,7 @@ def _sampled(frame, label, file, counts):
 
 
 def _recordings(frame, ecg, root, counts):
-    """Where the ECG of each row lies; None where it is not."""
+    """Path of the ECG of each row; None where it was not found."""
     if ecg == "wfdb":
         paths = [root / str(name) for name in frame["general_file_name"]]
         there = np.array([path.with_name(path.name + ".hea").is_file() for path in paths])

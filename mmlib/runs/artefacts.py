@@ -1,4 +1,4 @@
-"""Read and write the artefacts under ``results/<run>/``: atomic, checked, with what made them.
+"""Read and write the artefacts under ``results/<run>/``: atomic, checked, with settings and inputs.
 
 Every file carries the sha256 of its content, those of the artefacts it was made from, the settings that made it and the
 versions of packages; `mmlib.runs.run.Run` compares them along the chain.
@@ -48,7 +48,7 @@ PACKAGES = ("mmlib", "numpy", "pandas", "scikit-learn", "torch", "transformers")
 
 
 def path(run: str, name: str, root: str | Path = "results") -> Path:
-    """Return where the artefact ``name`` of ``run`` lies."""
+    """Path of the artefact ``name`` of ``run``."""
     if name not in ARTEFACTS:
         raise ValueError(f"There is no artefact {name!r}; expected one of {', '.join(ARTEFACTS)}.")
     return Path(root) / run / f"{name}{ARTEFACTS[name][0]}"
@@ -63,7 +63,7 @@ def write(
     inputs: dict | None = None,
     root: str | Path = "results",
 ) -> str:
-    """Check an artefact and move it into place in one step, so that nobody ever reads half of it.
+    """Sha256 of an artefact that was checked and moved into place in one step (never half written).
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def write(
     run, name : str
         Run identifier and artefact name.
     settings : dict, optional
-        What made it; stored in the file with the package versions.
+        Settings that produced it; stored in the file with the package versions.
     inputs : dict of str to str, optional
         The artefacts it was made from, with the sha256 of their contents.
     root : path
@@ -108,7 +108,7 @@ def write(
 
 
 def read(run: str, name: str, *, root: str | Path = "results"):
-    """Read an artefact back, checked.
+    """Artefact of a run, after a check.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def read(run: str, name: str, *, root: str | Path = "results"):
     FileNotFoundError
         If it was never made; the message names the command that makes it.
     ValueError
-        If the file is damaged, does not keep its contract, or holds another content than was written.
+        If the file is damaged, breaks its contract, or its content is not what was written.
     """
     target = path(run, name, root)
     suffix, notebook = ARTEFACTS[name]
@@ -151,7 +151,7 @@ def read(run: str, name: str, *, root: str | Path = "results"):
 
 
 def about(run: str, name: str, *, root: str | Path = "results") -> dict:
-    """What made an artefact, without reading its content.
+    """Settings, inputs and versions of an artefact, read without its content.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def about(run: str, name: str, *, root: str | Path = "results") -> dict:
 
 
 def content_digest(data) -> str:
-    """Compute the sha256 of an artefact's values and labels, whatever the format they are stored in."""
+    """Sha256 of an artefact's values and labels; it does not depend on the format of the file."""
     digest = hashlib.sha256()
 
     def add(name, values):

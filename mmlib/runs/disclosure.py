@@ -1,9 +1,9 @@
-"""The disclosure guard: nothing that could point at a person leaves in an executed notebook.
+"""The disclosure guard: executed notebooks must not show anything that could identify a person.
 
 Credentialed data may be published as aggregates only. Before the book of such a run is built, every output of
 its notebooks (text, tables, charts, the words in figures, glued numbers, error traces) is searched for
-identifiers, timestamps, rows of the data and counts from 1 to 10. What is found is told by place and kind,
-never repeated.
+identifiers, timestamps, rows of the data and counts from 1 to 10. A finding is reported by place and
+kind; its content is never repeated.
 """
 
 import json
@@ -33,7 +33,7 @@ PERSONAL = frozenset(
     ]
     + ["general_study_id", "general_ed_stay_id", "charttime", "intime", "outtime", "admittime", "ecg_time"]
 )
-#: Words that a column of counts is headed with.
+#: Headings of columns of counts.
 COUNTS = re.compile(
     r"^(n|n[ _](present|absent|true|positives?|negatives?)|counts?|positives?|negatives?|samples?|patients?|stays?|"
     r"people|deaths?|events?|subjects?)$",
@@ -60,7 +60,7 @@ WORDS = ("text/plain", "text/html", "text/markdown", "text/latex", "image/svg+xm
 
 @dataclass(frozen=True)
 class Protected:
-    """What must not be shown of a run.
+    """Content of a run that must not be shown.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Protected:
 
 
 def protected_of(run: str, *, root: str | Path = "results") -> Protected:
-    """Collect from the artefacts of a run what must not be shown."""
+    """Content of a run that must not be shown, from its artefacts."""
     cohort = artefacts.read(run, "cohort", root=root)
     fields = artefacts.read(run, "fields", root=root)
     notes = artefacts.read(run, "notes", root=root)
@@ -94,7 +94,7 @@ def protected_of(run: str, *, root: str | Path = "results") -> Protected:
 
 
 def violations(notebook: Mapping, protected: Protected) -> list[str]:
-    """Search the outputs of an executed notebook.
+    """One sentence for each disclosure in the outputs of an executed notebook.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def violations(notebook: Mapping, protected: Protected) -> list[str]:
 
 
 def guard(run: str, notebooks: Mapping[str, Mapping], *, root: str | Path = "results") -> None:
-    """Raise unless all notebooks of a credentialed run may be published.
+    """Raise a `ValueError` unless all notebooks of a credentialed run may be published.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def _joined(text) -> str:
 
 
 def _datasets(chart) -> Iterator[Sequence]:
-    """Find every list of records in the specification of a chart."""
+    """Every list of records in the specification of a chart."""
     if isinstance(chart, Mapping):
         for value in chart.values():
             yield from _datasets(value)
@@ -237,7 +237,7 @@ class _Tables(HTMLParser):
 
     @classmethod
     def read(cls, html):
-        """Return (header, rows) of every table."""
+        """Header and rows of every table."""
         parser = cls()
         parser.feed(html)
         out = []

@@ -20,7 +20,7 @@ from mmlib.runs.parameters import (
     unknown_parameter,
 )
 
-#: Figures come as pictures and as drawings whose words can be searched, without the date of drawing: it looks personal.
+#: Figures are saved as PNG and as SVG with searchable words, without a date, which the guard would report.
 READABLE = """\
 c.InlineBackend.figure_formats = {'png', 'svg'}
 c.InlineBackend.rc = {'svg.fonttype': 'none'}
@@ -29,7 +29,7 @@ c.InlineBackend.print_figure_kwargs = {'bbox_inches': 'tight', 'metadata': {'Dat
 
 
 def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credentialed: bool = False) -> None:
-    """Run a notebook through papermill and move the executed copy into place once it is whole.
+    """Run a notebook through papermill and move the executed copy into place when it is complete.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credenti
     parameters : dict
         Values to inject, already checked.
     credentialed : bool
-        Keep each figure as a drawing too, so that `mmlib.runs.disclosure` can read its words.
+        Also keep each figure as SVG, so that `mmlib.runs.disclosure` can read its words.
 
     Raises
     ------
@@ -82,14 +82,14 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credenti
 
 
 def drawing_digest(notebook: str | Path) -> str:
-    """The sha256 of those modules of the room ``show`` that a notebook imports."""
+    """Sha256 of those modules of the room ``show`` that a notebook imports."""
     files = [Path(file) for file in sources(notebook)]
     drawing = [file for file in files if file.resolve().parent == Path(__file__).resolve().parents[1] / "show"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in drawing)).hexdigest()
 
 
 def drawn_earlier(notebook: str | Path, executed: str | Path) -> bool:
-    """Whether the figures of an executed copy were drawn by other modules than those that are there now."""
+    """Whether the drawing modules have changed since the figures of an executed copy were drawn."""
     if not Path(executed).is_file():
         return False
     drawn_by = json.loads(Path(executed).read_text(encoding="utf-8"))["metadata"].get("drawn_by")
@@ -98,7 +98,7 @@ def drawn_earlier(notebook: str | Path, executed: str | Path) -> bool:
 
 @contextmanager
 def _readable_figures():
-    """Give kernels that start meanwhile a configuration of their own."""
+    """Context in which new kernels save figures as in ``READABLE``."""
     before = os.environ.get("IPYTHONDIR")
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder) / "profile_default"
@@ -114,7 +114,7 @@ def _readable_figures():
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code of the command line: 0 if all went well, 1 after one sentence that says what did not."""
+    """Exit code of the command line: 0 if all went well, 1 after a message that says what failed."""
     parser = argparse.ArgumentParser(prog="python -m mmlib execute", description=__doc__.partition(":")[0])
     parser.add_argument("notebook", type=Path)
     parser.add_argument("out", type=Path, help="where the executed copy goes")
@@ -137,7 +137,7 @@ def main(arguments: list[str]) -> int:
                 raise unknown_parameter(name, defaults, owner=str(options.notebook))
             parameters[name] = _value(text, defaults[name])
             check_type(name, parameters[name], defaults[name])
-        credentialed = True  # without a file, it may show any run
+        credentialed = True  # without a file, it may show data of any run
         if options.file:
             run = run_parameters(options.file, sorted(options.notebook.parent.glob("*.ipynb")))
             credentialed = run.get("credentialed", False)
@@ -149,10 +149,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _value(text, default):
-    """Read a value of the command line: text stays text, all else is YAML, and 1e-3 is a number here."""
+    """Value of the command line: text stays text, all else is YAML, and 1e-3 is a number."""
     if isinstance(default, str):
         return text
     try:
         return float(text) if isinstance(default, float) else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError):
-        return text  # not of the default's type, as the check of types will say
+        return text  # not of the default's type: the check of types reports it

@@ -1,6 +1,6 @@
-"""What a run asks for and what a notebook takes: parameters, checked by name and type, and imported files.
+"""Parameters of runs and notebooks, checked by name and type, and the files that a notebook imports.
 
-papermill takes any parameter it is given; here a misspelt or ill-typed one stops the run before anything is
+papermill accepts any parameter; here a misspelt or ill-typed one stops the run before anything is
 computed.
 """
 
@@ -41,7 +41,7 @@ _NAMES = {
 
 
 def notebook_parameters(notebook: str | Path) -> dict:
-    """Read the parameters of a notebook and their defaults.
+    """Parameters of a notebook, with their defaults.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def notebook_parameters(notebook: str | Path) -> dict:
 
 
 def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
-    """Read the YAML of a run and check every key and every type against all notebooks.
+    """Parameters of a run, every key and type checked against all notebooks.
 
     Parameters
     ----------
@@ -122,9 +122,9 @@ def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
 
 
 def own_parameters(notebook: str | Path, file: str | Path) -> dict:
-    """Return those parameters of a run that one notebook takes, after checking all of them.
+    """Parameters of a run that one notebook takes, after a check of all of them.
 
-    The order is the notebook's, so that reordering the YAML makes nothing stale.
+    The order is the notebook's, so reordering the YAML makes no result out of date.
     """
     values = run_parameters(file, sorted(Path(notebook).parent.glob("*.ipynb")))
     return {name: values[name] for name in notebook_parameters(notebook) if name in values}
@@ -146,14 +146,14 @@ def check_type(name: str, value, default, *, where: str = "") -> None:
 
 
 def unknown_parameter(name: str, known: Iterable[str], *, owner: str, where: str = "") -> ValueError:
-    """Make the error for a name that nobody knows, with the nearest one that somebody does."""
+    """Error for an unknown parameter, with the nearest known name."""
     near = difflib.get_close_matches(str(name), sorted(known), n=1, cutoff=0)
-    hint = f"the nearest known name is {near[0]!r}" if near else "there are no parameters at all"
+    hint = f"the nearest known name is {near[0]!r}" if near else "it has no parameters"
     return ValueError(f"{where}parameter {name!r} is unknown to {owner}; {hint}.")
 
 
 def sources(notebook: str | Path) -> list[str]:
-    """List the files of ``mmlib`` that a notebook imports, directly or through another one.
+    """Files of ``mmlib`` that a notebook imports, directly or through another one.
 
     Imports are read, not run, so a module imported inside a function counts too; so do the pages, scripts and
     styles beside a module that have its name.
@@ -216,8 +216,8 @@ def _imported(code, where):
 def _files_behind(folder, rest):
     """Files that the dotted name ``rest`` of a package stands for.
 
-    A package that only exports names lazily is no source itself: what a name leads to is. The last part may be a
-    function: then there is no such file.
+    A package that only exports names lazily is no source itself; the module that holds the name is. The last
+    part may be a function: then there is no such file.
     """
     own = folder / "__init__.py"
     exports = _exports(own) if own.is_file() else None
@@ -235,7 +235,7 @@ def _files_behind(folder, rest):
 
 
 def _exports(file):
-    """What a package exports lazily, by module: ``EXPORTS`` of its ``__init__``; None if there is no such table."""
+    """Lazy exports of a package, by module: ``EXPORTS`` of its ``__init__``; None without such a table."""
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXPORTS":
             return ast.literal_eval(node.value)

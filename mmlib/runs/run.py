@@ -1,4 +1,4 @@
-"""One run as its notebooks see it: read, write, settings, and the numbers told to the prose."""
+"""One run as its notebooks use it: artefacts, settings, and numbers for the prose."""
 
 import ast
 import sys
@@ -15,10 +15,10 @@ DETERMINING = ("encoder", "unit", "pooling", "max_length", "precision")
 
 @dataclass(frozen=True)
 class Run:
-    """The artefacts of one run, read along the chain of what was made from what.
+    """Artefacts of one run, each checked against the artefacts it was made from.
 
     Every artefact carries the sha256 of its content and those of the artefacts it was made from. Reading one compares
-    them: an encoder that changed under a chapter, another run's table or a flipped byte is one sentence.
+    them: a changed encoder, a table of another run or a damaged byte raises an error of one sentence.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Run:
     seen: dict[str, str] = field(default_factory=dict, repr=False)
 
     def read(self, name: str):
-        """An artefact of the run, checked.
+        """Artefact of the run, after a check.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class Run:
         FileNotFoundError
             If it was never made; the message names the command that makes it.
         ValueError
-            If it is damaged, or was made from other artefacts than those that lie there now.
+            If it is damaged, or its inputs have changed since it was made.
 
         Examples
         --------
@@ -68,7 +68,7 @@ class Run:
         return data
 
     def write(self, name: str, *parts, **settings) -> None:
-        """Write an artefact, with what it was made from: everything read or written before.
+        """Write an artefact with its inputs: all artefacts read or written before.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class Run:
         *parts : Estimate, pandas.DataFrame, xarray.Dataset or dict of str to torch.Tensor
             Estimates and frames become one tidy table of the run; anything else is the artefact itself.
         **settings
-            What made it; `settings` gives it back.
+            Settings that produced it; `settings` returns them.
 
         Examples
         --------
@@ -118,7 +118,7 @@ class Run:
         return found
 
     def tell(self, **numbers) -> None:
-        """Give numbers and sentences to the prose of the page, which names them ``RUN-<name>``.
+        """Make numbers and sentences available to the prose of the page as ``RUN-<name>``.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class Run:
         return table
 
     def _check(self, name: str, found: dict) -> None:
-        """Compare what an artefact was made from with what lies there now, and its settings with the notebook's."""
+        """Raise a `ValueError` if an artefact's inputs changed or its settings differ from the notebook's."""
         where, (_, notebook) = artefacts.path(self.name, name, self.results), artefacts.ARTEFACTS[name]
         together = [n for n, (_, owner) in artefacts.ARTEFACTS.items() if owner == notebook and n != name]
         for other in together:

@@ -2,7 +2,7 @@
 
 A notebook appears once per run: for the first under its source path ``notebooks/``, for every other one under
 ``<run>/``, a sibling folder, so that relative links stay right and lead to the same run. Labels and glue keys
-are kept apart by their run: ``RUN-`` becomes ``<run>-`` in Markdown cells and in the names and captions of
+are distinguished by run: ``RUN-`` becomes ``<run>-`` in Markdown cells and in the names and captions of
 cell metadata (code writes ``f"{run}-..."``). In pages ``RUN-`` is the first run. A notebook over all runs lies in
 ``across/`` and is executed once, for ``book``, which its labels carry. The table of contents names what every run has;
 the ``chapters`` of a run follow in its part.
@@ -41,14 +41,14 @@ ACROSS, BOOK = "across", "book"
 SYNTHETIC = """
 ```{admonition} Synthetic data
 :class: warning
-Every number on this page comes from a simulation with known truth, written in the layout of a real data set. Nobody
-stands behind it, and it says nothing about patients.
+Every number on this page comes from a simulation with known truth, written in the layout of a real data set.
+The data contain no real person, and the numbers say nothing about patients.
 ```
 """
 
 
 def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Path:
-    """Write the source tree of the book for some runs.
+    """Source tree of the book for some runs.
 
     Parameters
     ----------
@@ -119,12 +119,12 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
 
 
 def label(text: str, run: str) -> str:
-    """Replace the token ``RUN-`` of labels and glue keys by the run's name."""
+    """Text with the run's name in place of the token ``RUN-`` of labels and glue keys."""
     return re.sub(r"\bRUN-", f"{run}-", text)
 
 
 def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "") -> dict:
-    """Return an executed notebook as it appears in the book for one run.
+    """An executed notebook as it appears in the book for one run.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "
     run, title : str
         Name and title of the run; without a title the heading stays.
     notice : str
-        Markdown that stands under the first heading.
+        Markdown to insert under the first heading.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "
 
 
 def named_images(notebook: Mapping) -> dict[str, bytes]:
-    """Return the PNG of every code cell whose figure has a name, by that name."""
+    """PNG of every code cell whose figure has a name, under that name."""
     images = {}
     for cell in notebook["cells"]:
         name = cell["metadata"].get("mystnb", {}).get("figure", {}).get("name")
@@ -178,7 +178,7 @@ def named_images(notebook: Mapping) -> dict[str, bytes]:
 
 
 def stage_toc(toc: Mapping, titles: Mapping[str, str], own: Mapping[str, Sequence[str]]) -> dict:
-    """Return the table of contents of some runs.
+    """Table of contents with the parts of some runs.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def _is_staged(folder):
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code of the command line: 0 if all went well, 1 after one sentence that says what did not."""
+    """Exit code of the command line: 0 if all went well, 1 after a message that says what failed."""
     parser = argparse.ArgumentParser(prog="python -m mmlib stage", description=__doc__.partition(":")[0])
     parser.add_argument(
         "--runs", nargs="+", required=True, metavar="RUN", help="the first is that of the pages"

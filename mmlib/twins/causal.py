@@ -2,12 +2,12 @@
 
 A patient belongs to a race and a sex and has an age. Age and the patient's lasting condition give each stay a
 *severity*, a number of mean 0 and standard deviation 1. Severity shows in *signs*, a few per modality; a
-modality measures its signs with error, or is missing. Whoever decides sees the severity through noise of their
-own, not the measurements. All numbers are in standard deviations, and larger always means more ill.
+modality measures its signs with error, or is missing. The decision depends on severity
+plus noise, not on the measurements. All numbers are in standard deviations, and larger always means more ill.
 
-Every knob acts on groups by name and starts at "no difference", so that a difference found with all knobs at
-rest is an error of the study. Random numbers do not depend on the knobs: two draws with one seed differ by the
-knobs alone. Shares of groups, ages and the admission rate resemble published summaries of MIMIC-IV-ED
+Every knob acts on groups by name, and its default is "no difference": a difference found with default knobs
+is an error of the study. Random numbers do not depend on the knobs: two draws with the same seed differ only
+by the knobs. Shares of groups, ages and the admission rate resemble published summaries of MIMIC-IV-ED
 [Johnson2023]_; no row of it was used.
 """
 
@@ -30,7 +30,7 @@ AGE_EFFECT = 0.35  # of one standard deviation of age on severity
 LASTING = 0.4  # share of the rest of severity that a patient's stays have in common
 SHARED = 0.5  # share of what is not severity that the signs of one modality have in common
 LINKED_ANYWAY = 0.02  # stays that do not end in admission and yet have a hospital record
-#: What only the hospital's admission record knows.
+#: Fields that only the hospital's admission record holds.
 SOCIAL = {
     "insurance": {"Medicare": 0.38, "Medicaid": 0.15, "Private": 0.4, "Other": 0.07},
     "language": {"English": 0.89, "Spanish": 0.06, "Other": 0.05},
@@ -40,7 +40,7 @@ SOCIAL = {
 
 @dataclass(frozen=True)
 class Knobs:
-    """What can be turned in the causal model; groups are named by race or sex, effects of both add up.
+    """Settings of the causal model; groups are named by race or sex, and effects of both add up.
 
     Parameters
     ----------
@@ -58,18 +58,18 @@ class Knobs:
     missing_by_group : mapping of str to mapping
         Modality -> group -> change of the log odds of lacking it.
     missing_by_severity : float
-        Change of these log odds per unit of severity: below 0, the ill are examined more (informative presence).
+        Change of these log odds per unit of severity: below 0, sicker patients are examined more.
     base_rate : mapping of str to float
         Group -> shift of severity: a true difference.
     label_bias : mapping of str to float
-        Group -> shift of severity as it looks to whoever decides: only the recorded label changes.
+        Group -> shift of severity in the decision: only the recorded label changes.
     decision_noise : float
         Standard deviation of the noise in the decision.
     prevalence : float
-        Share of positive labels where nothing shifts, approximately.
+        Approximate share of positive labels without any shift.
     leak : bool
-        Insurance, language and marital status come from the admission record, which hardly anybody has who was
-        not admitted. Off: everybody has one.
+        Insurance, language and marital status come from the admission record, which few stays
+        without admission have. If False, every stay has one.
     another_stay : float
         Probability that a patient has another stay (geometric), below 1.
     """
@@ -164,14 +164,14 @@ class Draw:
 
 
 def draw(n: int, knobs: Knobs | None = None, seed: int = 0) -> Draw:
-    """Draw the stays of n patients.
+    """Stays of n simulated patients.
 
     Parameters
     ----------
     n : int
         Number of patients; of stays there are more if ``knobs.another_stay`` is above 0.
     knobs : Knobs, optional
-        All at rest if not given.
+        Defaults if not given.
     seed : int
         Draws with the same n and seed differ by their knobs alone.
 
@@ -220,7 +220,7 @@ def draw(n: int, knobs: Knobs | None = None, seed: int = 0) -> Draw:
 
 
 def fast_cohort(population: Draw, *, label: str = "decided") -> Cohort:
-    """Make a cohort of plain numbers, without files: for simulation studies with the native encoding.
+    """Cohort of plain numbers, without files: for simulation studies with the native encoding.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Draw what the twins' machines record: chest X-rays with findings, and 12-lead ECGs from sums of Gaussians.
+"""Drawings for the twins: chest X-rays with findings, and 12-lead ECGs from sums of Gaussians.
 
-Neither would fool a physician. They carry findings of known size, so that what is read from them can be
-compared with what was drawn.
+Neither would fool a physician. Their findings have known sizes, so that measurements can be compared with the
+truth.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ _RIBS = 0.05 * np.sin(28 * (_ROW - 0.25 * _COLUMN**2)).astype(np.float32)
 
 
 def draw_xray(*, opacity: float, heart: float, effusion: float, seed: int = 0) -> np.ndarray:
-    """Draw a frontal chest X-ray.
+    """Drawn frontal chest X-ray.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ _CHEST = np.array(
 def draw_ecgs(
     *, rate, pr, qrs, qt, axis, st, irregular, frequency: int = 100, seconds: int = 10, seed: int = 0
 ) -> np.ndarray:
-    """Draw 12-lead ECGs: each wave is a Gaussian, each beat a sum of them.
+    """Drawn 12-lead ECGs: each wave is a Gaussian, each beat a sum of them.
 
     Parameters
     ----------

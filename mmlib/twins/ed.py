@@ -53,7 +53,7 @@ ODD_PAIN = ("unable", "Critical", "7-8", "asleep", "13", "o", "10/10")
 
 
 def tables(population: Draw, *, seed: int = 0, mess: float = 0.01) -> dict[str, pd.DataFrame]:
-    """Make every table.
+    """Every table of the twin.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def _vitals(signs, rng):
 
 
 def _list(population, modality, mean, size, rng, own):
-    """Rows of a list: their number follows the first sign of the modality, how serious they are the second."""
+    """Rows of a list: the first sign of the modality sets their number, the second how serious they are."""
     number, kind = population.measured[modality].T
     count = 1 + rng.poisson(mean * np.exp(0.35 * number - 0.08))
     at = np.repeat(np.arange(len(own)), np.where(population.present[modality], count, 0))
@@ -239,7 +239,7 @@ def _later(start, hours):
 
 
 def _spoil(made, mess, rng):
-    """Make the tables as untidy as real ones."""
+    """Make the tables as untidy as real ones, in place."""
     for name in ("triage", "vitalsign"):
         table = made[name]
         for column, value in IMPOSSIBLE.items():

@@ -52,7 +52,7 @@ TARGETS = {
     "mortality_365d": 0.4,
     "mortality_stay": 1.1,
 }
-BEFORE = -999  # it happened before the prediction time
+BEFORE = -999  # the event happened before the prediction time
 MEASUREMENTS = 3  # of a sign, at most, within 90 minutes
 CHUNK = 512
 
@@ -60,7 +60,7 @@ CHUNK = 512
 def write(
     population: Draw, root: Path, *, seed: int = 0, mess: float = 0.01, wfdb: bool = False
 ) -> pd.DataFrame:
-    """Write the table and the ECGs, a row per ECG.
+    """Truth behind each row of a twin, whose table and ECGs are written, a row per ECG.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _biometrics(population, rng):
 
 
 def _series(population, modality, signs, always, rng):
-    """Statistics of up to three measurements of each sign; a laboratory value is ordered more often for the ill."""
+    """Statistics of up to three measurements of each sign; sicker patients get more laboratory values."""
     n = len(population.patient)
     out = {}
     for i, (name, (centre, step, decimals, low, high)) in enumerate(signs.items()):
@@ -198,7 +198,7 @@ def _targets(population, rng):
 
 
 def ecg_of(signs: np.ndarray) -> dict[str, np.ndarray]:
-    """Turn signs (n, 7), in standard deviations, into what ``draw_ecgs`` takes."""
+    """Parameters of ``draw_ecgs``, from signs (n, 7) in standard deviations."""
     rate, pr, qrs, qt, axis, st, rhythm = np.asarray(signs, float).T
     beats = np.clip(80 + 16 * rate, 40, 170)
     return {

@@ -1,8 +1,8 @@
 """Write a synthetic twin of a data set: ``python -m mmlib twins mimic_eye FOLDER --patients 2000``.
 
-Every table and file lies where the real data set has it, so that whatever reads a twin reads the real thing,
-and ``truth.parquet`` and ``twin.json`` beside them say what is true and how it was made. Nothing in a twin
-comes from MIMIC.
+Every table and file lies where the real data set has it, so that code that reads a twin also reads the real
+data. ``truth.parquet`` and ``twin.json`` hold the true values and the settings. Nothing in a twin comes from
+MIMIC.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def write_twin(
     mess: float = 0.01,
     wfdb: bool = False,
 ) -> Path:
-    """Write a twin; the folder appears once everything is in it.
+    """Folder of a synthetic twin; it appears only when it is complete.
 
     Parameters
     ----------
@@ -153,14 +153,14 @@ def _write_eye(made, root, rng, mess):
         report.parent.mkdir(exist_ok=True)
         report.write_text(report_of(**findings), encoding="utf-8")
         if lost[i] and i % 2:
-            continue  # listed in the metadata, and not there
+            continue  # listed in the metadata, but without a file
         Image.fromarray(draw_xray(**findings, seed=int(letters[i, 0]))).save(image, quality=90)
         if lost[i]:
             os.truncate(image, image.stat().st_size // 2)
 
 
 def findings_of(opacity: float, heart: float, effusion: float) -> dict[str, float]:
-    """Turn signs, in standard deviations, into what ``draw_xray`` takes."""
+    """Parameters of ``draw_xray``, from signs in standard deviations."""
     return {
         "opacity": round(float(np.clip(0.45 * (opacity - 0.3), 0, 1)), 3),
         "heart": round(float(np.clip(0.45 + 0.055 * heart, 0.34, 0.7)), 3),
@@ -169,7 +169,7 @@ def findings_of(opacity: float, heart: float, effusion: float) -> dict[str, floa
 
 
 def report_of(opacity: float, heart: float, effusion: float) -> str:
-    """Write a report of what was drawn, in the shape of a radiologist's."""
+    """Text of a report on the drawn findings, in a radiologist's format."""
     found = []
     if heart > 0.5:
         found.append(f"{'Moderate to severe' if heart > 0.57 else 'Mild'} cardiomegaly.")
@@ -200,7 +200,7 @@ def _write_split(table, root, place):
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code of the command line: 0 if all went well, 1 after one sentence that says what did not."""
+    """Exit code of the command line: 0 if all went well, 1 after a message that says what failed."""
     parser = argparse.ArgumentParser(
         prog="python -m mmlib twins", description=__doc__.partition(":")[0]
     )

@@ -24,8 +24,8 @@ def test_a_whole_memmap_gives_its_rows_and_its_recordings(tmp_path, changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"shape": [[29, 12]]}, "has 1,440 bytes, but memmap_meta.npz tells of 29 rows .* is it complete"),
-        ({"shape": [[45, 8]]}, "tells of 45 rows of 8 float32"),
+        ({"shape": [[29, 12]]}, "has 1,440 bytes, but memmap_meta.npz lists 29 rows .* is it complete"),
+        ({"shape": [[45, 8]]}, "lists 45 rows of 8 float32"),
         ({"length": [10, 21]}, "reach beyond the 30 rows of memmap.npy"),
         ({"start": [-1, 10]}, "reach beyond the 30 rows of memmap.npy"),
         ({"length": [0, 30]}, "reach beyond"),
@@ -35,8 +35,8 @@ def test_a_whole_memmap_gives_its_rows_and_its_recordings(tmp_path, changes):
         ({"length": np.array([{}], dtype=object)}, "lacks a usable array"),
         ({"length": None}, "lacks a usable array"),
         ({"length": ["ten", "twenty"]}, "lacks a usable array"),
-        ({"file_idx": [0, 1]}, "tells of 2 files; expected one memmap, memmap.npy"),
-        ({"shape": [[30, 12], [30, 12]]}, "tells of 2 files"),
+        ({"file_idx": [0, 1]}, "lists 2 files; expected one, memmap.npy"),
+        ({"shape": [[30, 12], [30, 12]]}, "lists 2 files"),
     ],
 )
 def test_metadata_that_do_not_match_are_one_sentence(tmp_path, changes, message):

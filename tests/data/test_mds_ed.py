@@ -118,7 +118,7 @@ def test_a_table_that_does_not_keep_its_word_is_one_sentence(copy, tmp_path):
     memmap = copy / "memmap.npy"
     os.truncate(memmap, memmap.stat().st_size - 48)
     with pytest.raises(
-        ValueError, match="memmap.npy has .* bytes, but memmap_meta.npz tells of .*; is it complete"
+        ValueError, match="memmap.npy has .* bytes, but memmap_meta.npz lists .*; is it complete"
     ):
         load_cohort("mds_ed", copy)
     for column, value, message in (
