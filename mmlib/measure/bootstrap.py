@@ -1,4 +1,4 @@
-"""How sure an estimate is: one patient-clustered bootstrap for a run, intervals, retraining variance.
+"""Uncertainty of estimates: one patient-clustered bootstrap for a run, intervals, retraining variance.
 
 Arrays carry a leading axis of ``1 + B``: the estimate, then the resamples. Because all models, subsets,
 patterns and groups share the same weights, a difference of two such arrays is a paired bootstrap of the
@@ -16,7 +16,7 @@ UNDEFINED = 0.05
 
 
 def resample_patients(patient_id, resamples: int, seed: int = 0) -> np.ndarray:
-    """Draw the run's bootstrap weights: patients, not rows, are resampled with replacement.
+    """Bootstrap weights of a run: patients, not rows, are resampled with replacement.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def resample_patients(patient_id, resamples: int, seed: int = 0) -> np.ndarray:
 
 
 def contrast(values, names: Sequence[str], reference: str) -> np.ndarray:
-    """Subtract the reference group's value from every group's, resample by resample.
+    """Signed differences of every group to the reference group, resample by resample.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def contrast(values, names: Sequence[str], reference: str) -> np.ndarray:
 
 
 def standard_error(values) -> np.ndarray:
-    """Take the standard deviation over resamples: ``(1 + B, ...)`` in, ``(...)`` out.
+    """Standard deviation over resamples: ``(1 + B, ...)`` in, ``(...)`` out.
 
     Resamples that are nan (a group lost a class) are left out; if they are more than 5 %, or the estimate
     itself is nan, the result is nan. The same rule holds for both intervals below.
@@ -78,7 +78,7 @@ def standard_error(values) -> np.ndarray:
 
 
 def percentile_interval(values, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Cut the tails of the resamples: ``(1 + B, ...)`` in, low and high of shape ``(...)`` out.
+    """Percentile interval over resamples: ``(1 + B, ...)`` in, low and high of shape ``(...)`` out.
 
     Undefined resamples are treated as in `standard_error`. For signed differences and rates, never for a
     max-min gap (its resamples are biased upwards; see `mmlib.measure.permutation`).
@@ -91,7 +91,7 @@ def percentile_interval(values, level: float = 0.95) -> tuple[np.ndarray, np.nda
 
 
 def simultaneous_interval(values, level: float = 0.95, se_retrain=0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Cover all groups of the last axis at once with probability ``level`` (max-T).
+    """Interval that holds for all groups of the last axis at once with probability ``level`` (max-T).
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def simultaneous_interval(values, level: float = 0.95, se_retrain=0.0) -> tuple[
 
 
 def simultaneous_rows(found: pd.DataFrame, values, **about) -> pd.DataFrame:
-    """Give each row of a frame its estimate with an interval that holds for all rows at once (max-T).
+    """Rows of a frame with their estimates and an interval that holds for all rows at once (max-T).
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def simultaneous_rows(found: pd.DataFrame, values, **about) -> pd.DataFrame:
 
 
 def _defined(values):
-    """Return the resamples, and where too few are defined (set to 0 there, to be refused)."""
+    """Resamples, and a mask of where too few of them are defined (they are 0 there)."""
     values = np.asarray(values, dtype=float)
     if len(values) < 3:
         raise ValueError(
@@ -159,7 +159,7 @@ def _defined(values):
 
 
 def average_seeds(values) -> tuple[np.ndarray, np.ndarray]:
-    """Average a metric over retraining seeds (never the metric of averaged scores: that is an ensemble).
+    """Mean of a metric over retraining seeds (never the metric of averaged scores: that is an ensemble).
 
     Parameters
     ----------
@@ -179,12 +179,12 @@ def average_seeds(values) -> tuple[np.ndarray, np.ndarray]:
 
 
 def combine(se_patients, s_retrain, seeds: int) -> np.ndarray:
-    """Add retraining variance: ``SE^2 = SE_patients^2 + s_retrain^2 / seeds``; nan where not estimated."""
+    """Total standard error: ``SE^2 = SE_patients^2 + s_retrain^2 / seeds``; nan if not estimated."""
     return np.sqrt(np.square(se_patients) + np.square(s_retrain) / seeds)
 
 
 def widen(estimate, low, high, s_retrain, seeds: int, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Widen an interval over patients by retraining variance, around the estimate.
+    """Interval over patients, widened by retraining variance around the estimate.
 
     Each arm's length is combined in quadrature with ``z s_retrain / sqrt(seeds)``, so that the interval keeps
     its asymmetry and, for a normal one, becomes ``estimate -+ z SE`` with the SE of `combine`. Where
@@ -229,7 +229,7 @@ def tidy(
     primary=False,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Turn an array of resamples into rows of the results contract, one per vector and group.
+    """Rows of the results contract, one per vector and group, from an array of resamples.
 
     Parameters
     ----------

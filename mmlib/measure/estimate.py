@@ -1,4 +1,4 @@
-"""A quantity with its resamples: labelled, subtracted pair by pair, and given its interval by one rule."""
+"""Estimates with their resamples: labels, paired differences, and one rule for all intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -69,7 +69,7 @@ class Estimate:
 
     @property
     def value(self) -> xr.DataArray:
-        """The estimate itself, without resamples."""
+        """Estimate without its resamples."""
         return self.values.isel({RESAMPLE: 0}, drop=True)
 
     def __float__(self) -> float:
@@ -120,9 +120,9 @@ class Estimate:
         dim : str
             The dimension that is replaced.
         into : str
-            Its successor.
+            Name of the dimension that replaces it.
         labels : sequence
-            What the combinations are called.
+            Names of the combinations.
 
         Returns
         -------
@@ -143,7 +143,7 @@ class Estimate:
         return self._each(combine, sizes=False)
 
     def pool(self, *dims: str) -> "Estimate":
-        """The same, with the retraining variance averaged over some dimensions.
+        """Estimate with the retraining variance averaged over some dimensions.
 
         Examples
         --------
@@ -161,7 +161,7 @@ class Estimate:
 
     @property
     def seeds(self) -> int:
-        """Retrainings that were averaged."""
+        """Number of retrainings that were averaged."""
         return 1 if self.spread is None else self.spread.sizes[SEED]
 
     @property
@@ -183,7 +183,7 @@ class Estimate:
     def interval(
         self, *, simultaneous: bool | str | Sequence[str] = False, level: float = 0.95
     ) -> tuple[xr.DataArray, xr.DataArray]:
-        """Low and high end: percentiles over patients, widened by retraining, or simultaneous by max-T.
+        """Lower and upper limit: percentiles over patients, widened by retraining, or simultaneous by max-T.
 
         Parameters
         ----------
@@ -217,7 +217,7 @@ class Estimate:
         return tuple(ordered.copy(data=end.reshape(shape)).transpose(*self.dims) for end in ends)
 
     def clear(self, *, simultaneous: bool | str | Sequence[str] = False) -> xr.DataArray:
-        """Sign of each quantity whose interval excludes 0: 1 above, -1 below, 0 if it holds 0 or there is none.
+        """1 where the interval lies above 0, -1 where below, 0 where it contains 0 or there is none.
 
         Examples
         --------
@@ -228,7 +228,7 @@ class Estimate:
         return (low > 0).astype(int) - (high < 0).astype(int)
 
     def __format__(self, spec: str) -> str:
-        """One quantity and its interval, both in the format given, on one line: its spaces do not break."""
+        """Text of one quantity and its interval, both in the format given, without line breaks."""
         low, high = (float(end) for end in self.interval())
         return f"{float(self):{spec}} [{low:{spec}}, {high:{spec}}]".replace(" ", "\u00a0")
 
@@ -273,7 +273,7 @@ class Estimate:
         return self.value.copy(data=data)
 
     def _each(self, change, *, sizes: bool = True) -> "Estimate":
-        """Apply a change to resamples and seeds, and to the sizes where they have labels."""
+        """Estimate with a change applied to resamples and seeds, and to the sizes where they have labels."""
         keep = {}
         if sizes:
             keep = {
@@ -297,7 +297,7 @@ class Estimate:
 
 
 def estimate(values, labels: Mapping[str, Sequence] | None = None, *, spread=None, **about) -> Estimate:
-    """Label an array of resamples as an estimate.
+    """Estimate, from an array of resamples and labels.
 
     Parameters
     ----------

@@ -107,7 +107,7 @@ class Evaluation:
         return self._estimate(metric, attribute, kept, minus=at)
 
     def contrasts(self, metric: str) -> dict[str, Estimate]:
-        """The signed differences that figures show, one for each attribute, by their label.
+        """Signed differences that figures show, one for each attribute, by their label.
 
         Examples
         --------
@@ -197,7 +197,7 @@ def evaluate(
     metrics: Sequence[str] = ("selection_rate", "tpr", "fpr"),
     ranking: Mapping[str, Sequence[str]] | None = None,
 ) -> Evaluation:
-    """Evaluate many score vectors on all groups and resamples.
+    """Metrics of many score vectors on all groups and resamples.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def evaluate(
         Threshold metrics of :func:`mmlib.measure.metrics.rates`.
     ranking : mapping of str to sequence of str, optional
         ``auroc``, ``average_precision`` and ``observed_expected`` -> attributes for whose groups they are
-        wanted; an empty sequence means everybody only.
+        wanted; an empty sequence means all samples only.
 
     Returns
     -------
@@ -240,7 +240,7 @@ def evaluate_masked(
     metrics: Sequence[str] = ("selection_rate", "tpr", "fpr"),
     auroc_of: Sequence[str] = (),
 ) -> Evaluation:
-    """Evaluate the exact expectation over masks, for several distributions over patterns.
+    """Exact expectations of metrics over masks, for several distributions over patterns.
 
     Parameters
     ----------
@@ -250,11 +250,11 @@ def evaluate_masked(
     probabilities : numpy.ndarray of shape (n_rates, n_samples, n_patterns)
         From :func:`mmlib.measure.expectation.pattern_probabilities`.
     rates_named : sequence
-        What to call them.
+        Names of these distributions.
     cohort, patient_weights, groups, metrics
         As in :func:`evaluate`; only metrics that are linear in the decisions are exact.
     auroc_of : sequence of str
-        Attributes for whose groups AUROC is wanted beside everybody's.
+        Attributes for whose groups AUROC is wanted besides that of all samples.
 
     Returns
     -------
@@ -275,11 +275,11 @@ def evaluate_masked(
 
 
 def _collect(chosen, measures, wanted, key, labels, cohort, patient_weights, groups, metrics) -> Evaluation:
-    """Evaluate selection probabilities (S, K, n) and ranking measures on all groups; average over seeds."""
+    """Metrics of selection probabilities (S, K, n) and ranking measures by group, averaged over seeds."""
     y, masks = cohort["label"].to_numpy(), groups.masks(cohort)
     first = next(iter(masks))
     per_seed: dict[tuple[str, str], list] = {}
-    # everybody is in the masks of every attribute, and counted once
+    # "all" is in the masks of every attribute, and evaluated once
     every = np.concatenate([masks[first][1][:1], *[members[1:] for _, members in masks.values()]])
     ends = np.cumsum([1, *[len(members) - 1 for _, members in masks.values()]])
     for s, q in enumerate(chosen):
@@ -349,7 +349,7 @@ def compare_auroc(
 def comparison_frame(
     compared: pd.DataFrame, cohort: pd.DataFrame, *, run: str, reference: str
 ) -> pd.DataFrame:
-    """Turn the frame of :func:`compare_auroc` into rows of the results contract.
+    """Rows of the results contract, from the frame of :func:`compare_auroc`.
 
     Parameters
     ----------

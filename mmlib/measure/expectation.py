@@ -18,7 +18,7 @@ LINEAR = ("selection_rate", "tpr", "fpr", "fnr", "accuracy", "balanced_accuracy"
 
 
 def pattern_probabilities(drop, masks, present=None) -> np.ndarray:
-    """Turn drop probabilities into the distribution over kept patterns, drops being independent.
+    """Distribution over kept patterns, from independent drop probabilities.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def pattern_probabilities(drop, masks, present=None) -> np.ndarray:
 
 
 def realised_patterns(probabilities, masks, present) -> np.ndarray:
-    """Move probability from each pattern to the one that remains of it in a sample: kept and present.
+    """Distribution over the patterns that remain in each sample: kept and present.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def realised_patterns(probabilities, masks, present) -> np.ndarray:
 
 
 def expected_selection(scores, threshold, probabilities) -> np.ndarray:
-    """Compute the probability that each sample is selected, to be passed to `mmlib.measure.metrics.rates`.
+    """Probability that each sample is selected, to be passed to `mmlib.measure.metrics.rates`.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def expected_selection(scores, threshold, probabilities) -> np.ndarray:
 
 
 def expected_auroc(y, scores, probabilities, patient_weights, groups) -> np.ndarray:
-    """Compute the expected AUROC: that of the pooled (sample, pattern) pairs weighted by probability.
+    """Expected AUROC: that of the pooled (sample, pattern) pairs weighted by probability.
 
     Exact if samples are dropped independently of one another, since a positive and a negative are never the
     same sample; outages shared by samples need `simulate`.
@@ -119,13 +119,13 @@ def expected_auroc(y, scores, probabilities, patient_weights, groups) -> np.ndar
 
 
 def plug_in_average_precision(y, scores, probabilities, patient_weights, groups) -> np.ndarray:
-    """Compute the average precision of the pooled pairs: near the expected one but not it (not linear)."""
+    """Average precision of the pooled pairs: an approximation of the expected one, since it is not linear."""
     mass = _distribution(probabilities, np.shape(scores))
     return pooled_ranking(y, scores, mass, patient_weights, groups, "average_precision")
 
 
 def slopes(y, scores, threshold, masks, patient_weights, groups, direction=None) -> dict[str, np.ndarray]:
-    """Differentiate expected metrics by the drop rate at zero: what the first few missing modalities cost.
+    """Slopes of expected metrics in the drop rate, at zero: what the first few missing modalities cost.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def slopes(y, scores, threshold, masks, patient_weights, groups, direction=None)
     Notes
     -----
     For AUROC each modality adds A(positives without m, negatives full) + A(positives full, negatives without
-    m) - 2 A(full). Taking m from everybody is another number: there both sides of a pair lose it.
+    m) - 2 A(full). Removing m from all samples gives another number: then both sides of a pair lose it.
     """
     y, scores, masks = np.asarray(y), np.asarray(scores, dtype=float), np.asarray(masks, dtype=bool)
     full, modalities = len(masks) - 1, masks.shape[1]
@@ -175,7 +175,7 @@ def slopes(y, scores, threshold, masks, patient_weights, groups, direction=None)
 def one_run_sd(
     y, scores, threshold, probabilities, groups, *, realisations: int = 200, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Compute the standard deviation of a metric over realised masks, patients and model fixed.
+    """Standard deviation of a metric over realised masks, patients and model fixed.
 
     It says how far a single masked test run, such as the paper's, falls from the expectation. Groups that
     share no sample are independent: the variance of a difference is the sum of theirs.
@@ -218,7 +218,7 @@ def one_run_sd(
 
 
 def simulate(scores, probabilities, realisations: int, seed: int = 0, *, outage=None) -> np.ndarray:
-    """Draw realised score vectors, as the paper does: each sample meets one pattern at random.
+    """Realised score vectors, as the paper draws them: each sample meets one pattern at random.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def simulate(scores, probabilities, realisations: int, seed: int = 0, *, outage=
 
 
 def _distribution(probabilities, shape=None) -> np.ndarray:
-    """Check that patterns' probabilities add up to 1; with the shape of the scores, return (R, n, P)."""
+    """Probabilities of patterns, checked to add up to 1; as (R, n, P) if the shape of the scores is given."""
     probabilities = probabilities_in(probabilities, "probabilities")
     if np.abs(probabilities.sum(axis=-1) - 1).max() > 1e-9:
         worst = np.abs(probabilities.sum(axis=-1) - 1).max()

@@ -12,7 +12,7 @@ from mmlib.measure.metrics import group_masks, sizes
 
 @dataclass(frozen=True)
 class Groups:
-    """Which groups are compared with which.
+    """Protected attributes of a run, their reference groups, and the contrasts that figures show.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Groups:
 
     @property
     def first(self) -> str:
-        """The first protected attribute, which figures of one attribute show."""
+        """First protected attribute, which figures of one attribute show."""
         return next(iter(self.protected))
 
     def reference(self, attribute: str) -> str:
@@ -64,7 +64,7 @@ class Groups:
         return known[attribute]
 
     def single(self) -> "Groups":
-        """The same without crossed attributes.
+        """Groups without crossed attributes.
 
         Examples
         --------

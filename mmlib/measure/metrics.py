@@ -32,7 +32,7 @@ RATES = ("selection_rate", "tpr", "fpr", "ppv", "fnr", "accuracy", "balanced_acc
 
 
 def operating_point(y, scores, rule: str = "prevalence") -> float:
-    """Choose the threshold on validation data; the decision is ``score >= threshold``.
+    """Threshold chosen on validation data; the decision is ``score >= threshold``.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def operating_point(y, scores, rule: str = "prevalence") -> float:
     Returns
     -------
     float
-        ``inf`` when selecting nobody comes nearest to the prevalence, as it can with a constant score.
+        ``inf`` if selecting no sample comes nearest to the prevalence, as it can with a constant score.
     """
     y, scores = np.asarray(y), np.asarray(scores, dtype=float)
     if y.shape != scores.shape or y.ndim != 1 or not y.size or not np.isfinite(scores).all():
@@ -67,7 +67,7 @@ def operating_point(y, scores, rule: str = "prevalence") -> float:
 
 
 def group_masks(frame: pd.DataFrame, attributes: Sequence[str]) -> dict[str, tuple[list[str], np.ndarray]]:
-    """Turn protected attributes into bool masks, everybody first.
+    """Bool masks of all groups of protected attributes, all samples first.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def group_masks(frame: pd.DataFrame, attributes: Sequence[str]) -> dict[str, tup
 
 
 def sizes(y, groups) -> tuple[np.ndarray, np.ndarray]:
-    """Count the samples and the positives of every group; two int arrays of shape ``(G,)``."""
+    """Numbers of samples and of positives of every group; two int arrays of shape ``(G,)``."""
     groups = np.asarray(groups, dtype=bool)
     return groups.sum(axis=1), (groups & (np.asarray(y) == 1)).sum(axis=1)
 
@@ -187,7 +187,7 @@ def metrics_by_group(y, scores, selected, frame: pd.DataFrame, attribute: str) -
 
 
 def paper_gaps(y, selected, frame: pd.DataFrame, attribute: str) -> dict[str, float]:
-    """Return max-min gaps as the paper has them, from fairlearn: biased upwards, never a finding alone.
+    """Max-min gaps as in the paper, from fairlearn: biased upwards, so never report them alone.
 
     Returns
     -------

@@ -1,15 +1,15 @@
-"""Every pattern of missing modalities, group by group: from these tables any drop rates are answered later.
+"""Metrics of each group under every pattern of missing modalities, from which those at any drop rate follow.
 
-If a group loses modality m with one probability for all its members, each pattern has one probability for the
-whole group, whatever a member lacks by nature: its score under a pattern is that of what is left. Expected
-rates are then sums over patterns, and the expected AUROC one over pairs of them.
+If all members of a group lose modality m with the same probability, each pattern has one probability for the
+whole group. A sample that never had m keeps the score of the modalities that are left. Expected rates are
+then sums over patterns, and the expected AUROC is a sum over pairs of patterns.
 """
 
 import numpy as np
 
 
 def pattern_tables(y, scores, threshold, groups) -> dict[str, np.ndarray]:
-    """Tabulate what each group meets under every pattern, for both sides of a pair where it takes two.
+    """Rates of each group under every pattern, and AUROC under every pair of patterns.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def pattern_tables(y, scores, threshold, groups) -> dict[str, np.ndarray]:
 
 def _wins(above, below) -> np.ndarray:
     """Share of pairs (P, P) in which a score (P, n1) of the first beats one (P, n0) of the second, ties half."""
-    share, above = np.empty((len(above), len(below))), np.sort(above, axis=1)  # in order, a search is short
+    share, above = np.empty((len(above), len(below))), np.sort(above, axis=1)  # sorted, for binary search
     for k, column in enumerate(np.sort(below, axis=1)):
         ranks = np.searchsorted(column, above, "left") + np.searchsorted(column, above, "right")
         share[:, k] = ranks.mean(axis=1) / (2 * len(column))

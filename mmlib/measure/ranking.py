@@ -35,7 +35,7 @@ def average_precision(y, scores, patient_weights, groups) -> np.ndarray:
 
 
 def pooled_ranking(y, scores, mass, patient_weights, groups, metric: str = "auroc") -> np.ndarray:
-    """Rank pooled (sample, score) pairs: each sample enters with P alternative scores and their masses.
+    """AUROC or average precision of pooled pairs: each sample has P alternative scores with masses.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def pooled_ranking(y, scores, mass, patient_weights, groups, metric: str = "auro
             run, tied = find_runs(flat[inside], positive[inside])
             totals = (_totals(m[inside], sample[inside], positive[inside] == c, run, n) for c in (False, True))
             plans.append((tied, *totals))
-    # Few enough resamples at a time that the totals stay in the cache of one core, enough to be worth a thread's while.
+    # Blocks of resamples: small enough for the cache of one core, large enough to pay for a thread.
     size = max(len(pair), 1)
     step = max(1, min(16, 12_000_000 // size), min(128, 600_000 // size))
 
@@ -98,7 +98,7 @@ def _each_vector(y, scores, patient_weights, groups, metric):
 
 
 def _roc_runs(scores, positive):
-    """Return the run of each pair, sorted upwards, and which runs are ties.
+    """Run of each pair, sorted upwards, and which runs are ties.
 
     A run is some negatives and the positives right above them; a score that both classes share is a run of
     its own, in which a positive beats half of the negatives.
@@ -114,7 +114,7 @@ def _roc_runs(scores, positive):
 
 
 def _precision_runs(scores, positive):
-    """Return the run of each pair, sorted downwards: a run ends with a score that some positive has."""
+    """Run of each pair, sorted downwards: a run ends with a score that some positive has."""
     if not len(scores):
         return np.zeros(0, int), np.zeros(0, int)
     value = np.cumsum(np.r_[False, scores[1:] != scores[:-1]])
@@ -124,7 +124,7 @@ def _precision_runs(scores, positive):
 
 
 def _totals(mass, sample, of_class, run, n):
-    """Return a sparse matrix (runs, n) that, times the weights, adds up each run's pairs of one class."""
+    """Sparse matrix (runs, n) that, times the weights, adds up each run's pairs of one class."""
     start = np.r_[0, np.cumsum(np.bincount(run[of_class], minlength=run[-1] + 1 if len(run) else 1))]
     return csr_matrix((mass[of_class], sample[of_class], start), shape=(len(start) - 1, n))
 
@@ -147,18 +147,18 @@ def _precision(negatives, positives, _):
 
 
 def _by_resample(totals):
-    """Turn (runs, b) round: sums along memory are several times faster."""
+    """Totals (runs, b) as a tensor (b, runs): sums along contiguous memory are several times faster."""
     return torch.from_numpy(totals).T.contiguous()
 
 
 def divide(over, under) -> np.ndarray:
-    """Divide, with nan wherever the denominator is 0."""
+    """Quotient, nan wherever the denominator is 0."""
     shape = np.broadcast_shapes(np.shape(over), np.shape(under))
     return np.divide(over, under, out=np.full(shape, np.nan), where=np.broadcast_to(under, shape) != 0)
 
 
 def check_shapes(y, scores, patient_weights, groups):
-    """Return the four arrays, scores as float ``(K, n)``, or say in one sentence which of them does not fit.
+    """The four arrays, scores as float ``(K, n)``; a `ValueError` in one sentence if one does not fit.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a reader would otherwise use, on the same folds: boosting on raw columns, counted words, late fusion."""
+"""Baselines on the same folds: gradient boosting on raw columns, counted words, late fusion."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from mmlib.core.compute import map_parallel
 from mmlib.models.logistic import fit_many, log_odds
 from mmlib.models.study import Study
 
-#: Tried on validation rows, each with as many trees as lower their loss there.
+#: Settings tried on validation rows; trees are added as long as the loss on these rows falls.
 BOOSTING_GRID = tuple(
     {"max_leaf_nodes": leaves, "max_features": share} for leaves in (4, 12) for share in (0.3, 1.0)
 )
@@ -27,7 +27,7 @@ WORDS_GRID = (0.3, 1.0, 3.0, 10.0)
 
 
 def boosting(fields: pd.DataFrame, study: Study, *, seed: int = 0) -> np.ndarray:
-    """Score out of fold with gradient boosting [Ke2017]_ on the raw columns, tuned on validation rows.
+    """Out-of-fold scores of gradient boosting [Ke2017]_ on the raw columns, tuned on validation rows.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def boosting(fields: pd.DataFrame, study: Study, *, seed: int = 0) -> np.ndarray
 
 
 def counted_words(fields: pd.DataFrame, study: Study) -> np.ndarray:
-    """Score out of fold with a logistic regression on the words and word pairs of free text, and the raw columns.
+    """Out-of-fold scores of a logistic regression on words and word pairs of free text and the raw columns.
 
     Parameters
     ----------
@@ -118,19 +118,19 @@ def _weighted(counts, training):
 
 
 def table_columns(fields: pd.DataFrame) -> pd.DataFrame:
-    """Return the numbers and categories of the artefact ``fields``."""
+    """Numbers and categories of the artefact ``fields``."""
     return fields.drop(columns="sample_id").select_dtypes(["number", "category"])
 
 
 def free_text(fields: pd.DataFrame) -> list[str]:
-    """Name the columns of the artefact ``fields`` that are free text."""
+    """Names of the columns of the artefact ``fields`` that are free text."""
     return [c for c in fields.columns if c != "sample_id" and c not in table_columns(fields)]
 
 
 def late_fusion(study: Study, *, C: float = 0.1) -> np.ndarray:
-    """Score out of fold with one logistic regression per modality, combined by a second one fitted on validation rows.
+    """Out-of-fold scores of late fusion: one logistic regression per modality, combined by another one.
 
-    A modality that a sample lacks contributes nothing to the combination.
+    The combination is fitted on validation rows. A modality that a sample lacks contributes nothing to it.
 
     Parameters
     ----------
@@ -147,9 +147,10 @@ def late_fusion(study: Study, *, C: float = 0.1) -> np.ndarray:
 
 
 def late_patterns(study: Study, masks: np.ndarray, *, C: float = 0.1) -> np.ndarray:
-    """Fuse late under patterns of missing modalities: each has its own combination [Wolpert1992]_.
+    """Scores of late fusion under patterns of missing modalities, with one combination each [Wolpert1992]_.
 
-    It is fitted on validation rows with what the pattern keeps, and so falls back on that, calibrated.
+    Each combination is fitted on validation rows with only the modalities that its pattern keeps, so its
+    scores are calibrated for that pattern.
 
     Parameters
     ----------
@@ -171,9 +172,9 @@ def late_patterns(study: Study, masks: np.ndarray, *, C: float = 0.1) -> np.ndar
         for m in range(present.shape[1]):
             x, rows = study.X[f, :, m].numpy(), training[f] & present[:, m]
             if len(np.unique(y[rows])) < 2:
-                continue  # nothing to learn: silence
+                continue  # one class only: the modality gives no evidence
             model = LogisticRegression(C=C, max_iter=1000).fit(x[rows], y[rows])
-            # evidence against the modality's own base rate, so that silence means zero
+            # relative to the modality's base rate, so that an absent modality counts as zero
             base = logit(y[rows].mean())
             evidence[:, m] = np.where(present[:, m], model.decision_function(x) - base, 0)
         return _combined(evidence, masks, y, validation[f], study.tested[f])
@@ -182,7 +183,7 @@ def late_patterns(study: Study, masks: np.ndarray, *, C: float = 0.1) -> np.ndar
 
 
 def _combined(evidence, masks, y, held, tested):
-    """Combine what masks (P, M) keep of evidence (n, M) by regressions on validation rows, cross-fitted for those."""
+    """Probabilities from the evidence (n, M) that masks (P, M) keep; cross-fitted on validation rows."""
     known, of_known = evidence[held] * masks[:, None], y[held]
     out = np.full((len(masks), len(y)), np.nan)
     out[:, held] = of_known.mean()
@@ -193,6 +194,6 @@ def _combined(evidence, masks, y, held, tested):
         for rows, test in folds.split(of_known, of_known):
             at = np.flatnonzero(held)[test]
             out[:, at] = expit(log_odds(known[:, test], fit_many(known[:, rows], of_known[rows])))
-    silent = np.flatnonzero(~(masks & evidence.any(axis=0)).any(axis=1))  # these have nothing to combine
+    silent = np.flatnonzero(~(masks & evidence.any(axis=0)).any(axis=1))  # patterns without any evidence
     out[np.ix_(silent, held | tested)] = of_known.mean()
     return out

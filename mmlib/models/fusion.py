@@ -23,7 +23,7 @@ AT_ONCE = 1024  # samples that a GPU scores at once
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything the paper leaves open about the model and its training.
+    """Settings of the model and its training that the paper leaves open.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ class Architecture:
     dropout : float
         Dropped share of the pooled vector in training.
     absent : {"mask", "zero", "mean", "token", "indicator"}
-        What stands in for an absent modality: nothing (masked attention), a zero input, the training mean, a
-        learned token, or nothing but with one more token that tells which modalities are there.
+        What replaces an absent modality: nothing (masked attention), a zero input, the training mean, a
+        learned token, or nothing, with one more token that encodes which modalities are present.
     modality_dropout : float
         Probability with which each present modality of a training sample is dropped, one always staying.
     drop_rate : {"fixed", "varied"}
@@ -106,7 +106,7 @@ class Models:
     best: tuple[float, ...] = field(default=())
 
     def select(self, keep: Sequence[int]) -> "Models":
-        """Return the models at the positions ``keep``."""
+        """Models at the positions ``keep``."""
         index = torch.as_tensor(list(keep))
         return replace(
             self,
@@ -118,7 +118,7 @@ class Models:
 
 
 def join(parts: Sequence[Models]) -> Models:
-    """Stack models of one architecture."""
+    """Models of one architecture, stacked."""
     first = parts[0]
     return replace(
         first,
@@ -143,7 +143,7 @@ def train(
     weight: torch.Tensor | None = None,
     device: str = "auto",
 ) -> Models:
-    """Train one model per (fold, seed), many of them in one batch.
+    """One trained model per (fold, seed), many of them trained in one batch.
 
     Parameters
     ----------
@@ -172,14 +172,14 @@ def train(
     a, device = architecture, choose_device(device)
     y = y.to(X.dtype)
     inputs = _Inputs(_by_modality(X).to(device), present.T.contiguous())
-    # All models of a step should stay in the cache of one core; a GPU wants all there are.
+    # All models of a step should stay in the cache of one core; a GPU is fastest with all models at once.
     together = len(models) if device == "cuda" else max(1, IN_CACHE // (X.shape[2] * a.batch_size * a.width))
     parts = [models[i : i + together] for i in range(0, len(models), together)]
     return join([_train(inputs, y, training, validation, part, a, key, drop, weight) for part in parts])
 
 
 def _train(inputs, y, training, validation, models, a: Architecture, key, drop, weight) -> Models:
-    """Train models in one batch; those that stop early leave it."""
+    """Models trained in one batch; those that stop early leave it."""
     folds = torch.tensor([f for f, _ in models])
     streams = [torch.Generator().manual_seed(1_000_003 * s + 1009 * f + key) for f, s in models]
     parameters = initial(streams, inputs.X.shape[1], inputs.X.shape[3], a, inputs.X.dtype)
@@ -231,14 +231,14 @@ def logits(
     rows: torch.Tensor | None = None,
     device: str = "auto",
 ) -> torch.Tensor:
-    """Return the logits of every model, each on the inputs reduced for its fold.
+    """Logits of every model, each on the inputs reduced for its fold.
 
     Parameters
     ----------
     models : Models
     X : torch.Tensor of shape (n_folds, n_samples, n_modalities, n_features)
     present : torch.Tensor of shape (n_samples, n_modalities), bool
-        Also the way to mask: a modality marked absent is not seen.
+        Also used for masking: the models ignore a modality that is marked absent.
     rows : torch.Tensor of shape (n_models, n_rows), optional
         Samples that each model scores; all of them by default.
     device : str
@@ -257,7 +257,7 @@ def logits(
 
 
 def _by_modality(X):
-    """View or copy X as (n_folds, n_modalities, n_samples, n_features): a sample's vector is then one row of memory."""
+    """X as (n_folds, n_modalities, n_samples, n_features): a sample's vector is then one row of memory."""
     return X.transpose(1, 2).contiguous()
 
 
@@ -269,7 +269,7 @@ class _Inputs:
     present: torch.Tensor
 
     def look_up(self, folds, rows):
-        """Return the rows (n_models, n_rows) of each model in the inputs of its fold, and their presence."""
+        """Inputs of the rows (n_models, n_rows), each model from its fold, and their presence."""
         _, m, n, d = self.X.shape
         line = (folds[:, None, None] * m + torch.arange(m)[:, None]) * n + rows[:, None]
         x = self.X.reshape(-1, d).index_select(0, line.ravel().to(self.X.device)).reshape(*line.shape, d)
@@ -286,7 +286,7 @@ def _scores(parameters, inputs, folds, rows, a):
 
 
 def _kept(streams, samples, a: Architecture):
-    """Draw what dropout leaves of the pooled vectors (n_models, width, n_samples)."""
+    """Random mask of the pooled vectors (n_models, width, n_samples): False where dropout acts."""
     if not a.dropout:
         return torch.ones(1, 1, 1, dtype=torch.bool)
     noise = torch.stack([torch.rand(samples, a.width, generator=s, dtype=torch.float32) for s in streams])
@@ -301,7 +301,7 @@ def _optimiser(parameters, a: Architecture):
 
 
 def _without(parameters, optimiser, going, a: Architecture):
-    """Take models out of a batch, with what the optimiser remembers of them."""
+    """Parameters and optimiser of the models in ``going``, without the others."""
     smaller = {k: v.detach()[going] for k, v in parameters.items()}
     successor = _optimiser(smaller, a)
     for old, new in zip(parameters.values(), smaller.values(), strict=True):
@@ -312,7 +312,7 @@ def _without(parameters, optimiser, going, a: Architecture):
 
 
 def _shuffled(rows, length, stream):
-    """Permute rows, and go on with a second permutation up to the length: all models take the same steps."""
+    """Permuted rows, repeated with new permutations up to ``length``: all models take the same steps."""
     order = torch.cat(
         [rows[torch.randperm(len(rows), generator=stream)] for _ in range(-(-length // len(rows)))]
     )
@@ -320,7 +320,7 @@ def _shuffled(rows, length, stream):
 
 
 def _drop_rate(a: Architecture, drop, batch, streams):
-    """Return the probability of a drop for each model, row and modality, or None where nothing is dropped."""
+    """Probability of a drop for each model, row and modality; None where nothing is dropped."""
     if drop is not None:
         return drop[batch]
     if not a.modality_dropout or a.drop_rate == "fixed":

@@ -1,4 +1,4 @@
-"""Many small logistic regressions at once: scikit-learn fits one at a time, a millisecond or two each however small."""
+"""Many small logistic regressions at once: scikit-learn needs a millisecond or two for each."""
 
 import numpy as np
 from scipy.special import expit
@@ -8,7 +8,7 @@ AT_ONCE = 2_000_000  # numbers in the inputs of the regressions that are fitted 
 
 
 def fit_many(x, y, *, C: float = 1.0, tolerance: float = 1e-9) -> np.ndarray:
-    """Fit P ridge-penalised logistic regressions to the same labels by Newton's method, each as if alone.
+    """Coefficients of P ridge-penalised logistic regressions on the same labels, each fitted as if alone.
 
     The objective is that of :class:`sklearn.linear_model.LogisticRegression`: the sum of log losses and half the
     squared coefficients over ``C``; the intercept is free.
@@ -42,7 +42,7 @@ def fit_many(x, y, *, C: float = 1.0, tolerance: float = 1e-9) -> np.ndarray:
 
 
 def log_odds(x, fitted: np.ndarray) -> np.ndarray:
-    """Return what the regressions ``fitted`` (P, d + 1) say of x, (P, n, d) or (1, n, d) for all: log odds (P, n)."""
+    """Log odds (P, n) of the regressions ``fitted`` (P, d + 1) for x, (P, n, d) or (1, n, d) for all."""
     return (np.asarray(x, dtype=float) @ fitted[:, :-1, None])[..., 0] + fitted[:, -1:]
 
 

@@ -18,7 +18,7 @@ HIDDEN = -1e4  # added to the attention score of an absent token; not -inf: all 
 
 
 def initial(streams, modalities: int, features: int, a, dtype) -> dict[str, torch.Tensor]:
-    """Draw the first parameters of one model per random stream.
+    """Initial parameters of one model per random stream.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def initial(streams, modalities: int, features: int, a, dtype) -> dict[str, torc
 
 
 def forward(p, x, seen, a, keep=None) -> torch.Tensor:
-    """Compute logits.
+    """Logits of many networks, each on its own inputs.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def forward(p, x, seen, a, keep=None) -> torch.Tensor:
 
 
 def attend(p, h, visible, heads: int) -> torch.Tensor:
-    """Mix tokens ``h`` (n_models, width, n_modalities * n_samples) by self-attention; same shape."""
+    """Tokens ``h`` (n_models, width, n_modalities * n_samples) after self-attention; same shape."""
     g, w, _ = h.shape
     m, b = visible.shape[1:]
     qkv = torch.bmm(p["qkv"].mT, h).reshape(g, 3, heads, w // heads, m, b)

@@ -1,4 +1,4 @@
-"""Train every subset of modalities, out of fold, and read scores and thresholds off the models."""
+"""Models of every subset of modalities, with out-of-fold scores and thresholds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ FLATTEST = 1e-3  # smallest slope of the recalibration
 
 
 def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: int = 0, **changes) -> Models:
-    """Train one calibrated model per fold and seed on all modalities of the study.
+    """One calibrated model per fold and seed, trained on all modalities of the study.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: 
         line = LogisticRegression(C=np.inf).fit(z[: len(r), None], study.y[r].numpy())
         slope, shift = line.coef_[0, 0], line.intercept_[0]
         if slope < FLATTEST:
-            # it would turn the ranking round: such a model knows nothing and predicts the base rate
+            # a lower slope would flatten or reverse the ranking: such a model predicts the base rate
             prevalence = float(study.y[r].mean())
             slope, shift = FLATTEST, np.log(prevalence / (1 - prevalence)) - FLATTEST * z[: len(r)].mean()
         platt.append([slope, shift])
@@ -67,7 +67,7 @@ def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: 
 def probabilities(
     models: Models, study: Study, visible: np.ndarray | None = None, *, where: np.ndarray | None = None
 ) -> np.ndarray:
-    """Score samples with the models of every fold and seed.
+    """Scores of samples by the models of every fold and seed.
 
     Parameters
     ----------
@@ -103,7 +103,9 @@ def train_powerset(
     seeds: int = 1,
     subsets: Sequence[str] | None = None,
 ) -> tuple[xr.Dataset, Models]:
-    """Train every non-empty subset of modalities over folds and seeds; the empty set is the training prevalence.
+    """Scores of models of every subset of modalities over folds and seeds, and the models of the full set.
+
+    The score of the empty set is the training prevalence.
 
     Parameters
     ----------
@@ -125,7 +127,7 @@ def train_powerset(
     names = list(subsets or masks)
     if unknown := [s for s in names if s not in masks]:
         raise ValueError(f"There is no subset {unknown[0]!r}; expected some of {', '.join(masks)}.")
-    # the largest first: whoever waits sees the slow part at once, and no core ends with it alone
+    # the largest first, so that no core is left alone with the slowest one at the end
     order = sorted((s for s in names if s != NONE), key=lambda s: -masks[s].sum())
 
     def learn(name):
@@ -138,7 +140,7 @@ def train_powerset(
     parts = {name: one for name, (one, _) in zip(order, found, strict=True)}
     if NONE in names:
         y = study.y.numpy()
-        # one constant for all folds: with a prevalence of its own each, the AUROC would not be one half
+        # one constant for all folds: with one prevalence per fold, the AUROC would not be one half
         prior = np.full((len(study.training), len(y)), y[study.training.numpy().any(axis=0)].mean(), np.float32)
         parts[NONE] = summary(np.tile(prior, (seeds, 1)), study, seeds)
         parts[NONE]["threshold"].loc[{"rule": "prevalence"}] = (
@@ -150,7 +152,7 @@ def train_powerset(
 
 
 def load_models(run) -> Models:
-    """The models of all modalities that chapter 3 of a run trained.
+    """Models of all modalities that chapter 3 of a run trained.
 
     Parameters
     ----------
@@ -169,7 +171,7 @@ def load_models(run) -> Models:
 
 
 def train_variants(variants: Mapping[str, tuple[Study, Architecture]], *, seeds: int = 1) -> xr.Dataset:
-    """Train models of all modalities that differ in their inputs or architecture, on the same folds.
+    """Scores and thresholds of models that differ in inputs or architecture, on the same folds.
 
     Parameters
     ----------
@@ -181,7 +183,7 @@ def train_variants(variants: Mapping[str, tuple[Study, Architecture]], *, seeds:
     xarray.Dataset
         ``score`` (variant, seed, sample) and ``threshold`` (variant, seed, fold, rule).
     """
-    # the stream of the full set, so that the unchanged variant is the model of the power set
+    # random numbers of the full set, so that the unchanged variant is the model of the power set
     def learn(name):
         study, a = variants[name]
         return outcome(fit(study, a, seeds=range(seeds), key=2 ** len(study.modalities) - 1), study, seeds)
@@ -192,7 +194,7 @@ def train_variants(variants: Mapping[str, tuple[Study, Architecture]], *, seeds:
 
 
 def summary(scores: np.ndarray, study: Study, seeds: int) -> xr.Dataset:
-    """Keep the out-of-fold score of each sample, the validation scores, and the thresholds they give.
+    """Out-of-fold score of each sample, validation scores, and the thresholds that these give.
 
     Parameters
     ----------
@@ -226,7 +228,7 @@ def summary(scores: np.ndarray, study: Study, seeds: int) -> xr.Dataset:
 
 
 def tested_scores(scores: np.ndarray, study: Study, seeds: int) -> xr.DataArray:
-    """Pick, for each sample and seed, the score by the model that never saw its patient: ``score`` (seed, sample)."""
+    """Score of each sample by the model that never saw its patient: ``score`` (seed, sample)."""
     by_seed = scores.reshape(seeds, len(study.training), -1)
     chosen = by_seed[:, study.fold, np.arange(len(study.y))]
     return xr.DataArray(
@@ -235,7 +237,7 @@ def tested_scores(scores: np.ndarray, study: Study, seeds: int) -> xr.DataArray:
 
 
 def outcome(models: Models, study: Study, seeds: int) -> xr.Dataset:
-    """Score tested and validation samples with the models of all folds and seeds; see `summary`."""
+    """Scores and thresholds from the models of all folds and seeds; see `summary`."""
     return summary(probabilities(models, study, where=study.tested | study.validation.numpy()), study, seeds)
 
 

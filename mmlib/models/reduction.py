@@ -1,4 +1,4 @@
-"""Inputs made small: per fold and modality, fitted on training rows alone, and without holding all inputs at once."""
+"""Inputs reduced per fold and modality, fitted on training rows alone, with few of them in memory at once."""
 
 import numpy as np
 import xarray as xr
@@ -11,7 +11,7 @@ CHUNK = 2048  # samples in memory at once
 def principal_components(
     embedding: xr.DataArray, rows: np.ndarray, dimensions: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Project each modality on its principal components and bring it to unit variance as a whole.
+    """Principal components of each modality, divided by one number so that their mean variance is 1.
 
     The data are read twice, a few thousand samples at a time: once for the covariances, once to project. So they
     may lie on disk (opened lazily) and be larger than memory.
@@ -20,7 +20,7 @@ def principal_components(
     ----------
     embedding : xarray.DataArray of shape (n_samples, n_modalities, n_features)
     rows : numpy.ndarray of shape (n_folds, n_samples, n_modalities), bool
-        What each fold may learn from.
+        Rows and modalities that each fold may learn from.
     dimensions : int
         Components kept, at most.
 
@@ -47,7 +47,7 @@ def principal_components(
             squares[f, m] += part.T @ part
     axes, kept = {}, np.ones((folds, modalities))
     for f, m in cells:
-        if not squares[f, m].any():  # nothing, or a constant, tells nothing
+        if not squares[f, m].any():  # no rows, or a constant: nothing to learn
             continue
         mean = sums[f, m] / count[f, m]
         covariance = squares[f, m] / count[f, m] - np.outer(mean, mean)
@@ -61,7 +61,7 @@ def principal_components(
             (axis / np.sqrt(variance.mean())).astype(np.float32),
         )
     width = max((axis.shape[1] for _, axis in axes.values()), default=1)
-    X = np.zeros((folds, modalities, n, width), np.float32)  # samples of a modality side by side, as training reads
+    X = np.zeros((folds, modalities, n, width), np.float32)  # modality first, as training reads
     for start, x in _chunks(embedding, "projections"):
         for (f, m), (mean, axis) in axes.items():
             X[f, m, start : start + len(x), : axis.shape[1]] = (x[:, m] - mean) @ axis
@@ -69,7 +69,7 @@ def principal_components(
 
 
 def scaled_columns(embedding: xr.DataArray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scale each native feature by its training mean and deviation; an absent number becomes the mean.
+    """Native features scaled by training mean and deviation; an absent number becomes the mean.
 
     Parameters and what is returned are those of `principal_components`; nothing is reduced.
     """
@@ -87,7 +87,7 @@ def _scale(x, rows):
     values = np.where(np.isnan(x[rows]).all(axis=0), 0, x[rows])  # a column may be empty in these rows
     mean, sd = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     z = np.divide(x - mean, sd, out=np.zeros_like(x), where=sd > 0)
-    # heavy tails of laboratory values would otherwise own the gradient
+    # heavy tails of laboratory values would otherwise dominate the gradient
     return np.clip(np.nan_to_num(z), -4, 4)
 
 
@@ -97,7 +97,7 @@ def _values(embedding, sample, modality):
 
 def _chunks(embedding, name):
     n = embedding.sizes["sample"]
-    # short ones are over before a bar could be read
+    # no bar for short loops
     silent = True if n < 20 * CHUNK else None
     for start in tqdm(range(0, n, CHUNK), desc=name, disable=silent):
         yield start, embedding.isel(sample=slice(start, start + CHUNK)).values

@@ -1,4 +1,4 @@
-"""What every model of a run is trained on: splits by patient, and inputs reduced on each fold's training rows.
+"""Training data of all models of a run: splits by patient, and inputs reduced on each fold's training rows.
 
 Every sample is scored by the models that never saw its patient. What is fitted (reduction, network,
 calibration, threshold) is fitted on the training and validation patients of that fold alone.
@@ -18,7 +18,7 @@ from mmlib.models.reduction import principal_components, scaled_columns
 
 @dataclass(frozen=True)
 class Study:
-    """What every model of a run is trained on.
+    """Inputs, labels and splits that all models of a run share.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Study:
         return self.fold == np.arange(len(self.training))[:, None]
 
     def columns(self, subset: Iterable[str]) -> "Study":
-        """Return the study restricted to some modalities, in cohort order."""
+        """Study restricted to some modalities, in cohort order."""
         chosen = set(subset)
         if unknown := sorted(chosen - set(self.modalities)):
             raise ValueError(
@@ -69,7 +69,7 @@ class Study:
 
 
 def load_study(run, **settings) -> Study:
-    """The study of a run: its cohort and embeddings, split and reduced as its models were trained.
+    """Study of a run: its cohort and embeddings, split and reduced as its models were trained.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def prepare(
     validation: float = 0.15,
     seed: int = 0,
 ) -> Study:
-    """Split off validation patients in every fold and reduce the inputs on what remains.
+    """Study of a cohort: validation patients set aside in every fold, inputs reduced on the rest.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def prepare(
 
 
 def _hold_out(cohort, fold, share, seed):
-    """Draw validation patients among those that a fold does not test, stratified by whether they have a positive."""
+    """Validation patients of a fold, among those it does not test, stratified by having a positive."""
     rest = cohort["fold"].to_numpy() != fold
     y = cohort["label"].to_numpy()
     positive = cohort[rest].groupby("patient_id", sort=False)["label"].max()
