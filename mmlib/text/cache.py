@@ -1,4 +1,4 @@
-"""Vectors of texts kept on disk by content: many processes may read and write at once, and a kill costs little."""
+"""Vectors of texts kept on disk by content: many processes may read and write at once."""
 
 import os
 import uuid
@@ -13,7 +13,7 @@ KEY = 32  # bytes of a key
 
 
 def read_vectors(folder: Path, wanted: Sequence[bytes]) -> dict[bytes, np.ndarray]:
-    """Read the vectors of some keys, and of the rest of the cache nothing but its keys.
+    """Vectors of those keys that the cache has; of all other entries only the keys are read.
 
     Parameters
     ----------
@@ -39,14 +39,14 @@ def read_vectors(folder: Path, wanted: Sequence[bytes]) -> dict[bytes, np.ndarra
                     vectors = content.get_tensor("vectors")[rows]
                     known |= {keys[i]: v for i, v in zip(rows, vectors, strict=True)}
         except (SafetensorError, IndexError, ValueError, OSError):
-            # a damaged file costs its texts once more, nothing else; another run may have removed it
+            # a damaged or removed file only means that its texts are embedded again
             file.unlink(missing_ok=True)
         left -= known.keys()
     return known
 
 
 def write_vectors(folder: Path, keys: Sequence[bytes], vectors: np.ndarray) -> None:
-    """Add vectors (n, n_features) under their keys in a file of their own, moved into place once it is whole."""
+    """Add vectors (n, n_features) under their keys in a new file, moved into place when it is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     name = uuid.uuid4().hex
     scratch = folder / f".{name}"

@@ -1,9 +1,10 @@
-"""Images and ECGs to words, before a note can tell them: by measuring, or by a vision-language model.
+"""Images and ECGs in words, before notes are written: by measuring, or by a vision-language model.
 
 *Measured* descriptors need no weights and no network: a picture or a recording becomes a handful of numbers
 with units and reference bounds, which notes put into words like any other number and which the native encoding
-takes as they are. A *vision-language model* writes free text instead: the way of the paper. What a describer
-made of a file is kept in the user's cache, keyed by the file's content, so that an interrupted run goes on.
+takes as they are. A *vision-language model* writes free text instead, as in the paper. The
+description of a file is kept in the user's cache, keyed by the file's content, so that an interrupted run can
+continue.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ ECG_PROMPT = (
     "You are a cardiologist. Describe this 12-lead electrocardiogram in a few short sentences: rate, rhythm, "
     "axis, intervals, conduction, ST segments and T waves."
 )
-SAVE_EVERY = 64  # descriptions between two cache files: what a kill can cost
+SAVE_EVERY = 64  # descriptions per cache file: at most these are lost if the process is stopped
 
 #: What is measured: name -> settings of its field. Bounds of ECGs are customary ones [Surawicz2009]_,
 #: [Rautaharju2009]_, as is the cardiothoracic ratio's [Danzer1919]_; those of densities are fixed cut points.
@@ -85,7 +86,7 @@ def describe_files(
     device: str = "auto",
     precision: str = "fp32",
 ) -> Cohort:
-    """Turn fields of kind image and ecg into fields that notes can tell.
+    """Cohort with measurements or free text in place of its fields of kind image and ecg.
 
     Parameters
     ----------
@@ -102,8 +103,8 @@ def describe_files(
     Returns
     -------
     mmlib.core.schema.Cohort
-        A measured field becomes one field per measurement, ``<field>_<measurement>``; a field told by a model
-        becomes free text. What cannot be read is absent and counted, as are ECGs that lack leads.
+        A measured field becomes one field per measurement, ``<field>_<measurement>``; a field described by a
+        model becomes free text. What cannot be read is absent and counted, as are ECGs that lack leads.
 
     Raises
     ------
@@ -150,7 +151,7 @@ def describe_files(
 
 
 def _measuring(kind: str) -> tuple:
-    """How to measure: fingerprint of the cache, settings of the fields, paths -> results."""
+    """For measuring: fingerprint of the cache, settings of the fields, function from paths to results."""
     module, told = (radiograph, MEASURED_XRAY) if kind == "image" else (signals, MEASURED_ECG)
 
     def measure(path):
@@ -158,17 +159,17 @@ def _measuring(kind: str) -> tuple:
             return radiograph.measure_xray(radiograph.read_image(path))
         return signals.measure_ecg(signals.read_ecg(path))
 
-    fingerprint = hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()  # other rules, other results
+    fingerprint = hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()  # new rules, new results
     return fingerprint, told, lambda paths: [_or_none(measure, path) for path in paths]
 
 
 def _telling(kind: str, name: str, prompt: str, settings: Mapping) -> tuple:
-    """How to let a model tell: the same three."""
+    """For a vision-language model: the same three as `_measuring`."""
     # here, so that measuring does not wait for torch and transformers
     from mmlib.text import ecg_page, vision
 
     describer = vision.load_describer(name, prompt=prompt, **settings)
-    drawn = Path(ecg_page.__file__).read_bytes() if kind == "ecg" else b""  # another page, another answer
+    drawn = Path(ecg_page.__file__).read_bytes() if kind == "ecg" else b""  # a changed page gives new answers
     fingerprint = hashlib.sha256(describer.fingerprint.encode() + drawn).hexdigest()
 
     def read(path):
@@ -192,7 +193,7 @@ def _or_none(function, path):
 
 
 def _described(values: pd.Series, field: Field, fingerprint: str, told, results_of) -> tuple[list, dict]:
-    """Describe the distinct files of one field; return its new fields with values, and counts."""
+    """New fields of one field with their values, and counts; each distinct file is described once."""
     paths = [str(p) for p in values.dropna().unique()]
     key, lacking, problem = {}, set(), None
     for path in tqdm(paths, desc=f"reading {field.column}", disable=None):
@@ -226,7 +227,7 @@ def _described(values: pd.Series, field: Field, fingerprint: str, told, results_
 
 
 def _identify(path: str, kind: str) -> tuple[str, bool]:
-    """Digest of a file's content, and whether nothing is missing in it."""
+    """Digest of a file's content, and whether no lead of it is missing."""
     if kind == "ecg":
         recording = signals.read_ecg(path)
         return recording.digest, bool(np.isfinite(recording.signal).all())
@@ -235,13 +236,13 @@ def _identify(path: str, kind: str) -> tuple[str, bool]:
 
 
 def _known(folder: Path, todo: Mapping[str, str], results_of: Callable) -> dict:
-    """Results by content: from the cache, or made now and written to it in parts."""
+    """Results by content: from the cache, or computed now and cached in parts."""
     known = {}
     for file in folder.glob("*.json"):
         try:
             known |= json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            file.unlink(missing_ok=True)  # a damaged cache file costs its results once more, nothing else
+            file.unlink(missing_ok=True)  # a damaged cache file only costs computing its results again
     missing = [(key, path) for key, path in todo.items() if key not in known]
     for part in tqdm(_parts(missing), total=-(-len(missing) // SAVE_EVERY), desc="describing", disable=None):
         made = dict(zip([key for key, _ in part], results_of([path for _, path in part]), strict=True))

@@ -1,4 +1,4 @@
-"""Notes to vectors by modality, in text or native encoding.
+"""Vectors by modality, from notes (text encoding) or from fields (native encoding).
 
 ``unit="field"`` embeds each distinct field sentence and averages a sample's sentences per modality;
 ``unit="note"`` embeds each whole note, as the paper does. ``python -m mmlib encode NOTES --shard i/K`` fills the
@@ -28,7 +28,7 @@ def embed_notes(
     unit: str = "field",
     **options,
 ) -> xr.Dataset:
-    """Embed notes into one vector per sample and modality.
+    """One vector per sample and modality, from notes.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def embed_notes(
 
 
 def encode_shard(notes: pd.DataFrame, encoder: Encoder, part: int, parts: int, *, unit: str = "field") -> int:
-    """Embed every ``parts``-th distinct text into the cache, from the ``part``-th on; return how many.
+    """Number of texts embedded into the cache: every ``parts``-th distinct one, from the ``part``-th on.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def _positions(column: pd.Series, known: Sequence[str]) -> np.ndarray:
 
 
 def native(fields: pd.DataFrame) -> xr.Dataset:
-    """Encode fields without text: numbers as they are, categories one-hot, indicators of absent fields.
+    """Native encoding of fields: numbers as they are, categories one-hot, indicators of absent fields.
 
     Numbers are neither scaled nor imputed here, because both must be learnt from training rows: the fusion
     model does it.
@@ -154,7 +154,7 @@ def _dataset(data, present, sample_id, modalities, encoder, unit) -> xr.Dataset:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code of the command line: 0 if all went well, 1 after one sentence that says what did not."""
+    """Exit code of the command line: 0 if all went well, 1 after a message that says what failed."""
     parser = argparse.ArgumentParser(
         prog="python -m mmlib encode", description="Embed texts of notes into the cache that all runs share."
     )

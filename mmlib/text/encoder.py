@@ -31,8 +31,8 @@ PACKAGED = {
         },
     )
 }
-SAVE_EVERY = 4096  # texts between two cache files: what a kill can cost
-TOKENS = {"cpu": 1024, "cuda": 65536}  # in a batch, padding included: what stays in a core's cache, or fills a GPU
+SAVE_EVERY = 4096  # texts per cache file: at most these are lost if the process is stopped
+TOKENS = {"cpu": 1024, "cuda": 65536}  # in a batch, padding included: fits a core's cache, or fills a GPU
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ def load_encoder(
     device: str = "auto",
     precision: str = "fp32",
 ) -> Encoder:
-    """Load an encoder: a packaged name, a local folder or a hub id that ``transformers.AutoModel`` loads.
+    """Text encoder: a packaged name, a local folder or a hub id that ``transformers.AutoModel`` loads.
 
     Parameters
     ----------
     name : str
-        ``"minilm"`` (in a wheel, no hub needed), a folder, or a hub id such as ``"Charangan/MedBERT"``: only
-        then does anything go online.
+        ``"minilm"`` (in a wheel, no hub needed), a folder, or a hub id such as ``"Charangan/MedBERT"``; only
+        a hub id needs a network.
     pooling : {"mean", "cls"}
         Mean over tokens, or the state of the first token.
     max_length : int
@@ -134,7 +134,7 @@ def embed_texts(
     batch_tokens: int | None = None,
     cached: bool = True,
 ) -> np.ndarray:
-    """Embed texts, each distinct one once, through the cache on disk.
+    """Vectors of texts; each distinct text is embedded once, through the cache on disk.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def embed_texts(
 
 
 def _batches(texts, encoder, budget):
-    """Yield positions of texts of like length, each batch at most ``budget`` tokens after padding."""
+    """Positions of texts of similar length, in batches of at most ``budget`` tokens after padding."""
     options = {"truncation": True, "max_length": encoder.max_length, "return_attention_mask": False}
     length = np.array([len(ids) for ids in encoder.tokenizer(list(texts), **options)["input_ids"]])
     batch = []

@@ -24,19 +24,19 @@ from mmlib.text.describers import IMAGE_PROMPT
 from mmlib.text.radiograph import read_image
 from mmlib.text.vision import chat, load_checkpoint, shrunk
 
-#: Linear layers of the language model; the part that sees stays as it is.
+#: Linear layers of the language model; the vision part is not trained.
 TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 
 
 def read_reports(root: str | Path, *, exclude: Collection[str] = ()) -> pd.DataFrame:
-    """Pair the frontal X-rays of a MIMIC-Eye tree with what their reports conclude.
+    """Pairs of a frontal X-ray and the impression of its report, from a MIMIC-Eye tree.
 
     Parameters
     ----------
     root : path
         Folder with ``patient_<id>/CXR-JPG/s<study>/*.jpg`` and ``patient_<id>/CXR-DICOM/s<study>.txt``.
     exclude : collection of str
-        Patients to leave out: those whose samples a study will test, or the describer has seen their reports.
+        Patients to leave out: all whose samples a study will test, so that the model never saw their reports.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def finetune(
     device: str = "auto",
     precision: str = "fp32",
 ) -> pd.DataFrame:
-    """Train an adapter and save it after every epoch.
+    """Training losses of an adapter, which is saved after every epoch.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def finetune(
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", FutureWarning
-        )  # peft asks transformers for a name that is about to go
+        )  # peft uses a deprecated name of transformers
         if done:
             model = PeftModel.from_pretrained(model, out, is_trainable=True)
         else:
@@ -176,12 +176,12 @@ def report_losses(
     device: str = "auto",
     precision: str = "fp32",
 ) -> np.ndarray:
-    """Measure how unlikely a model finds reports, given their pictures.
+    """Mean negative log-likelihood of each report under a model, given its picture.
 
     Parameters
     ----------
     pairs : pandas.DataFrame
-        Columns image (path) and report; pairs that the model was not trained on, unless memory is in question.
+        Columns image (path) and report; pairs that the model was not trained on, unless to test memorisation.
     name : str
         A folder, an adapter's folder or a hub id.
     prompt, batch_size, device, precision
@@ -204,20 +204,20 @@ def report_losses(
         inputs = _batch(pairs.iloc[start : start + batch_size], prompt, processor, model)
         labels = inputs.pop("labels")[:, 1:]
         logits = model(**inputs).logits[:, :-1].float()
-        of_tokens = cross_entropy(logits.transpose(1, 2), labels, reduction="none")  # 0 where it is no report
+        of_tokens = cross_entropy(logits.transpose(1, 2), labels, reduction="none")  # 0 outside the report
         losses.append((of_tokens.sum(dim=1) / (labels >= 0).sum(dim=1)).cpu())
     return torch.cat(losses).numpy()
 
 
 def _loaded(name: str, device: str, precision: str) -> tuple:
-    """Load a checkpoint to be trained or measured: answers are padded at their end."""
+    """Model and processor to be trained or measured: answers are padded at their end."""
     model, processor = load_checkpoint(name, torch.bfloat16 if precision == "bf16" else torch.float32)
     processor.tokenizer.padding_side = "right"
     return move(model, device), processor
 
 
 def _progress(out: Path, settings: dict) -> tuple[int, list]:
-    """How many epochs an earlier call has finished, and its losses."""
+    """Number of epochs that an earlier call has finished, and its losses."""
     file = out / "progress.json"
     if not file.is_file():
         if out.exists() and any(out.iterdir()):

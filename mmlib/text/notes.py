@@ -1,7 +1,7 @@
-"""Put recorded values into words: one sentence per field, and whole notes per modality.
+"""Recorded values in words: one sentence per field, and whole notes per modality.
 
 An absent field has no sentence (or, if asked for, one that says so); an absent modality has no sentences at
-all. The manner follows the pseudo-notes of [Lee2024]_.
+all. The wording follows the pseudo-notes of [Lee2024]_.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from mmlib.core.schema import Cohort, Field
 
 
 def write_notes(cohort: Cohort, *, flags: bool = True, not_recorded: bool = False) -> pd.DataFrame:
-    """Write a sentence for every recorded value.
+    """One sentence for every recorded value.
 
     Parameters
     ----------
@@ -21,8 +21,8 @@ def write_notes(cohort: Cohort, *, flags: bool = True, not_recorded: bool = Fals
         Add "low", "normal", "very high" and so on after a number whose field has reference bounds, as a
         laboratory report does.
     not_recorded : bool
-        Also write "... : not recorded." for a field that is absent in a modality that is present. That a
-        value is absent is information too, so the default leaves it out.
+        Also write "... : not recorded." for a field that is absent in a modality that is present. The
+        absence of a value is information too, so the default does not write it.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def write_notes(cohort: Cohort, *, flags: bool = True, not_recorded: bool = Fals
 
 
 def join_notes(notes: pd.DataFrame) -> pd.DataFrame:
-    """Join the sentences of each sample and modality into one note.
+    """One note per sample and modality, joined from its sentences.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def _label(field: Field) -> str:
 
 
 def typical_note(notes: pd.DataFrame, *, minimum: int = 11) -> pd.DataFrame:
-    """Put together a note that belongs to nobody: the most frequent sentence of each field.
+    """Most frequent sentence of each field, joined by modality: a note of no individual patient.
 
     Parameters
     ----------

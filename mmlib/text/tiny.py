@@ -1,6 +1,6 @@
-"""Vision-language checkpoints of about a hundred thousand random weights, saved as real ones are.
+"""Vision-language checkpoints of about a hundred thousand random weights, in the format of real ones.
 
-What they say means nothing. They show that a path works, offline and in seconds, before a real model is set.
+Their output means nothing. They show offline, in seconds, that a pipeline works, before you set a real model.
 """
 
 from collections.abc import Sequence
@@ -73,13 +73,13 @@ def _tokenizer(words, image):
 
 
 def save_qwen(folder: str | Path, *, words: Sequence[str] = ()) -> str:
-    """Save a Qwen2.5-VL, without a video processor, as it is used where there is no torchvision.
+    """Folder of a saved Qwen2.5-VL without a video processor, as it is used without torchvision.
 
     Parameters
     ----------
     folder : path
     words : sequence of str
-        What it can read and say beside ``WORDS``; all else is ``[UNK]``.
+        Words it can read and write besides ``WORDS``; all else is ``[UNK]``.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def save_qwen(folder: str | Path, *, words: Sequence[str] = ()) -> str:
 
 
 def save_llava(folder: str | Path) -> str:
-    """Save a LLaVA with its own processor; it knows ``WORDS``. Returns the folder."""
+    """Folder of a saved LLaVA with its own processor; it knows ``WORDS``."""
     torch.manual_seed(0)
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(

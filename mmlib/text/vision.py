@@ -1,7 +1,7 @@
-"""Vision-language models: a picture and a prompt to text, with any checkpoint that transformers can load.
+"""Text from a picture and a prompt, by any vision-language checkpoint that transformers can load.
 
-A checkpoint is a local folder, an adapter of :mod:`mmlib.text.finetune` or a hub id; only a hub id makes anything
-go online. Decoding is greedy, so that the same picture always gets the same text.
+A checkpoint is a local folder, an adapter of :mod:`mmlib.text.finetune` or a hub id; only a hub id needs a
+network. Decoding is greedy, so that the same picture always gets the same text.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ LONGEST_SIDE = 1024  # pixels: larger pictures are shrunk, since every 28 x 28 o
 
 @dataclass(frozen=True)
 class Describer:
-    """A loaded vision-language model and what it is asked.
+    """A loaded vision-language model and its prompt.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ class Composed:
         self.image_token = image_token
 
     def apply_chat_template(self, chat, **options) -> str:
-        """Write a conversation as the model was taught to read it."""
+        """Conversation in the format that the model was trained on."""
         return self.tokenizer.apply_chat_template(chat, **options)
 
     def __call__(self, *, text: Sequence[str], images: Sequence[Image.Image], **options):
-        """Turn texts and pictures, one each, into the model's inputs."""
+        """Inputs of the model, from texts with one picture each."""
         pictures = self.image_processor(images, return_tensors="pt")
         pieces = pictures["image_grid_thw"].prod(dim=1) // self.image_processor.merge_size**2
         mark = self.tokenizer.convert_ids_to_tokens(self.image_token)
@@ -88,7 +88,7 @@ class Composed:
         return batch
 
     def batch_decode(self, *args, **options) -> list[str]:
-        """Turn token ids into texts."""
+        """Texts of token ids."""
         return self.tokenizer.batch_decode(*args, **options)
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -106,14 +106,14 @@ def load_describer(
     device: str = "auto",
     precision: str = "fp32",
 ) -> Describer:
-    """Load a vision-language model.
+    """Vision-language model with its prompt and settings.
 
     Parameters
     ----------
     name : str
         A folder or a hub id that ``transformers.AutoModelForImageTextToText`` loads.
     prompt : str
-        What the model is asked about each picture.
+        Prompt for each picture.
     max_new_tokens : int
         Longest answer, in tokens.
     batch_size : int
@@ -142,7 +142,7 @@ def load_describer(
     getattr(processor, "tokenizer", processor).padding_side = "left"
     model = move(model.eval(), device)
     for setting in ("temperature", "top_p", "top_k"):
-        setattr(model.generation_config, setting, None)  # of sampling, which greedy decoding does not do
+        setattr(model.generation_config, setting, None)  # settings of sampling, unused by greedy decoding
     local = Path(name).is_dir()
     weights = digest_folder(Path(name)) if local else f"{name}@{getattr(model.config, '_commit_hash', None)}"
     settings = f"{weights}|{prompt}|{max_new_tokens}|{precision}|{LONGEST_SIDE}"
@@ -151,7 +151,7 @@ def load_describer(
 
 
 def load_checkpoint(name: str, dtype: torch.dtype) -> tuple:
-    """Load a model and its processor.
+    """Model and processor of a checkpoint.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def _with_adapter(folder: Path, settings: dict, dtype) -> tuple:
     model, processor = load_checkpoint(settings["base_model_name_or_path"], dtype)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers for a name about to go
+            warnings.simplefilter("ignore", FutureWarning)  # peft uses a deprecated name of transformers
             return PeftModel.from_pretrained(model, folder).merge_and_unload(), processor
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _not_loaded(str(folder), error) from error
@@ -215,7 +215,7 @@ def _not_loaded(name, error):
 
 
 def shrunk(image: Image.Image) -> Image.Image:
-    """Return a picture in colour of at most ``LONGEST_SIDE`` pixels."""
+    """Picture in colour, its longer side at most ``LONGEST_SIDE`` pixels."""
     if image.mode.startswith("I"):  # 16 bits
         image = Image.fromarray((np.asarray(image) / 257).clip(0, 255).astype(np.uint8))
     image = image.convert("RGB")
@@ -224,7 +224,7 @@ def shrunk(image: Image.Image) -> Image.Image:
 
 
 def chat(prompt: str, answer: str | None = None) -> list[dict]:
-    """Return a conversation: a picture and a prompt, and an answer if it is for training."""
+    """Conversation of a picture and a prompt, with an answer if it is for training."""
     turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}]
     if answer is not None:
         turns.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
@@ -233,7 +233,7 @@ def chat(prompt: str, answer: str | None = None) -> list[dict]:
 
 @torch.inference_mode()
 def generate(images: Sequence[Image.Image], describer: Describer) -> list[str]:
-    """Describe pictures.
+    """Text on each picture, by a vision-language model.
 
     Parameters
     ----------
