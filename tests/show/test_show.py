@@ -18,7 +18,6 @@ from mmlib.show import fairness as shown_fairness
 from mmlib.show import masking as shown_masking
 from mmlib.show import mitigation as shown_mitigation
 from mmlib.show import paradox as shown_paradox
-from mmlib.show import style
 
 plt.switch_backend("agg")
 DRAWS = np.random.default_rng(0).normal(size=(30, 4))
@@ -111,18 +110,14 @@ PAIR = (paradox.Group("m", 0.7, 0.3, 1.0, 1.0), paradox.Group("f", 0.3, 0.3, 0.8
         lambda: shown_claims.forest(CLAIMS, title="t"),
         lambda: shown_additions.movement(PATH.assign(before=0.05, change="x"), title="t"),
         lambda: shown_additions.matched_presence(GAINS, title="t"),
-        lambda: style.by_modality({"AUROC": PATH, "TPR": PATH}, list("abcd"), title="t"),
-        lambda: style.by_modality({"AUROC": DRAWS, "TPR": DRAWS}, list("abcd"), title="t"),
         lambda: shown_additions.order_path(PATH, PATH, list("abc"), title="t"),
         lambda: shown_masking.masking_curve([0, 0.1, 0.5, 1], DRAWS, DRAWS[0] ** 2, title="t"),
         lambda: shown_masking.contrast_curves(
             [0, 0.1, 0.5, 1], {"x": {"f": DRAWS}, "y": {"f": DRAWS}}, title="t"
         ),
         lambda: shown_masking.regimes([0, 0.1, 0.5, 1], {"plain": DRAWS[0]}, DRAWS, title="t"),
-        lambda: style.rows(list("abcd"), {"x": {"f": DRAWS}, "y": {"f": DRAWS}}, title="t"),
         lambda: shown_mitigation.yardstick([0, 0.1, 0.5, 1], DRAWS, DRAWS + 0.1, title="t"),
         lambda: shown_mitigation.gains([0, 0.1, 0.5, 1], {"x": DRAWS}, title="t"),
-        lambda: style.rows(list("abcd"), {"x": {"f": DRAWS}}, title="t"),
         lambda: shown_mitigation.pareto(list("abcd"), DRAWS, DRAWS, margin=0.1, chosen="a", title="t"),
         lambda: shown_fairness.signed_contrasts(contrasts(), {"sex": "m"}, title="t"),
         lambda: shown_paradox.plane({"x": PAIR, "y": PAIR}, title="t"),
@@ -292,11 +287,6 @@ def test_what_cannot_be_drawn_says_so():
         shown_calibration.reliability(BINS[:0], title="t")[0],
     ):
         assert len(ax.texts) == 1 and ax.get_title(loc="left") == "t"
-
-
-def test_words_are_readable():
-    assert style.words("age_group+sex") == "age group + sex"
-    assert style.listed(["race", "sex", "age_group"]) == "race, sex and age group"
 
 
 def test_no_number_of_a_claim_that_was_not_tested_is_shown():
