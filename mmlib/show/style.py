@@ -63,6 +63,12 @@ def draws_interval(draws, form):
     return f"{estimate(draws):{form}}"
 
 
+def estimate_cells(estimate, form: str, undefined: str = "no interval") -> list[str]:
+    """Every quantity of an estimate with its interval, in one format, or words where there is no interval."""
+    parts = [np.ravel(part) for part in (estimate.value, *estimate.interval())]
+    return [interval(*part, form) if np.isfinite(part).all() else undefined for part in zip(*parts, strict=True)]
+
+
 def nothing(text: str, title: str) -> plt.Axes:
     """Draw a sentence where there is nothing to draw, so that the figure and what refers to it stay."""
     _, ax = plt.subplots(figsize=(8, 1))
