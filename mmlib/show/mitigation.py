@@ -111,6 +111,7 @@ def regime_front(auroc: Estimate, chosen: str, *, rate: float, margin: float) ->
     _, ax = plt.subplots(figsize=(8.5, 5.2))
     for k, colour in enumerate(colours):
         errors = [[[v[k] - float(low[k])], [float(high[k]) - v[k]]] for v, (low, high) in zip(at, ends, strict=True)]
+        errors = np.maximum(errors, 0)  # a percentile interval may leave out the estimate
         settings = {"fmt": "o", "ms": 5, "lw": 0.8, "color": colour}
         ax.errorbar(at[0][k], at[1][k], xerr=errors[0], yerr=errors[1], **settings)
     # names stand in the right margin, in the order of their points and never on top of each other
