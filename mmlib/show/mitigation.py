@@ -15,8 +15,8 @@ from mmlib.questions.mitigation import BY_MECHANISM, COMPLETE, gain_over_base, r
 from mmlib.show import style
 from mmlib.show.style import COLOURS, GREY, band, estimate_cells
 
-#: Said instead of a share where the specialists are not ahead of the plain model.
-NO_ROOM = "nothing to close"
+#: Said instead of a share where the specialists are not clearly ahead of the plain model.
+NO_ROOM = "no clear lead"
 
 
 def yardstick(auroc: Estimate, *, rate: float) -> plt.Axes:
@@ -289,8 +289,7 @@ def mitigation_in_short(
         f"**In short.** When every modality is lost with probability {rate:g} at random, the plain model loses "
         f"{lost:.3f} AUROC. The regime chosen on validation patients, *{chosen}*, "
         f"{came_back(auroc, choice, rate=rate)}. On complete inputs it changes AUROC by {change:+.3f}: "
-        f"{_against(change, margin)}. Validation patients choose *{chosen}* where modalities go missing at random, "
-        f"*{choice[BY_MECHANISM]}* where they go missing by the mechanism, and *{choice[COMPLETE]}* where nothing does."
+        f"{_against(change, margin)}. {_others(chosen, choice)}"
     )
     if differences is None:
         return Markdown(answer)
@@ -331,6 +330,16 @@ def _against(change, margin):
         return f"no loss beyond the margin of {margin:g}"
     loss = f"a loss beyond the margin of {margin:g}"
     return loss if high < -margin else f"{loss} is not excluded"
+
+
+def _others(chosen, choice):
+    by_mechanism, complete = choice[BY_MECHANISM], choice[COMPLETE]
+    if by_mechanism == complete == chosen:
+        return "The same regime is chosen where modalities go missing by the mechanism, and where nothing does."
+    return (
+        f"Validation patients choose *{by_mechanism}* where modalities go missing by the mechanism, and *{complete}* "
+        "where nothing does."
+    )
 
 
 def _cases(rate, complete=""):

@@ -102,7 +102,7 @@ def test_specialists_are_not_on_the_front():
     ("table", "shown"),
     [
         (lambda: mitigation.closed_table(AUROC, rate=0.5), ["at random, p = 0.5", "+0.050 [", "50% ["]),
-        (lambda: mitigation.closed_table(EVEN, rate=0.5), ["nothing to close"]),
+        (lambda: mitigation.closed_table(EVEN, rate=0.5), ["no clear lead"]),
         (lambda: mitigation.family_table(AUROC, rate=0.5), ["attention, dropout", "0.650 [", "late fusion"]),
         (lambda: mitigation.chosen_table(AUROC, CHOICE, rate=0.5), ["+0.010 [", "50% [", "late fusion", "+0.000 ["]),
     ],
@@ -134,8 +134,8 @@ def test_the_answer_gives_gain_share_cost_and_choices():
     assert "lost with probability 0.5 at random, the plain model loses 0.200 [" in text
     assert "*dropout varied*, gains +0.050 [" in text and "AUROC at a drop rate of 0.5, 50% [" in text
     assert "it changes AUROC by -0.010 [" in text and "no loss beyond the margin of 0.02." in text
-    assert "*dropout varied* where modalities go missing at random, *late fusion* where they go missing by" in text
-    assert "*plain* where nothing does. Of 4 changes of the signed difference" in text
+    assert "choose *late fusion* where modalities go missing by the mechanism, and *plain* where nothing does" in text
+    assert "does. Of 4 changes of the signed difference" in text
     assert "f minus m (n=60, 30 positive), 2 have a 95 % interval" in text and "about 0.2 would." in text
 
 
@@ -143,6 +143,8 @@ def test_the_answer_says_no_more_than_the_numbers():
     assert "a loss beyond the margin of 0.005." in said(AUROC, margin=0.005)
     assert "a loss beyond the margin of 0.01 is not excluded." in said(AUROC, margin=0.01)
     assert "so no share of their lead is given" in said(EVEN)
-    assert said(AUROC).endswith("where nothing does.")
+    assert said(AUROC).endswith("*plain* where nothing does.")
+    same = pd.Series(VARIED, RATES)
+    assert "The same regime is chosen where modalities go missing by" in said(AUROC, same)
     plain = said(AUROC, choice=CHOICE.where(CHOICE != VARIED, BASE))
     assert "*plain*, is the plain model itself." in plain and "it changes AUROC by +0.000 [+0.000, +0.000]" in plain
