@@ -55,3 +55,11 @@ def test_words_are_readable():
     assert style.listed([]) == "none"
     row = pd.Series({"group": "f", "reference": "m", "n": 1200, "n_positive": 40})
     assert style.contrast_name(row) == "f minus m (n=1,200, 40 positive)"
+
+
+def test_cells_say_where_there_is_no_interval():
+    draws = np.tile([[0.25, 0.5]], (60, 1))
+    draws[1:20, 1] = np.nan
+    cells = style.estimate_cells(estimate(draws, {"rate": [0, 1]}), ".2f", "too few")
+    assert cells == ["0.25\u00a0[0.25,\u00a00.25]", "too few"]
+    assert style.estimate_cells(estimate(draws[:, 0]), ".0%") == ["25%\u00a0[25%,\u00a025%]"]
