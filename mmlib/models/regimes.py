@@ -33,8 +33,8 @@ SPECIALISTS = "specialists"
 LOST_IN_TRAINING = "mechanism in training"
 #: Regimes whose scores are read as they are: what was trained with drops is recalibrated for every pattern.
 AS_TRAINED = (BASE, LOST_IN_TRAINING, "concat, plain", "sequential, plain")
-#: Dropout whose rate varies between samples.
-VARIED = "dropout varied"
+#: Dropout whose rate varies between samples, and dropout that follows the expected mechanism.
+VARIED, MATCHED = "dropout varied", "dropout, matched"
 #: Families of models, each trained plainly and with varied dropout.
 FAMILIES = {
     "attention, plain": BASE,
@@ -87,7 +87,7 @@ def train_regimes(
         "dropout, token": (study, replace(varied, absent="token"), {}),
         "dropout, indicators": (study, replace(varied, absent="indicator"), {}),
         "dropout, group weights": (study, varied, {"weight": weight}),
-        "dropout, matched": (study, base, {"drop": drop}),
+        MATCHED: (study, base, {"drop": drop}),
         LOST_IN_TRAINING: (left, base, {}),
     }
     for family in ("concat", "sequential"):
