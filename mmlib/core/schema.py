@@ -14,6 +14,8 @@ from mmlib.core.subsets import NONE
 MINIMUM = 30
 #: Smallest count of people that may be shown of credentialed data.
 SMALLEST_CELL = 11
+#: Regime of the models that chapter 3 trained, absent modalities masked: its name in artefacts and tables.
+PLAIN = "plain, mask"
 KINDS = ("number", "category", "text", "list", "image", "ecg")
 
 

@@ -330,3 +330,36 @@ def estimate(values, labels: Mapping[str, Sequence] | None = None, *, spread=Non
         for part, first in ((values, RESAMPLE), (spread, SEED))
     ]
     return Estimate(*arrays, **about)
+
+
+def stack(estimates: Mapping[str, Estimate], dim: str) -> Estimate:
+    """Estimates of one quantity side by side, along a new dimension that comes first.
+
+    Parameters
+    ----------
+    estimates : mapping of str to Estimate
+        Label -> estimate; all of one shape, and of the same samples.
+    dim : str
+
+    Returns
+    -------
+    Estimate
+        With retraining spread if all have it.
+
+    Examples
+    --------
+    >>> both = stack({"plain": estimate([0.7, 0.8]), "dropout": estimate([0.9, 0.8])}, "regime")
+    >>> both.dims, float(both.sel(regime="dropout"))
+    (('regime',), 0.9)
+    """
+    first = next(iter(estimates.values()))
+    labels = pd.Index(list(estimates), name=dim, dtype=object)
+
+    def join(parts, ahead):
+        joined = xr.concat(parts, labels, join="exact", coords="minimal", compat="override")
+        return joined.transpose(ahead, dim, *first.dims)
+
+    spreads = [e.spread for e in estimates.values()]
+    known = all(s is not None for s in spreads) and len({s.sizes[SEED] for s in spreads}) == 1
+    values = join([e.values for e in estimates.values()], RESAMPLE)
+    return replace(first, values=values, spread=join(spreads, SEED) if known else None)

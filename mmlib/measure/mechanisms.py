@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-FEWEST = 30  # absences, or presences, from which a model of them is fitted
+from mmlib.core.schema import MINIMUM
 
 
 def mcar(cohort: pd.DataFrame, modalities: Sequence[str], rate: float | Mapping[str, float]) -> np.ndarray:
@@ -195,7 +195,7 @@ def recorded(present, covariates: pd.DataFrame) -> np.ndarray:
     X = np.column_stack([scaled.fillna(0), kinds])
     absence = np.tile((~present).mean(axis=0), (len(present), 1))
     for m, there in enumerate(present.T):
-        if min(there.sum(), (~there).sum()) >= FEWEST:
+        if min(there.sum(), (~there).sum()) >= MINIMUM:
             absence[:, m] = LogisticRegression(max_iter=1000).fit(X, ~there).predict_proba(X)[:, 1]
     return absence
 

@@ -7,30 +7,33 @@ import pandas as pd
 from scipy.special import logit
 
 from mmlib.core.subsets import subset_masks
+from mmlib.measure.estimate import Estimate
 from mmlib.measure.expectation import pattern_probabilities
 from mmlib.measure.mechanisms import recorded, tilted, together
 
+#: The mechanism that every other one is compared with.
+AT_RANDOM = "at random"
 SETTINGS = {"depends_on": "", "odds": 4.0, "together": False, "only": []}
 
 
 def default_mechanisms(contrasts: Mapping[str, str]) -> dict[str, dict]:
-    """Declare one mechanism of each kind, whatever the cohort.
+    """Settings of one mechanism of each kind, whatever the cohort.
 
     Parameters
     ----------
     contrasts : mapping
-        Protected attribute -> group shown; the first is the one that loses more.
+        Protected attribute -> group shown; the first is the one that loses more, if there is one.
 
     Returns
     -------
     dict
         Name -> settings for `distribution`.
     """
-    attribute, group = next(iter(contrasts.items()))
+    barrier = {f"more from {group}": {"depends_on": f"{a}={group}"} for a, group in contrasts.items()}
     return {
-        "at random": {},
+        AT_RANDOM: {},
         "all at once": {"together": True},
-        f"more from {group}": {"depends_on": f"{attribute}={group}"},
+        **dict(list(barrier.items())[:1]),
         "more at high risk": {"depends_on": "risk"},
         "more from positives": {"depends_on": "label"},
         "as absences are recorded": {"depends_on": "recorded"},
@@ -110,21 +113,23 @@ def _tilt(chosen, cohort, present, risk, attributes) -> np.ndarray:
     return np.tile(np.log(chosen["odds"]) * z[:, None], (1, present.shape[1]))
 
 
-def decompose(values) -> dict[str, np.ndarray]:
-    """Split the step from a low rate at random to a high rate by mechanism into rate, structure and interaction.
+def decompose(quantity: Estimate) -> dict[str, Estimate]:
+    """Rate, structure and interaction: the step from a low rate at random to a high rate by mechanism, in parts.
 
     Parameters
     ----------
-    values : array-like of shape (..., S, 2)
-        Any quantity under S mechanisms, the first at random, at a low and a high mean rate.
+    quantity : Estimate with dimensions ``mechanism`` and ``rate``
+        `AT_RANDOM` is among the mechanisms; the first rate is low, the last high.
 
     Returns
     -------
-    dict of str to ndarray of shape (..., S - 1)
+    dict of str to Estimate with dimension ``mechanism``
         ``rate``: low to high at random; ``structure``: random to mechanism at the low rate; ``interaction``:
         how much more the mechanism does at the high rate. The three add up to the whole step.
     """
-    values = np.asarray(values, dtype=float)
-    extra = values[..., 1:, :] - values[..., :1, :]
-    rate = np.broadcast_to(values[..., :1, 1] - values[..., :1, 0], extra.shape[:-1])
-    return {"rate": rate, "structure": extra[..., 0], "interaction": extra[..., 1] - extra[..., 0]}
+    others = [m for m in quantity.labels("mechanism") if m != AT_RANDOM]
+    low, *_, high = quantity.labels("rate")
+    by_mechanism, at_random = quantity.sel(mechanism=others), quantity.sel(mechanism=AT_RANDOM)
+    structure, extra = ((by_mechanism - at_random).sel(rate=rate) for rate in (low, high))
+    whole = by_mechanism.sel(rate=high) - at_random.sel(rate=low)
+    return {"rate": whole - extra, "structure": structure, "interaction": extra - structure}

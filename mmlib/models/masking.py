@@ -7,23 +7,27 @@ import pandas as pd
 import xarray as xr
 
 from mmlib.core.compute import map_parallel
+from mmlib.core.schema import PLAIN
 from mmlib.core.subsets import subset_masks
 from mmlib.models.fusion import Models, join
 from mmlib.models.powerset import fit, outcome, probabilities, tested_scores
 from mmlib.models.study import Study
 
+#: Regime of the same network trained with modality dropout, absent modalities masked.
+DROPOUT = "dropout, mask"
 
-def masking_regimes(
-    study: Study, trained: Models, *, modality_dropout: float = 0.3, seeds: int = 3
+
+def train_masking_regimes(
+    study: Study, trained: Models, *, dropout: float = 0.3, seeds: int = 3
 ) -> dict[str, Models]:
-    """Set side by side what can stand in for an absent modality, with and without modality dropout in training.
+    """Models of the five masking regimes: what stands in for an absent modality, and dropout in training or not.
 
     Parameters
     ----------
     study : Study
     trained : mmlib.models.fusion.Models
         The plain models of the full set; missing seeds are trained as chapter 3 would.
-    modality_dropout : float
+    dropout : float
         Probability of dropping a modality in training.
     seeds : int
         Retrainings of every regime.
@@ -31,8 +35,8 @@ def masking_regimes(
     Returns
     -------
     dict of str to mmlib.models.fusion.Models
-        ``plain, mask``; ``plain, zero`` and ``plain, mean`` (the same weights, absent modalities as a zero
-        token or the training mean); ``dropout, mask``; ``dropout, token`` (a learned token).
+        ``PLAIN``; ``plain, zero`` and ``plain, mean`` (the same weights, absent modalities as a zero token or
+        the training mean); ``DROPOUT``; ``dropout, token`` (a learned token).
     """
     architecture, key = trained.architecture, 2 ** len(study.modalities) - 1
     there = max(trained.seed) + 1
@@ -40,28 +44,28 @@ def masking_regimes(
         plain = join([trained, fit(study, architecture, seeds=range(there, seeds), key=key)])
     else:
         plain = trained.select([i for i, s in enumerate(trained.seed) if s < seeds])
+    stand_ins = {PLAIN: "mask", "plain, zero": "zero", "plain, mean": "mean"}
     regimes = {
-        f"plain, {m}": replace(plain, architecture=replace(architecture, absent=m))
-        for m in ("mask", "zero", "mean")
+        name: replace(plain, architecture=replace(architecture, absent=absent)) for name, absent in stand_ins.items()
     }
+
     def learn(absent):
-        changed = replace(architecture, absent=absent, modality_dropout=modality_dropout)
+        changed = replace(architecture, absent=absent, modality_dropout=dropout)
         return fit(study, changed, seeds=range(seeds), key=key)
 
-    met = ("mask", "token")
-    trained_with = map_parallel(learn, met, "regimes")
-    return regimes | {f"dropout, {m}": models for m, models in zip(met, trained_with, strict=True)}
+    learnt = {DROPOUT: "mask", "dropout, token": "token"}
+    found = map_parallel(learn, list(learnt.values()), "regimes")
+    return regimes | dict(zip(learnt, found, strict=True))
 
 
-def score_patterns(models: Mapping[str, Models], study: Study, *, seeds: int) -> xr.Dataset:
-    """Score every sample under every pattern of remaining modalities, thresholds staying those of the full input.
+def score_patterns(models: Mapping[str, Models], study: Study) -> xr.Dataset:
+    """Scores of every sample under every pattern of remaining modalities, and thresholds of the full input.
 
     Parameters
     ----------
     models : mapping of str to mmlib.models.fusion.Models
-        Regime -> models of all modalities.
+        Regime -> models of all modalities, every seed of every fold.
     study : Study
-    seeds : int
 
     Returns
     -------
@@ -71,6 +75,7 @@ def score_patterns(models: Mapping[str, Models], study: Study, *, seeds: int) ->
     masks = dict(zip(*subset_masks(study.modalities), strict=True))
     regimes = []
     for fitted in models.values():
+        seeds = len(set(fitted.seed))
         threshold = outcome(fitted, study, seeds)["threshold"]
         scores = [tested_scores(probabilities(fitted, study, mask), study, seeds) for mask in masks.values()]
         score = xr.concat(scores, pd.Index(list(masks), name="pattern")).transpose(

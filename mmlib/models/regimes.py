@@ -1,8 +1,7 @@
 """Ways to prepare a model for missing modalities, each scored under every pattern of what remains.
 
 Scores are arrays ``(n_folds, P, n)``: the probability that the models of a fold give to each sample under each
-pattern, nan for samples that the fold neither tests nor validates on. Late fusion has its own in
-`mmlib.models.baselines.late_patterns`.
+pattern, nan for samples that the fold neither tests nor validates on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,39 +15,55 @@ from scipy.special import expit, logit
 from tqdm import tqdm
 
 from mmlib.core.compute import map_parallel
+from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import subset_masks
-from mmlib.measure.expectation import expected_auroc
+from mmlib.measure.expectation import expected_auroc, simulate
 from mmlib.measure.metrics import operating_point
+from mmlib.models.baselines import late_patterns
 from mmlib.models.fusion import Models
 from mmlib.models.logistic import fit_many, log_odds
 from mmlib.models.powerset import RULES, fit, probabilities
 from mmlib.models.study import Study
 
-SMALLEST = 30  # positives from which a group is weighted, or gets a threshold, of its own
+#: Model of chapter 3 left as it is: what every regime is compared with.
+BASE = "plain"
+#: For every pattern, a model trained on exactly the modalities that remain.
+SPECIALISTS = "specialists"
+#: Training patients that have lost their modalities for good.
+LOST_IN_TRAINING = "mechanism in training"
+#: Regimes whose scores are read as they are: what was trained with drops is recalibrated for every pattern.
+AS_TRAINED = (BASE, LOST_IN_TRAINING, "concat, plain", "sequential, plain")
+#: Dropout whose rate varies between samples, and dropout that follows the expected mechanism.
+VARIED, MATCHED = "dropout varied", "dropout, matched"
+#: Families of models, each trained plainly and with varied dropout.
+FAMILIES = {
+    "attention, plain": BASE,
+    "attention, dropout": VARIED,
+    **{f"{f}, {how}": f"{f}, {how}" for f in ("concat", "sequential") for how in ("plain", "dropout")},
+    "late fusion": "late fusion",
+}
 
 
 def train_regimes(
     study: Study,
     trained: Models,
+    mechanism: np.ndarray,
     *,
-    drop: np.ndarray,
-    realised: np.ndarray,
-    weight: np.ndarray,
+    attribute: str,
     rates: Sequence[float] = (0.2,),
 ) -> dict[str, Models]:
-    """Train one model per fold under each regime that changes the training; one seed.
+    """Models of every regime that changes the training, one per fold; one seed.
 
     Parameters
     ----------
     study : Study
     trained : mmlib.models.fusion.Models
         The plain models of the full set, of which the first seed is taken.
-    drop : array of shape (n_samples, n_modalities)
-        Drop probabilities of an expected mechanism, for dropout matched to it.
-    realised : array of bool, shape (n_samples, n_modalities)
-        What one draw of the mechanism leaves: training data in a world where it acts there too.
-    weight : array of shape (n_samples,)
-        From `group_weights`.
+    mechanism : array of shape (n_samples, P)
+        Distribution over patterns that an expected mechanism gives each sample: dropout is matched to it, and one
+        draw of it makes training patients who have lost modalities for good.
+    attribute : str
+        Protected attribute whose groups are weighted, see `group_weights`.
     rates : sequence of float
         Fixed drop rates of modality dropout [Neverova2016]_.
 
@@ -59,17 +74,21 @@ def train_regimes(
         ``indicators`` [Feng2023]_ and the other families are trained so too.
     """
     plain = trained.select([i for i, s in enumerate(trained.seed) if s == 0])
-    base, key = plain.architecture, 2 ** len(study.modalities) - 1
+    base, masks = plain.architecture, subset_masks(study.modalities)[1]
+    mechanism = np.asarray(mechanism)
+    drawn = simulate(np.tile(np.arange(len(masks))[:, None], len(study.y)), mechanism, 1)[0]
+    left = replace(study, present=study.present & torch.as_tensor(masks[drawn]))
+    drop = torch.as_tensor(mechanism @ ~masks, dtype=torch.float32)
+    weight = torch.as_tensor(group_weights(study.cohort, attribute), dtype=torch.float32)
     varied = replace(base, modality_dropout=0.5, drop_rate="varied")
-    left = replace(study, present=study.present & torch.as_tensor(realised))
     plans = {f"dropout {r:g}": (study, replace(base, modality_dropout=r), {}) for r in rates}
     plans |= {
-        "dropout varied": (study, varied, {}),
+        VARIED: (study, varied, {}),
         "dropout, token": (study, replace(varied, absent="token"), {}),
         "dropout, indicators": (study, replace(varied, absent="indicator"), {}),
-        "dropout, group weights": (study, varied, {"weight": torch.as_tensor(weight, dtype=torch.float32)}),
-        "dropout, matched": (study, base, {"drop": torch.as_tensor(drop, dtype=torch.float32)}),
-        "mechanism in training": (left, base, {}),
+        "dropout, group weights": (study, varied, {"weight": weight}),
+        MATCHED: (study, base, {"drop": drop}),
+        LOST_IN_TRAINING: (left, base, {}),
     }
     for family in ("concat", "sequential"):
         plans[f"{family}, plain"] = (study, replace(base, family=family), {})
@@ -77,13 +96,43 @@ def train_regimes(
 
     def learn(name):
         data, architecture, changes = plans[name]
-        return fit(data, architecture, seeds=[0], key=key, **changes)
+        return fit(data, architecture, seeds=[0], key=len(masks) - 1, **changes)
 
-    return {"plain": plain} | dict(zip(plans, map_parallel(learn, list(plans), "regimes"), strict=True))
+    return {BASE: plain} | dict(zip(plans, map_parallel(learn, list(plans), "regimes"), strict=True))
+
+
+def score_regimes(models: Mapping[str, Models], study: Study, specialists: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of every regime under every pattern: trained, recalibrated, imputed, fused late, specialists.
+
+    Parameters
+    ----------
+    models : mapping of str to mmlib.models.fusion.Models
+        From `train_regimes`.
+    study : Study
+    specialists : array of shape (n_folds, P, n_samples)
+        From `specialist_scores`.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray of shape (n_folds, P, n_samples)
+        The plain model first, specialists last.
+    """
+    scores = pattern_scores(models, study)
+    absent = {name: s for name, s in scores.items() if name not in AS_TRAINED}
+    absent["plain, recalibrated"] = scores[BASE]
+    absent["plain, imputed"] = imputed_scores(models[BASE], study)
+    scores |= recalibrate(absent, study)
+    scores["late fusion"] = late_patterns(study, subset_masks(study.modalities)[1])
+    return scores | {SPECIALISTS: specialists}
+
+
+def joined_parameters(models: Mapping[str, Models]) -> dict[str, torch.Tensor]:
+    """Parameters of all regimes in one mapping, named ``regime/parameter``: the artefact ``mitigation_models``."""
+    return {f"{name}/{key}": t for name, fitted in models.items() for key, t in fitted.parameters.items()}
 
 
 def group_weights(cohort: pd.DataFrame, attribute: str) -> np.ndarray:
-    """Weight samples so that every group counts alike within each label; mean 1.
+    """Weights of samples, mean 1, with which every group counts alike within each label.
 
     Groups with fewer than 30 positives, or no recorded group, are one group together; no weight exceeds ten
     times the smallest.
@@ -97,14 +146,14 @@ def group_weights(cohort: pd.DataFrame, attribute: str) -> np.ndarray:
 
 
 def merged_groups(cohort: pd.DataFrame, attribute: str) -> pd.Series:
-    """Return each sample's group; those with fewer than 30 positives, and missing values, are ``other``."""
+    """Each sample's group; those with fewer than 30 positives, and missing values, are ``other``."""
     group = cohort[attribute].astype(object).where(cohort[attribute].notna(), "other")
     positives = cohort["label"].groupby(group).transform("sum")
-    return group.where(positives >= SMALLEST, "other")
+    return group.where(positives >= MINIMUM, "other")
 
 
 def pattern_scores(models: Mapping[str, Models], study: Study) -> dict[str, np.ndarray]:
-    """Score tested and validation samples under every pattern, by regime; models hold one seed."""
+    """Scores of tested and validation samples under every pattern, by regime; models hold one seed."""
     where, (_, masks) = study.tested | study.validation.numpy(), subset_masks(study.modalities)
 
     def score(name):
@@ -114,10 +163,7 @@ def pattern_scores(models: Mapping[str, Models], study: Study) -> dict[str, np.n
 
 
 def specialist_scores(powerset: xr.Dataset, study: Study) -> np.ndarray:
-    """Take the yardstick from the power set: under each pattern, the model trained on exactly those modalities.
-
-    The first seed. What these models lose is gone; what another model loses beyond is recoverable.
-    """
+    """Scores of the specialists, first seed: under each pattern, the model trained on exactly those modalities."""
     names, _ = subset_masks(study.modalities)
     one = powerset.sel(subset=names).isel(seed=0)
     tested = one.score.transpose("subset", "sample").values
@@ -196,7 +242,7 @@ def imputed_scores(models: Models, study: Study, *, ridge: float = 0.1) -> np.nd
 
 
 def collect(scores: Mapping[str, np.ndarray], study: Study) -> xr.Dataset:
-    """Keep each sample's score by the fold that tests it, and thresholds from complete validation inputs.
+    """Each sample's score by the fold that tests it, and thresholds from complete validation inputs.
 
     Returns
     -------
@@ -229,30 +275,12 @@ def collect(scores: Mapping[str, np.ndarray], study: Study) -> xr.Dataset:
 
 
 def validation_auroc(scores: np.ndarray, study: Study, patterns: np.ndarray) -> np.ndarray:
-    """Compute the expected AUROC on validation patients, averaged over folds, in R scenarios (R, n, P)."""
+    """Expected AUROC on validation patients, averaged over folds, in R scenarios (R, n, P)."""
     y, values = study.y.numpy().astype(int), []
     for s, held in zip(scores, study.validation.numpy(), strict=True):
         one = np.ones((1, held.sum()))
         values.append(expected_auroc(y[held], s[:, held], patterns[:, held], one, one > 0)[0, :, 0])
     return np.mean(values, axis=0)
-
-
-def closed(regime, plain, specialist) -> np.ndarray:
-    """Share of the recoverable loss that a regime closes: of the way from the plain model to the specialists.
-
-    Parameters
-    ----------
-    regime, plain, specialist : array-like of shape (1 + B, ...)
-        Expected AUROC, estimate and resamples.
-
-    Returns
-    -------
-    ndarray of shape (1 + B, ...)
-        1 if nothing is lost that a specialist keeps, 0 for the plain model; nan where there is nothing to
-        recover.
-    """
-    room = np.asarray(specialist, dtype=float) - plain
-    return np.divide(np.asarray(regime) - plain, room, out=np.full(room.shape, np.nan), where=room > 1e-6)
 
 
 def _covariance(x, present):

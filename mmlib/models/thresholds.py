@@ -16,20 +16,18 @@ from mmlib.models.study import Study
 def compare_thresholds(
     scores: np.ndarray,
     study: Study,
-    cohort: pd.DataFrame,
     attribute: str,
     *,
     rule: str = "prevalence",
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Decide for every tested sample under every pattern, in several ways.
+    """Decisions for every tested sample under every pattern, by several ways to set thresholds.
 
     Parameters
     ----------
     scores : array of shape (n_folds, P, n)
         Of one regime, as in `mmlib.models.regimes`.
     study : Study
-    cohort : pandas.DataFrame
     attribute : str
         Groups with fewer than 30 positives, or no recorded group, are one group together.
     rule : str
@@ -43,10 +41,10 @@ def compare_thresholds(
     dict of str to array of shape (P, n)
         0 or 1. ``one threshold``: chosen on complete inputs. ``per pattern``: by the same rule within each
         pattern. ``per group`` and ``per group and pattern``: such that every group has, on validation, the
-        true positive rate that one threshold gives everybody. ``ThresholdOptimizer``: fairlearn's, for parity
+        true positive rate that one threshold gives overall. ``ThresholdOptimizer``: fairlearn's, for parity
         of true positive rates [Hardt2016]_, on complete inputs.
     """
-    y, group = study.y.numpy().astype(int), merged_groups(cohort, attribute).to_numpy()
+    y, group = study.y.numpy().astype(int), merged_groups(study.cohort, attribute).to_numpy()
     out = {}
     for f, held in enumerate(study.validation.numpy()):
         s, test = scores[f], study.tested[f]

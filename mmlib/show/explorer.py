@@ -9,29 +9,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 from matplotlib.colors import to_hex
 
+from mmlib.core.schema import MINIMUM
 from mmlib.show.style import COLOURS, words
 
 QUANTITIES = {"auroc": "AUROC", "tpr": "true positive rate", "selection_rate": "selection rate"}
 DIGITS = 1_000_000  # tables are written as whole numbers of this fraction
 
 
-def explorer(
+def drop_explorer(
     pairs: Sequence[tuple[str, Sequence[Mapping]]],
     modalities: Sequence[str],
     name: str,
     *,
     start: float = 0.2,
-) -> HTML:
-    """Make the interactive page part: sliders for the drop rate of each modality in two groups.
+) -> HTML | Markdown:
+    """Interactive page part: sliders for the drop rate of each modality in two groups.
 
     Parameters
     ----------
     pairs : sequence of (attribute, two groups)
-        Each group is a mapping with ``name``, ``n``, ``n_positive`` and the tables of
-        `mmlib.measure.patterns.pattern_tables`: ``tpr`` and ``selection_rate`` (P,), ``auroc`` (P, P).
+        From `mmlib.questions.drops.pattern_pairs`. Each group is a mapping with ``name``, ``n``, ``n_positive`` and
+        the tables of `mmlib.measure.patterns.pattern_tables`: ``tpr`` and ``selection_rate`` (P,), ``auroc`` (P, P).
     modalities : sequence of str
         In the order of the patterns' bits.
     name : str
@@ -42,7 +43,10 @@ def explorer(
     Returns
     -------
     IPython.display.HTML
+        Or a sentence, if there are no pairs.
     """
+    if not pairs:
+        return Markdown(f"This run shows no two groups that both have {MINIMUM} positives and {MINIMUM} negatives.")
     data = {
         "modalities": [words(m) for m in modalities],
         "start": start,

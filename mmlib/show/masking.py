@@ -1,145 +1,326 @@
 """Figures and tables of chapter 4: what missing modalities do."""
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
-from mmlib.show.style import COLOURS, GREY, band, contrast_of, draws_interval, interval, words
+from mmlib.core.schema import MINIMUM, PLAIN
+from mmlib.measure.estimate import Estimate
+from mmlib.measure.evaluate import Evaluation
+from mmlib.models.masking import DROPOUT
+from mmlib.questions.drops import both_readings
+from mmlib.show import style
+from mmlib.show.style import COLOURS, GREY, METRIC_NAMES, band, estimate_cells, words
+
+#: Said where a run names no group to be shown against a reference.
+NO_CONTRAST = "This run shows no group against a reference group."
 
 
-def masking_curve(rates, auroc, one_run_sd, *, title: str) -> plt.Axes:
-    """Draw expected AUROC (1 + B, R) against the drop rate: interval over patients, and of one masked run."""
+def drop_curve(auroc: Estimate, run_sd: pd.Series) -> plt.Axes:
+    """Expected AUROC against the drop rate: interval (a) of the expectation, and (b) of one masked run.
+
+    Parameters
+    ----------
+    auroc : Estimate with the dimension ``rate``
+    run_sd : pandas.Series
+        Standard deviation over masked runs, by rate.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    rates, half = auroc.labels("rate"), near_half(auroc)
     _, ax = plt.subplots(figsize=(8, 4.2))
-    band(ax, rates, auroc, COLOURS[0], "exact expectation, band (a) over patients")
-    ax.errorbar(
-        rates,
-        auroc[0],
-        yerr=1.96 * one_run_sd,
-        fmt="none",
-        capsize=4,
-        color=COLOURS[3],
-        label="(b) one masked run",
-    )
+    band(ax, rates, auroc, COLOURS[0], "exact expectation, interval (a)")
+    spread = 1.96 * run_sd[rates].to_numpy()
+    settings = {"fmt": "none", "capsize": 4, "color": COLOURS[3], "label": "(b) one masked run"}
+    ax.errorbar(rates, auroc.value, yerr=spread, **settings)
     ax.set(xlabel="probability that a modality is dropped", ylabel="AUROC")
     ax.legend(frameon=False, fontsize=9)
-    ax.set_title(title)
+    complete, left = (float(auroc.sel(rate=rate)) for rate in (0.0, half))
+    ax.set_title(f"At a drop rate of {half:g}, expected AUROC is {left:.3f} instead of {complete:.3f}")
     return ax
 
 
-def contrast_curves(rates, panels, *, title: str) -> np.ndarray:
-    """Draw signed differences (1 + B, R) against the drop rate, one panel per metric."""
+def near_half(auroc: Estimate) -> float:
+    """Drop rate nearest to one half among those evaluated."""
+    return min(auroc.labels("rate"), key=lambda rate: abs(rate - 0.5))
+
+
+def difference_curves(result: Evaluation, metrics: Sequence[str] = ("tpr", "selection_rate")) -> np.ndarray:
+    """Expected signed differences against the drop rate, a panel for each metric.
+
+    Parameters
+    ----------
+    result : Evaluation with the key ``rate``
+    metrics : sequence of str
+
+    Returns
+    -------
+    numpy.ndarray of matplotlib.axes.Axes
+    """
+    panels = {metric: result.contrasts(metric) for metric in metrics}
+    curves = [curve for panel in panels.values() for curve in panel.values()]
+    if not curves:
+        return np.array([style.nothing(NO_CONTRAST, "Signed differences as modalities go missing")])
     figure, axes = plt.subplots(1, len(panels), figsize=(9, 4), sharey=True)
-    for ax, (label, curves) in zip(axes, panels.items(), strict=True):
-        for i, (name, values) in enumerate(curves.items()):
-            band(ax, rates, values, COLOURS[i], name)
+    for ax, (metric, panel) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        for i, (name, curve) in enumerate(panel.items()):
+            band(ax, curve.labels("rate"), curve, COLOURS[i], name)
         ax.axhline(0, color=GREY, lw=1)
-        ax.set(xlabel="drop probability", ylabel=label)
-    axes[0].legend(frameon=False, fontsize=9)
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
-    return axes
+        ax.set(xlabel="drop probability", ylabel=f"difference in {METRIC_NAMES[metric]}")
+    np.atleast_1d(axes)[0].legend(frameon=False, fontsize=9)
+    half = near_half(curves[0])
+    changed = sum(abs(int((c.sel(rate=half) - c.sel(rate=0.0)).clear())) for c in curves)
+    found = f"{changed} of {len(curves)} differences have changed" if changed else "no clear change of a difference"
+    figure.suptitle(f"At a drop rate of {half:g}: {found}", x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return np.atleast_1d(axes)
 
 
-def simulation(runs: pd.DataFrame, exact: pd.DataFrame, *, attribute: str, title: str) -> np.ndarray:
-    """Draw simulated masked runs over the exact expectation; both frames have rate, auroc and gap."""
+def simulated_runs(runs: pd.DataFrame, exact: pd.DataFrame, *, attribute: str) -> np.ndarray:
+    """Simulated masked runs over the exact expectation, AUROC and max-min gap.
+
+    Parameters
+    ----------
+    runs, exact : pandas.DataFrame
+        From `mmlib.questions.drops.simulate_runs` and `expected_runs`.
+    attribute : str
+        Whose groups the gap is over.
+
+    Returns
+    -------
+    numpy.ndarray of matplotlib.axes.Axes
+    """
     figure, axes = plt.subplots(1, 2, figsize=(9, 4))
-    for ax, column, label in zip(
-        axes, ("auroc", "gap"), ("AUROC", f"max-min gap in TPR by {words(attribute)}"), strict=True
-    ):
+    highest, told = runs.rate.max(), []
+    labels = ("AUROC", f"max-min gap in TPR by {words(attribute)}")
+    for ax, column, label in zip(axes, ("auroc", "gap"), labels, strict=True):
+        ax.set(xlabel="drop probability", ylabel=label)
+        if runs[column].isna().all():
+            text = f"{label}:\nfewer than two groups have {MINIMUM} positives"
+            ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes)
+            ax.axis("off")
+            continue
         jitter = np.random.default_rng(0).uniform(-0.012, 0.012, len(runs))
-        ax.scatter(
-            runs.rate + jitter,
-            runs[column],
-            s=5,
-            alpha=0.35,
-            color=COLOURS[0],
-            lw=0,
-            label="one simulated run",
-        )
+        dots = {"s": 5, "alpha": 0.35, "color": COLOURS[0], "lw": 0, "label": "one simulated run"}
+        ax.scatter(runs.rate + jitter, runs[column], **dots)
         ax.plot(exact.rate, exact[column], color=COLOURS[3], label="exact")
         mean = runs.groupby("rate")[column].mean()
         ax.plot(mean.index, mean, "D", ms=6, color="black", label="mean of the runs")
-        ax.set(xlabel="drop probability", ylabel=label)
-    axes[1].legend(frameon=False, fontsize=9)
+        form, name = (".3f", "AUROC") if column == "auroc" else (".2f", "gap")
+        told.append(f"{name} {mean[highest]:{form}} (exact {np.interp(highest, exact.rate, exact[column]):{form}})")
+        ax.legend(frameon=False, fontsize=9)
+    title = f"Mean of the runs at a drop rate of {highest:g}: {', '.join(told)}"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes
 
 
-def regimes(rates, curves, advantage, *, title: str) -> np.ndarray:
-    """Draw expected AUROC of several regimes, and the paired difference of two of them (1 + B, R)."""
+def masking_regimes(loss: Mapping[str, Evaluation]) -> np.ndarray:
+    """Expected AUROC of all regimes against the drop rate, and the paired difference of modality dropout.
+
+    Parameters
+    ----------
+    loss : mapping of str to Evaluation
+        From `mmlib.questions.drops.evaluate_drops`.
+
+    Returns
+    -------
+    numpy.ndarray of matplotlib.axes.Axes
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4))
-    for i, (name, values) in enumerate(curves.items()):
-        left.plot(
-            rates,
-            values,
-            marker="o",
-            ms=3,
-            color=COLOURS[i],
-            ls="-" if name.startswith("plain") else "--",
-            label=name,
-        )
+    for i, (name, result) in enumerate(loss.items()):
+        auroc, line = result.metric("auroc"), "-" if name.startswith("plain") else "--"
+        left.plot(auroc.labels("rate"), auroc.value, marker="o", ms=3, color=COLOURS[i], ls=line, label=name)
     left.set(xlabel="drop probability", ylabel="expected AUROC")
     left.legend(frameon=False, fontsize=9)
-    band(right, rates, advantage, COLOURS[3], "difference")
+    gain = loss[DROPOUT].metric("auroc") - loss[PLAIN].metric("auroc")
+    band(right, gain.labels("rate"), gain, COLOURS[3], "difference")
     right.axhline(0, color=GREY, lw=1)
     right.set(xlabel="drop probability", ylabel="AUROC, dropout minus plain (95 %)")
+    half = near_half(gain)
+    complete, lacking = (f"{float(gain.sel(rate=rate)):+.3f}" for rate in (0.0, half))
+    clear = "" if gain.sel(rate=[0.0, half]).clear().any() else "; no clear difference"
+    title = f"Modality dropout: {complete} AUROC on complete inputs, {lacking} at a drop rate of {half:g}{clear}"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return np.array([left, right])
 
 
-def rates_table(rates, touched, change, one_run_sd, retrain_sd, sampling_se, margin):
-    """Style what a drop rate changes in AUROC (1 + B, R) beside the noise it would have to stand out from."""
-    low, high = np.quantile(change[1:], [0.025, 0.975], axis=0)
+def each_modality(changes: Evaluation) -> np.ndarray:
+    """Change when one modality is taken from all samples: AUROC, and signed differences in TPR.
+
+    Parameters
+    ----------
+    changes : Evaluation
+        From `mmlib.questions.drops.drop_each`.
+
+    Returns
+    -------
+    numpy.ndarray of matplotlib.axes.Axes
+    """
+    auroc = changes.metric("auroc")
+    panels = {"AUROC": auroc} | {f"TPR, {name}": e for name, e in changes.contrasts("tpr").items()}
+    worst = changes.labels[int(auroc.value.values.argmin())]
+    lost = float(auroc.sel(modality=worst))
+    title = f"Losing {words(worst)} costs most: AUROC {lost:+.3f}"
+    if lost >= 0:
+        title = "No loss of one modality lowers AUROC"
+    return style.by_modality(panels, changes.labels, title=title, quantity="change")
+
+
+def mechanism_rows(changes: Mapping[str, Mapping[str, Estimate]], *, rate: float) -> np.ndarray:
+    """Change against complete inputs, a row for each mechanism and a panel for each metric.
+
+    Parameters
+    ----------
+    changes : mapping of metric to mapping of str to Estimate
+        From `mmlib.questions.drops.mechanism_changes`.
+    rate : float
+        The mean drop rate.
+
+    Returns
+    -------
+    numpy.ndarray of matplotlib.axes.Axes
+    """
+    lost = changes["auroc"]["overall"]
+    panels = {f"change in {METRIC_NAMES[metric]}": panel for metric, panel in changes.items()}
+    least, most = float(lost.value.max()), float(lost.value.min())
+    title = f"At one mean rate of {rate:g}, AUROC changes by {most:+.3f} to {least:+.3f}, depending on the mechanism"
+    return style.rows(lost.labels("mechanism"), panels, title=title)
+
+
+def visibility_table(visible: pd.DataFrame):
+    """Expected change in AUROC at some drop rates beside the noise it would have to stand out from, as a table.
+
+    Parameters
+    ----------
+    visible : pandas.DataFrame
+        From `mmlib.questions.drops.visibility`.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+    """
+    change = [style.interval(r.estimate, r.low, r.high, "+.4f") for r in visible.itertuples()]
     table = pd.DataFrame(
         {
-            "drop rate": [f"{r:g}" for r in rates],
-            "samples touched": [f"{t:.1%}" for t in touched],
-            "expected change (a) [95 %]": [
-                interval(*r, "+.5f") for r in zip(change[0], low, high, strict=True)
-            ],
-            "one run, SD (b)": [f"{s:.5f}" for s in one_run_sd],
-            "retraining, SD (c)": [f"{s:.5f}" for s in retrain_sd],
-            "sampling SE of AUROC": f"{sampling_se:.4f}",
-            f"beyond the margin of {margin:g}": [
-                "yes" if h < -margin else "no" if lo > -margin else "open"
-                for lo, h in zip(low, high, strict=True)
-            ],
+            "drop rate": [f"{rate:g}" for rate in visible.rate],
+            "samples touched": [f"{share:.1%}" for share in visible.touched],
+            "expected change (a) [95 %]": change,
+            "one run, SD (b)": [f"{sd:.4f}" for sd in visible.one_run],
+            "retraining, SD (c)": ["one seed" if np.isnan(sd) else f"{sd:.4f}" for sd in visible.retrain],
+            "sampling SE of AUROC": [f"{se:.4f}" for se in visible.sampling],
+            f"beyond the margin of {visible.margin.iloc[0]:g}": visible.beyond.to_list(),
         }
     )
     return table.style.hide(axis="index")
 
 
-def slope_table(slope, modalities):
-    """Style slopes at zero (1 + B, M) of several quantities, and their sum."""
-    columns = {}
-    for name, values in slope.items():
-        draws = np.concatenate([values, values.sum(axis=1, keepdims=True)], axis=1)
-        columns[f"{name} [95 %]"] = [draws_interval(draws[:, m], "+.4f") for m in range(draws.shape[1])]
-    return pd.DataFrame({"dropped": [*map(words, modalities), "sum"]} | columns).style.hide(axis="index")
+def slope_table(slopes: Evaluation):
+    """Slopes at a drop rate of zero by modality, and their sum, as a table: AUROC and signed differences in TPR.
+
+    Parameters
+    ----------
+    slopes : Evaluation
+        From `mmlib.questions.drops.slope_at_zero`.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+    """
+    size = len(slopes.labels)
+    with_sum, named = np.vstack([np.eye(size), np.ones(size)]), [*map(words, slopes.labels), "sum"]
+    quantities = {"AUROC": slopes.metric("auroc")}
+    quantities |= {f"TPR {name}": e for name, e in slopes.contrasts("tpr").items()}
+    columns = {"dropped": named}
+    for name, estimate in quantities.items():
+        with_last = estimate.map(with_sum, "modality", "dropped", named)
+        columns[f"{name} [95 %]"] = estimate_cells(with_last, _form(estimate))
+    return pd.DataFrame(columns).style.hide(axis="index")
 
 
-def regime_table(every_rate, rates, plain, dropout, shown):
-    """Style the paired difference between two regimes at some rates: AUROC and signed TPR differences."""
-    rows = []
-    for rate in rates:
-        k = every_rate.index(rate)
-        row = {
-            "drop rate": f"{rate:g}",
-            "AUROC [95 %]": draws_interval((dropout.overall("auroc") - plain.overall("auroc"))[:, k], "+.3f"),
-        }
-        for a, (g, r) in shown.items():
-            change = dropout.contrast("tpr", a, g, r) - plain.contrast("tpr", a, g, r)
-            row[f"TPR {contrast_of(plain, a, g, r)} [95 %]"] = draws_interval(change[:, k], "+.3f")
-        rows.append(row)
-    return pd.DataFrame(rows).style.hide(axis="index")
+def dropout_table(plain: Evaluation, dropout: Evaluation, rates: Sequence[float] = (0.0, 0.1, 0.2, 0.5)):
+    """Modality dropout minus plain training at some drop rates, as a table: AUROC and signed differences in TPR.
+
+    Parameters
+    ----------
+    plain, dropout : Evaluation
+        Of two regimes, from `mmlib.questions.drops.evaluate_drops`.
+    rates : sequence of float
+        Those that were not evaluated are left out.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+    """
+    kept = [rate for rate in plain.labels if rate in rates]
+    gains = {"AUROC": dropout.metric("auroc") - plain.metric("auroc")}
+    before, after = plain.contrasts("tpr"), dropout.contrasts("tpr")
+    gains |= {f"TPR {name}": after[name] - before[name] for name in before}
+    columns = {"drop rate": [f"{rate:g}" for rate in kept]}
+    for name, gain in gains.items():
+        columns[f"{name} [95 %]"] = estimate_cells(gain.sel(rate=kept), _form(gain))
+    return pd.DataFrame(columns).style.hide(axis="index")
 
 
-def structure_table(names, parts):
-    """Style rate, structure and interaction, each (1 + B, S - 1), of several quantities by mechanism."""
-    rows = []
-    for s, name in enumerate(names):
-        for quantity, split in parts.items():
-            row = {"mechanism": name, "quantity": quantity}
-            rows.append(
-                row | {f"{part} [95 %]": draws_interval(v[:, s], "+.3f") for part, v in split.items()}
-            )
-    return pd.DataFrame(rows).style.hide(axis="index")
+def step_table(steps: Mapping[str, Mapping[str, Estimate]]):
+    """Rate, structure and interaction of several quantities by mechanism, as a table.
+
+    Parameters
+    ----------
+    steps : mapping of metric to mapping of part to Estimate
+        From `mmlib.questions.drops.mechanism_steps`.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+    """
+    tables = []
+    for metric, parts in steps.items():
+        name = METRIC_NAMES[metric] if metric == "auroc" else f"difference in {METRIC_NAMES[metric]}"
+        columns = {"mechanism": parts["rate"].labels("mechanism"), "quantity": name}
+        columns |= {f"{part} [95 %]": estimate_cells(estimate, _form(estimate)) for part, estimate in parts.items()}
+        tables.append(pd.DataFrame(columns))
+    table = pd.concat(tables)
+    return table.sort_index(kind="stable").reset_index(drop=True).style.hide(axis="index")
+
+
+def masking_in_short(visible: pd.DataFrame, plain: Evaluation, dropout: Evaluation) -> Markdown:
+    """Answer of chapter 4 in a few sentences.
+
+    Parameters
+    ----------
+    visible : pandas.DataFrame
+        From `mmlib.questions.drops.visibility`.
+    plain, dropout : Evaluation
+        Of two regimes, from `mmlib.questions.drops.evaluate_drops`.
+
+    Returns
+    -------
+    IPython.display.Markdown
+    """
+    small, large = both_readings(visible)
+    run, touched = 1.96 * small.one_run, f"which touches {small.touched:.1%} of the samples"
+    seen = "more" if abs(small.estimate) > run else "less"
+    lost = style.interval(large.estimate, large.low, large.high, "+.3f")
+    gain = dropout.metric("auroc") - plain.metric("auroc")
+    complete, lacking = gain.sel(rate=0.0), gain.sel(rate=large.rate)
+    return Markdown(
+        f"**In short.** At a drop rate of {large.rate:g}, expected AUROC changes by {lost}. At a drop rate of "
+        f"{small.rate:g}, {touched}, it changes by {small.estimate:+.4f}: {seen} "
+        f"than one masked run varies by chance (±{run:.4f}, 95 %). Training with modality dropout changes AUROC by "
+        f"{complete:+.3f} on complete inputs ({_verdict(complete)}) and by {lacking:+.3f} at a drop rate of "
+        f"{large.rate:g} ({_verdict(lacking)})."
+    )
+
+
+def _form(estimate):
+    """Format of a change: three decimals for AUROC, two for rates."""
+    return "+.3f" if estimate.name == "auroc" else "+.2f"
+
+
+def _verdict(estimate):
+    """What the interval of a difference says, in the words of the field."""
+    return {1: "higher", -1: "lower"}.get(int(estimate.clear()), "no clear difference")

@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from mmlib.measure.estimate import Estimate, estimate
+
 sns.set_theme(
     context="notebook",
     style="whitegrid",
@@ -41,24 +43,30 @@ GREY = "0.45"
 
 
 def words(name: str) -> str:
-    """Turn a name from the data into words for a reader."""
+    """A name from the data in words for a reader."""
     return name.replace("_", " ").replace("+", " + ")
 
 
 def listed(names) -> str:
-    """Join names as a sentence does."""
-    names = [words(n) for n in names]
+    """Names joined as a sentence does."""
+    names = [words(n) for n in names] or ["none"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def interval(estimate, low, high, form):
-    """Write an estimate and its interval in one format, on one line: its spaces do not break."""
-    return f"{estimate:{form}} [{low:{form}}, {high:{form}}]".replace(" ", "\u00a0")
+def interval(value, low, high, form):
+    """An estimate and its interval in one format, on one line: its spaces do not break."""
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]".replace(" ", "\u00a0")
 
 
 def draws_interval(draws, form):
-    """Write the estimate of ``(1 + B,)`` draws and its percentile interval."""
-    return interval(draws[0], *np.quantile(draws[1:], [0.025, 0.975]), form)
+    """The estimate of ``(1 + B,)`` draws and its interval, in one format."""
+    return f"{estimate(draws):{form}}"
+
+
+def estimate_cells(estimate, form: str, undefined: str = "no interval") -> list[str]:
+    """Every quantity of an estimate with its interval, in one format, or words where there is no interval."""
+    parts = [np.ravel(part) for part in (estimate.value, *estimate.interval())]
+    return [interval(*part, form) if np.isfinite(part).all() else undefined for part in zip(*parts, strict=True)]
 
 
 def nothing(text: str, title: str) -> plt.Axes:
@@ -82,78 +90,94 @@ def contrast_of(result, attribute: str, group: str, reference: str) -> str:
     return f"{group} minus {reference} (n={n[at]:,}, {positive[at]:,} positive)"
 
 
-def ends(values):
-    """Return estimate, low and high of tidy rows, or of draws (1 + B, n) and their percentiles."""
+def ends(values) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Estimate, low and high end of the 95 % interval, from an `Estimate` of one dimension or tidy rows."""
     if isinstance(values, pd.DataFrame):
         return tuple(values[column].to_numpy() for column in ("estimate", "low", "high"))
-    return values[0], *np.quantile(values[1:], [0.025, 0.975], axis=0)
+    if not isinstance(values, Estimate):
+        values = estimate(values, {"place": range(np.shape(values)[1])})
+    return tuple(end.values for end in (values.value, *values.interval()))
 
 
 def band(ax, x, values, colour, label):
-    """Draw a line and its 95 % band from tidy rows or draws."""
-    estimate, low, high = ends(values)
-    ax.plot(x, estimate, marker="o", ms=4, color=colour, label=label)
+    """Draw a line and its 95 % band from an `Estimate` or tidy rows."""
+    middle, low, high = ends(values)
+    ax.plot(x, middle, marker="o", ms=4, color=colour, label=label)
     ax.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
 
 
 def bars(ax, x, values, colour, label):
-    """Draw points joined by a line, with 95 % intervals, from tidy rows or draws."""
-    estimate, low, high = ends(values)
-    spread = [estimate - low, high - estimate]
-    ax.errorbar(x, estimate, yerr=spread, fmt="o-", ms=4, lw=1, capsize=2, color=colour, label=label)
+    """Draw points joined by a line, with 95 % intervals, from an `Estimate` or tidy rows."""
+    middle, low, high = ends(values)
+    arms = np.maximum([middle - low, high - middle], 0)  # a percentile interval may leave out the estimate
+    ax.errorbar(x, middle, yerr=arms, fmt="o-", ms=4, lw=1, capsize=2, color=colour, label=label)
+
+
+def dots(ax, y, values, colour, label=None):
+    """Draw a point for each row, with its 95 % interval and a line at zero, from an `Estimate` or tidy rows."""
+    middle, low, high = ends(values)
+    arms = np.maximum([middle - low, high - middle], 0)
+    ax.errorbar(middle, y, xerr=arms, fmt="o", ms=5, capsize=2, color=colour, label=label)
+    ax.axvline(0, color=GREY, lw=1)
+    ax.locator_params(axis="x", nbins=5)
 
 
 def by_modality(shares, modalities, *, title: str, quantity: str = "share") -> np.ndarray:
-    """Draw what each modality does to several quantities (tidy rows or draws); the first has a panel of its own."""
-    figure, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(9, 0.55 * len(modalities) + 1.6))
+    """Draw what each modality does to several quantities, the first in a panel of its own.
+
+    Parameters
+    ----------
+    shares : mapping of str to Estimate or tidy rows
+        Name of the quantity -> a value of each modality.
+    modalities : sequence of str
+    title, quantity : str
+
+    Returns
+    -------
+    numpy.ndarray of matplotlib.axes.Axes
+        Two, or one if there is one quantity.
+    """
+    first, *others = shares
+    panels = {f"{quantity} of {first}": [first]}
+    if others:
+        panels[f"{quantity} of the signed difference"] = others
+    figure, axes = plt.subplots(
+        1, len(panels), sharey=True, squeeze=False, figsize=(4.5 * len(panels), 0.55 * len(modalities) + 1.6)
+    )
     at = np.arange(len(modalities))
-    for i, (name, values) in enumerate(shares.items()):
-        ax, shift = (left, 0) if i == 0 else (right, 0.15 * (i - len(shares) / 2))
-        estimate, low, high = ends(values)
-        ax.errorbar(
-            estimate,
-            at + shift,
-            xerr=[estimate - low, high - estimate],
-            fmt="o",
-            capsize=2,
-            ms=5,
-            color=COLOURS[max(i - 1, 0)],
-            label=name,
-        )
-    for ax, label in (
-        (left, f"{quantity} of {next(iter(shares))}"),
-        (right, f"{quantity} of the signed difference"),
-    ):
-        ax.axvline(0, color=GREY, lw=1)
+    for ax, (label, names) in zip(axes[0], panels.items(), strict=True):
+        for i, name in enumerate(names):
+            dots(ax, at + 0.15 * (i - (len(names) - 1) / 2), shares[name], COLOURS[i], name)
         ax.set(xlabel=label)
-        ax.locator_params(axis="x", nbins=5)
-    left.set_yticks(at, [words(m) for m in modalities])
-    left.invert_yaxis()
-    right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))
+    axes[0, 0].set_yticks(at, [words(m) for m in modalities])
+    axes[0, 0].invert_yaxis()
+    if others:
+        axes[0, 1].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
-    return np.array([left, right])
+    return axes[0]
 
 
 def rows(names, panels, *, title: str, chosen: str = "") -> np.ndarray:
-    """Draw a row per name: panel -> curve -> (1 + B, K), with percentile intervals; the chosen name is bold."""
+    """Draw a row per name with 95 % intervals, a panel per quantity and a colour per curve; the chosen name is bold.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What the rows are called.
+    panels : mapping of str to mapping of str to Estimate or tidy rows
+        Label of the panel -> name of the curve -> a value of each row.
+    title, chosen : str
+
+    Returns
+    -------
+    numpy.ndarray of matplotlib.axes.Axes
+    """
     figure, axes = plt.subplots(1, len(panels), figsize=(9.5, 0.36 * len(names) + 1.8), sharey=True)
     axes, at = np.atleast_1d(axes), np.arange(len(names))
     for ax, (label, curves) in zip(axes, panels.items(), strict=True):
         for i, (name, values) in enumerate(curves.items()):
-            low, high = np.nanquantile(values[1:], [0.025, 0.975], axis=0)
-            ax.errorbar(
-                values[0],
-                at + 0.25 * (i - (len(curves) - 1) / 2),
-                xerr=[values[0] - low, high - values[0]],
-                fmt="o",
-                ms=4,
-                capsize=2,
-                color=COLOURS[i],
-                label=name,
-            )
-        ax.axvline(0, color=GREY, lw=1)
+            dots(ax, at + 0.25 * (i - (len(curves) - 1) / 2), values, COLOURS[i], name)
         ax.set(xlabel=label)
-        ax.locator_params(axis="x", nbins=5)
     axes[0].set_yticks(at, names, fontsize=9)
     for tick, name in zip(axes[0].get_yticklabels(), names, strict=True):
         tick.set_fontweight("bold" if name == chosen else "normal")

@@ -118,7 +118,7 @@ def powerset(study):
 def masking(table, study):
     """Expected TPR of each group and AUROC when each modality is dropped with probability 0.2."""
     models = fit(study, MODEL, seeds=[0], key=len(subset_masks(study.modalities)[0]) - 1)
-    scored = score_patterns({"plain": models}, study, seeds=1).isel(regime=0, seed=0)
+    scored = score_patterns({"plain": models}, study).isel(regime=0, seed=0)
     scores, y = scored.score.values.astype(float), study.y.numpy().astype(int)
     threshold = scored.threshold.sel(rule="prevalence").values[study.fold]
     names, groups = group_masks(table, ["race"])["race"]

@@ -101,7 +101,7 @@ def main() -> None:
     with step(f"RQ1: {len(subsets) - 1} subsets trained and scored"):
         powerset, full = train_powerset(study, MODEL)
     with step("RQ2: every pattern scored"):
-        masking = score_patterns({"plain": full}, study, seeds=1)
+        masking = score_patterns({"plain": full}, study)
     patterns = masking.score.values[0, 0][:, tested].astype(float)
     scores = powerset.score.values[:, 0, tested].astype(float)
     threshold = powerset.threshold.sel(rule="prevalence").values[:, 0, 0]

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from mmlib.measure.bootstrap import percentile_interval, simultaneous_interval, widen
-from mmlib.measure.estimate import Estimate, estimate
+from mmlib.measure.estimate import Estimate, estimate, stack
 
 RNG = np.random.default_rng(0)
 DRAWS, SEEDS = RNG.normal(0.7, 0.05, (201, 3, 2)), RNG.normal(0.7, 0.02, (3, 3, 2))
@@ -108,3 +108,16 @@ def test_versus_follows_its_vector():
     frame = both.sel(subset=["c"]).frame()
     assert frame[["subset", "versus"]].values.tolist() == [["c", "b"]] and list(frame)[-1] == "versus"
     assert isinstance(frame, pd.DataFrame)
+
+
+def test_estimates_side_by_side_keep_resamples_seeds_and_sizes():
+    both = stack({"x": TPR, "y": -TPR}, "regime")
+    assert both.dims == ("regime", "subset", "group") and both.labels("regime") == ["x", "y"]
+    np.testing.assert_array_equal(both.sel(regime="y").values, -DRAWS)
+    np.testing.assert_array_equal(both.sel(regime="x").spread, SEEDS)
+    frame = both.frame()
+    assert frame[["regime", "group", "n"]].iloc[-1].tolist() == ["y", "x", 60] and len(frame) == 12
+    alone = stack({"x": TPR, "y": estimate(DRAWS, LABELS)}, "regime")
+    assert alone.spread is None
+    with pytest.raises(ValueError):
+        stack({"x": TPR, "y": TPR.sel(subset=["a", "b"])}, "regime")

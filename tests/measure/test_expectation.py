@@ -130,6 +130,14 @@ def test_slope_of_everybody_losing_a_modality_is_another_number():
     assert np.abs((vitals_gone[:, 0] - vitals_gone[:, 1]) - ours[:, 0]).max() > 0.01
 
 
+def test_the_auroc_of_a_slope_may_be_of_fewer_groups():
+    scores, patient_weights, _ = tiny(0, 8)
+    every = expectation.slopes(Y, scores, THRESHOLD, MASKS, patient_weights, GROUPS)
+    fewer = expectation.slopes(Y, scores, THRESHOLD, MASKS, patient_weights, GROUPS, ranked=GROUPS[:1])
+    np.testing.assert_array_equal(fewer["auroc"], every["auroc"][..., :1])
+    np.testing.assert_array_equal(fewer["tpr"], every["tpr"])
+
+
 def clinic(n=300, modalities=3):
     """A cohort in which every modality helps, some are absent, and scores tie at two decimals."""
     rng = np.random.default_rng(10)

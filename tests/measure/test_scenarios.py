@@ -4,6 +4,7 @@ import pytest
 
 from mmlib.core.subsets import subset_masks
 from mmlib.measure import expectation, scenarios
+from mmlib.measure.estimate import estimate
 
 MODALITIES = ["vitals", "labs", "notes"]
 RNG = np.random.default_rng(0)
@@ -73,10 +74,19 @@ def test_bad_settings_are_one_sentence(settings, message):
 
 
 def test_rate_structure_and_interaction_add_up_to_the_whole_step():
+    labels = {"mechanism": [scenarios.AT_RANDOM, "x", "y", "z"], "rate": [0.2, 0.5]}
     values = RNG.normal(size=(7, 4, 2))
-    parts = scenarios.decompose(values)
-    assert sum(parts.values()) == pytest.approx(values[:, 1:, 1] - values[:, :1, 0])
-    additive = np.add.outer(np.arange(4), [0, 10])
-    parts = scenarios.decompose(additive)
-    assert (parts["rate"] == 10).all() and (parts["interaction"] == 0).all()
-    assert parts["structure"].tolist() == [1, 2, 3]
+    parts = scenarios.decompose(estimate(values, labels, spread=values[:2]))
+    whole = parts["rate"] + parts["structure"] + parts["interaction"]
+    np.testing.assert_allclose(whole.values, values[:, 1:, 1] - values[:, :1, 0])
+    np.testing.assert_allclose(whole.spread, whole.values[:2])
+    additive = np.tile(np.add.outer(np.arange(4), [0, 10]), (3, 1, 1))
+    parts = scenarios.decompose(estimate(additive, labels))
+    assert (parts["rate"].value == 10).all() and (parts["interaction"].value == 0).all()
+    assert parts["structure"].value.values.tolist() == [1, 2, 3]
+    assert parts["structure"].labels("mechanism") == ["x", "y", "z"]
+
+
+def test_without_a_group_shown_no_mechanism_takes_more_from_one():
+    declared = scenarios.default_mechanisms({})
+    assert len(declared) == 5 and not [name for name in declared if "from a" in name]

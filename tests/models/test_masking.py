@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from mmlib.core.schema import PLAIN
 from mmlib.models import powerset
-from mmlib.models.masking import masking_regimes, score_patterns
+from mmlib.models.masking import DROPOUT, score_patterns, train_masking_regimes
 from mmlib.models.study import prepare
 from tests.models.test_powerset import SMALL
 from tests.models.test_study import cohort_and_embeddings
@@ -28,7 +29,7 @@ def test_stored_models_score_as_before(study, trained):
     )
     restored = powerset.load_models(run)
     assert (restored.fold, restored.seed, restored.architecture) == (full.fold, full.seed, SMALL)
-    masking = score_patterns({"plain": restored}, study, seeds=2)
+    masking = score_patterns({"plain": restored}, study)
     np.testing.assert_allclose(
         masking.score.sel(regime="plain", pattern="a+b+c"), scores.score.sel(subset="a+b+c"), atol=1e-6
     )
@@ -41,9 +42,9 @@ def test_stored_models_score_as_before(study, trained):
 
 
 def test_five_regimes_and_the_plain_ones_share_weights(study, trained):
-    regimes = masking_regimes(study, trained[1], modality_dropout=0.3, seeds=3)
-    assert list(regimes) == ["plain, mask", "plain, zero", "plain, mean", "dropout, mask", "dropout, token"]
-    plain, zero = regimes["plain, mask"], regimes["plain, zero"]
+    regimes = train_masking_regimes(study, trained[1], dropout=0.3, seeds=3)
+    assert list(regimes) == [PLAIN, "plain, zero", "plain, mean", DROPOUT, "dropout, token"]
+    plain, zero = regimes[PLAIN], regimes["plain, zero"]
     assert torch.equal(plain.parameters["qkv"], zero.parameters["qkv"])
     assert torch.equal(plain.parameters["qkv"][:6], trained[1].parameters["qkv"])
     again = powerset.fit(study, SMALL, seeds=[2], key=7)

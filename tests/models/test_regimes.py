@@ -51,11 +51,11 @@ def test_a_power_set_of_another_split_is_refused(study, trained):
 
 
 def test_regimes_that_change_nothing_are_the_plain_model(study, trained):
-    ones = np.ones((300, 3))
-    models = regimes.train_regimes(
-        study, trained[1], drop=0 * ones, realised=ones > 0, weight=ones[:, 0], rates=[0.3]
-    )
-    for same, other in (("mechanism in training", "plain"), ("dropout, group weights", "dropout varied")):
+    kept = np.zeros((300, 8))
+    kept[:, -1] = 1
+    alike = replace(study, cohort=study.cohort.assign(sex="all"))
+    models = regimes.train_regimes(alike, trained[1], kept, attribute="sex", rates=[0.3])
+    for same, other in ((regimes.LOST_IN_TRAINING, regimes.BASE), ("dropout, group weights", regimes.VARIED)):
         torch.testing.assert_close(models[same].parameters, models[other].parameters)
     distinct = {name: m.parameters["head"].sum().item() for name, m in models.items()}
     assert len(models) == 12 and len(set(distinct.values())) == 10
@@ -128,6 +128,14 @@ def test_validation_auroc_is_the_mean_over_folds(study, plain):
     assert found == pytest.approx([np.mean(areas)])
 
 
-def test_share_closed():
-    share = regimes.closed([[0.75, 0.6]], [[0.7, 0.6]], [[0.8, 0.6]])
-    assert share[0, 0] == pytest.approx(0.5) and np.isnan(share[0, 1])
+def test_every_regime_is_scored_and_only_those_trained_with_drops_are_recalibrated(study, trained, plain):
+    models = {name: trained[1] for name in (regimes.BASE, regimes.LOST_IN_TRAINING, "dropout 0.2")}
+    specialists = regimes.specialist_scores(trained[0], study)
+    scores = regimes.score_regimes(models, study, specialists)
+    extra = ["plain, recalibrated", "plain, imputed", "late fusion", regimes.SPECIALISTS]
+    assert list(scores) == [*models, *extra]
+    np.testing.assert_array_equal(scores[regimes.LOST_IN_TRAINING], plain)
+    np.testing.assert_array_equal(scores["dropout 0.2"], scores["plain, recalibrated"])
+    assert not np.array_equal(scores["dropout 0.2"], plain, equal_nan=True)
+    assert all(s.shape == plain.shape for s in scores.values())
+    assert "dropout 0.2/head" in regimes.joined_parameters(models)

@@ -18,18 +18,19 @@ def case():
     signal = np.where(cohort.sex == "m", 3, 1) * (cohort.label - 0.5) + rng.normal(size=len(cohort))
     scores = np.stack([np.full(len(cohort), 0.5), 1 / (1 + np.exp(-signal))])
     scores = np.where((study.tested | study.validation.numpy())[:, None], scores, np.nan)
-    return scores, study, cohort
+    return scores, powerset.replace(study, cohort=cohort)
 
 
 def test_thresholds_do_what_they_promise_on_validation(case):
-    scores, study, cohort = case
+    scores, study = case
+    cohort = study.cohort
     # decide for validation samples: those of fold 0 stand in for the tested ones
     held = study.validation[0]
     swapped = powerset.replace(
         study, fold=np.where(held.numpy(), 0, 1 + np.arange(300) % 2), validation=torch.stack([held] * 3)
     )
     filled = np.stack([np.nan_to_num(scores[0], nan=0.5)] * 3)
-    ways = thresholds.compare_thresholds(filled, swapped, cohort, "sex")
+    ways = thresholds.compare_thresholds(filled, swapped, "sex")
     y, rows = cohort.label.to_numpy(), held.numpy()
     cut = operating_point(y[rows], scores[0, -1, rows])
     assert (ways["one threshold"][-1, rows] == (scores[0, -1, rows] >= cut)).all()
@@ -57,6 +58,6 @@ def test_the_seed_fixes_the_optimizer(case):
 
 
 def test_groups_with_few_positives_are_one_group(case):
-    _, _, cohort = case
+    cohort = case[1].cohort
     small = cohort.assign(sex=np.where(np.arange(300) < 20, "x", cohort.sex))
     assert sorted(regimes.merged_groups(small, "sex").unique()) == ["f", "m", "other"]

@@ -148,8 +148,8 @@ def test_sources_hold_the_pages_scripts_and_styles_of_a_module(tmp_path, write_n
         return {Path(file).name for file in sources(write_notebook(tmp_path / "nb.ipynb", code))}
 
     own = {"explorer.html", "explorer.js", "explorer.css"}
-    assert own <= files("from mmlib.show.explorer import explorer")
-    assert "paradox.js" not in files("from mmlib.show.explorer import explorer")
+    assert own <= files("from mmlib.show.explorer import drop_explorer")
+    assert "paradox.js" not in files("from mmlib.show.explorer import drop_explorer")
     assert own | {"paradox.html", "paradox.js"} <= files("from mmlib.show import paradox")
 
 

@@ -50,7 +50,7 @@ def page():
         | {k: v[i] for k, v in tables.items()}
         for i, (name, g) in enumerate(zip(["</script> & co", "others"], GROUPS, strict=True))
     ]
-    return explorer.explorer([("sex", groups[::-1]), ("age_group", groups)], MODALITIES, "demo").data
+    return explorer.drop_explorer([("sex", groups[::-1]), ("age_group", groups)], MODALITIES, "demo").data
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_names_survive_it(page):
@@ -72,3 +72,7 @@ def test_a_browser_shows_the_numbers_of_the_library(page, tmp_path):
         for g in range(2):
             assert cells[f"{quantity}-{g}"] == pytest.approx(values[g], abs=FOUR), quantity
         assert cells[f"{quantity}-difference"] == pytest.approx(values[0] - values[1], abs=FOUR)
+
+
+def test_without_groups_to_show_there_is_a_sentence():
+    assert "no two groups that both have 30 positives" in explorer.drop_explorer([], MODALITIES, "demo").data

@@ -6,7 +6,7 @@ import xarray as xr
 from sklearn.metrics import roc_auc_score
 
 from mmlib.core.schema import Field
-from mmlib.measure import bootstrap, calibration, evaluate, metrics, scenarios
+from mmlib.measure import bootstrap, calibration, evaluate, metrics
 from mmlib.questions import additions, audit, declared, paradox
 from mmlib.show import additions as shown_additions
 from mmlib.show import calibration as shown_calibration
@@ -15,10 +15,7 @@ from mmlib.show import cohort as shown_cohort
 from mmlib.show import describing as shown_describing
 from mmlib.show import encoding as shown_encoding
 from mmlib.show import fairness as shown_fairness
-from mmlib.show import masking as shown_masking
-from mmlib.show import mitigation as shown_mitigation
 from mmlib.show import paradox as shown_paradox
-from mmlib.show import style
 
 plt.switch_backend("agg")
 DRAWS = np.random.default_rng(0).normal(size=(30, 4))
@@ -63,7 +60,6 @@ STEPS = STEPS.assign(low=STEPS.change - 0.06, high=STEPS.change + 0.06)
 POINTS = pd.DataFrame(
     {"rule": ["prevalence"] * 3 + ["half"] * 3, "auroc": [0.5, 0.6, 0.7] * 2, "contrast": [0.1, 0, 0.2] * 2}
 ).assign(selected=0.3, low=-0.1, high=0.3)
-RUNS = pd.DataFrame({"rate": [0.1, 0.1, 0.2], "auroc": [0.7, 0.8, 0.6], "gap": [0.1, 0.2, 0.1]})
 VARIANTS = pd.DataFrame(
     {"variant": ["x", "y"], "auroc": [0.8, 0.7], "low": 0.6, "high": 0.9, "difference": [0, -0.1]}
 )
@@ -100,7 +96,6 @@ PAIR = (paradox.Group("m", 0.7, 0.3, 1.0, 1.0), paradox.Group("f", 0.3, 0.3, 0.8
         lambda: shown_encoding.decoded(DECODED, title="t"),
         lambda: shown_additions.additions(STEPS, title="t"),
         lambda: shown_additions.operating_points(POINTS, contrast="TPR, f minus m", title="t"),
-        lambda: shown_masking.simulation(RUNS, RUNS.drop(index=1), attribute="sex", title="t"),
         lambda: shown_calibration.observed_expected(CALIBRATION, title="t"),
         lambda: shown_calibration.reliability(BINS.assign(attribute="sex"), title="t"),
         lambda: shown_calibration.decision_curves(
@@ -111,19 +106,7 @@ PAIR = (paradox.Group("m", 0.7, 0.3, 1.0, 1.0), paradox.Group("f", 0.3, 0.3, 0.8
         lambda: shown_claims.forest(CLAIMS, title="t"),
         lambda: shown_additions.movement(PATH.assign(before=0.05, change="x"), title="t"),
         lambda: shown_additions.matched_presence(GAINS, title="t"),
-        lambda: style.by_modality({"AUROC": PATH, "TPR": PATH}, list("abcd"), title="t"),
-        lambda: style.by_modality({"AUROC": DRAWS, "TPR": DRAWS}, list("abcd"), title="t"),
         lambda: shown_additions.order_path(PATH, PATH, list("abc"), title="t"),
-        lambda: shown_masking.masking_curve([0, 0.1, 0.5, 1], DRAWS, DRAWS[0] ** 2, title="t"),
-        lambda: shown_masking.contrast_curves(
-            [0, 0.1, 0.5, 1], {"x": {"f": DRAWS}, "y": {"f": DRAWS}}, title="t"
-        ),
-        lambda: shown_masking.regimes([0, 0.1, 0.5, 1], {"plain": DRAWS[0]}, DRAWS, title="t"),
-        lambda: style.rows(list("abcd"), {"x": {"f": DRAWS}, "y": {"f": DRAWS}}, title="t"),
-        lambda: shown_mitigation.yardstick([0, 0.1, 0.5, 1], DRAWS, DRAWS + 0.1, title="t"),
-        lambda: shown_mitigation.gains([0, 0.1, 0.5, 1], {"x": DRAWS}, title="t"),
-        lambda: style.rows(list("abcd"), {"x": {"f": DRAWS}}, title="t"),
-        lambda: shown_mitigation.pareto(list("abcd"), DRAWS, DRAWS, margin=0.1, chosen="a", title="t"),
         lambda: shown_fairness.signed_contrasts(contrasts(), {"sex": "m"}, title="t"),
         lambda: shown_paradox.plane({"x": PAIR, "y": PAIR}, title="t"),
         lambda: shown_paradox.twin({q: (DRAWS[:, :2], [0, 1], [0, 1]) for q in "abc"}, ["a", "a+b"], title="t"),
@@ -169,10 +152,6 @@ def test_a_finding_stands_beside_its_counts_and_its_agreement():
 def test_tables_write_the_interval_beside_the_estimate():
     html = shown_fairness.contrast_table(contrasts()).to_html()
     assert "f minus m" in html and "+0.100\u00a0[+0.000,\u00a0+0.200]" in html
-    touched = shown_masking.rates_table(
-        [0.1], [0.3], DRAWS[:, :1] / 1000, [0.01], [0.02], 0.004, 0.5
-    ).to_html()
-    assert "30.0%" in touched and ">no<" in touched
 
 
 COHORT = SAMPLES.loc[np.repeat(np.arange(6), 5)].assign(fold=0, patient_id=range(30)).reset_index(drop=True)
@@ -221,26 +200,6 @@ UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
         (
             lambda: shown_additions.sensitivity_table(RESULT, RESULT, SHOWN),
             "TPR f minus m (n=15, 5 positive) [95 %]",
-        ),
-        (
-            lambda: shown_masking.structure_table(
-                list("abc"), {"AUROC": scenarios.decompose(DRAWS[:, :, None] + [0, 1])}
-            ),
-            "+1.000 [+1.000, +1.000]",
-        ),
-        (
-            lambda: shown_mitigation.regime_table(list("abcd"), {"share": (0 * DRAWS + 0.5, ".0%")}),
-            "50% [50%",
-        ),
-        (
-            lambda: shown_mitigation.regime_table(["a"], {"share": (np.full((9, 1), np.nan), ".0%")}),
-            "nothing to",
-        ),
-        (lambda: shown_mitigation.chosen_table([{"chosen": "plain"}]), "plain"),
-        (lambda: shown_masking.slope_table({"AUROC": DRAWS}, list("abcd")), "sum"),
-        (
-            lambda: shown_masking.regime_table([0, 0.1], [0.1], RESULT, RESULT, SHOWN),
-            "+0.000 [+0.000, +0.000]",
         ),
         (
             lambda: shown_fairness.performance_table(
@@ -292,11 +251,6 @@ def test_what_cannot_be_drawn_says_so():
         shown_calibration.reliability(BINS[:0], title="t")[0],
     ):
         assert len(ax.texts) == 1 and ax.get_title(loc="left") == "t"
-
-
-def test_words_are_readable():
-    assert style.words("age_group+sex") == "age group + sex"
-    assert style.listed(["race", "sex", "age_group"]) == "race, sex and age group"
 
 
 def test_no_number_of_a_claim_that_was_not_tested_is_shown():

@@ -1,0 +1,139 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmlib.core.schema import PLAIN
+from mmlib.measure.estimate import estimate
+from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.groups import Groups
+from mmlib.measure.scenarios import AT_RANDOM, decompose
+from mmlib.models.masking import DROPOUT
+from mmlib.show import masking
+
+plt.switch_backend("agg")
+RNG = np.random.default_rng(0)
+RATES = [0.0, 0.002, 0.2, 0.5]
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def planted(auroc, gap, key="rate", labels=RATES, contrasts=None, noise=0.001, seeds=1):
+    """An evaluation with a known AUROC, and known differences between women and men in both rates."""
+    noise = np.concatenate([[0], RNG.normal(0, noise, 60)])[:, None]
+    auroc, gap = np.asarray(auroc) + noise, np.asarray(gap) + noise
+    zero = 0 * gap
+    groups = Groups({"sex": "m"}, {"sex": "f"} if contrasts is None else contrasts)
+    rates = {(metric, "sex"): np.stack([zero, gap, zero], axis=2) for metric in ("tpr", "selection_rate")}
+    values = {("auroc", "sex"): auroc[..., None]} | rates
+    sizes = {"sex": (["all", "f", "m"], np.array([100, 60, 40]), np.array([50, 30, 20]))}
+    return Evaluation(values, {k: v[:seeds] for k, v in values.items()}, key, list(labels), groups, sizes)
+
+
+FALLING, STEADY = planted([0.8, 0.7998, 0.78, 0.7], [0, 0, 0.05, 0.1]), planted([0.8] * 4, [0.1] * 4)
+LOSS = {PLAIN: FALLING, "plain, zero": STEADY, DROPOUT: STEADY}
+VISIBLE = pd.DataFrame({"rate": [0.002, 0.2], "estimate": [-0.0002, -0.02], "low": [-0.0003, -0.03]})
+VISIBLE = VISIBLE.assign(high=[-0.0001, -0.01], touched=[0.01, 0.6], one_run=[0.0005, 0.01], retrain=[np.nan, 0.001])
+VISIBLE = VISIBLE.assign(sampling=0.004, margin=0.005, beyond=["no", "yes"])
+RUNS = pd.DataFrame({"rate": [0.0, 0.0, 0.5, 0.5], "auroc": [0.8, 0.8, 0.72, 0.7], "gap": [0.1, 0.1, 0.2, 0.3]})
+EXACT = pd.DataFrame({"rate": [0.0, 0.5], "auroc": [0.8, 0.71], "gap": [0.1, 0.15]})
+EACH = planted([-0.01, -0.04], [0, 0.1], key="modality", labels=["age", "lab_values"])
+MECHANISMS = {"mechanism": [AT_RANDOM, "x"], "rate": [0.2, 0.5]}
+BY_MECHANISM = estimate(np.tile([[0.7, 0.6], [0.65, 0.5]], (30, 1, 1)), MECHANISMS, name="auroc")
+
+
+def title(axes):
+    first = np.atleast_1d(axes).ravel()[0]
+    first.figure.canvas.draw()
+    return first.figure.get_suptitle() or first.get_title(loc="left")
+
+
+@pytest.mark.parametrize(
+    ("draw", "finding"),
+    [
+        (
+            lambda: masking.drop_curve(FALLING.metric("auroc"), pd.Series(0.01, RATES)),
+            "At a drop rate of 0.5, expected AUROC is 0.700 instead of 0.800",
+        ),
+        (lambda: masking.difference_curves(FALLING), "At a drop rate of 0.5: 2 of 2 differences have changed"),
+        (lambda: masking.difference_curves(STEADY), "At a drop rate of 0.5: no clear change of a difference"),
+        (
+            lambda: masking.simulated_runs(RUNS, EXACT, attribute="sex"),
+            "Mean of the runs at a drop rate of 0.5: AUROC 0.710 (exact 0.710), gap 0.25 (exact 0.15)",
+        ),
+        (
+            lambda: masking.simulated_runs(RUNS.assign(gap=np.nan), EXACT, attribute="sex"),
+            "Mean of the runs at a drop rate of 0.5: AUROC 0.710 (exact 0.710)",
+        ),
+        (
+            lambda: masking.masking_regimes(LOSS),
+            "Modality dropout: +0.000 AUROC on complete inputs, +0.100 at a drop rate of 0.5",
+        ),
+        (lambda: masking.each_modality(EACH), "Losing lab values costs most: AUROC -0.040"),
+        (
+            lambda: masking.mechanism_rows({"auroc": {"overall": BY_MECHANISM.sel(rate=0.5)}}, rate=0.5),
+            "At one mean rate of 0.5, AUROC changes by +0.500 to +0.600, depending on the mechanism",
+        ),
+    ],
+)
+def test_the_title_of_a_figure_states_its_finding(draw, finding):
+    axes = draw()
+    assert title(axes) == finding
+    assert len(plt.get_fignums()) == 1 and np.ravel(axes)[0].figure.get_facecolor() == (1, 1, 1, 1)
+
+
+def test_no_clear_difference_is_said():
+    noisy = LOSS | {DROPOUT: planted([0.8, 0.8, 0.78, 0.7], [0] * 4, noise=0.1)}
+    assert title(masking.masking_regimes(noisy)).endswith("; no clear difference")
+    gains = planted([0.01, 0.02], [0, 0], key="modality", labels=["a", "b"])
+    assert title(masking.each_modality(gains)) == "No loss of one modality lowers AUROC"
+
+
+def test_a_run_that_shows_no_group_has_a_sentence_for_it():
+    axes = masking.difference_curves(planted([0.8] * 4, [0] * 4, contrasts={}))
+    assert axes[0].texts[0].get_text() == masking.NO_CONTRAST
+
+
+def test_the_band_is_the_interval_of_the_estimate():
+    result = planted([0.8, 0.79, 0.78, 0.7], [0] * 4, seeds=3)
+    ax = masking.drop_curve(result.metric("auroc"), pd.Series(0.01, RATES))
+    drawn = ax.collections[0].get_paths()[0].vertices[:, 1]
+    low, high = result.metric("auroc").interval()
+    assert drawn.min() == pytest.approx(float(low.min())) and drawn.max() == pytest.approx(float(high.max()))
+
+
+@pytest.mark.parametrize(
+    ("table", "shown"),
+    [
+        (lambda: masking.visibility_table(VISIBLE), ["-0.0002 [-0.0003, -0.0001]", "60.0%", ">yes<", "one seed"]),
+        (lambda: masking.slope_table(EACH), [">lab values<", ">sum<", "-0.050 [", "TPR f minus m (n=60, 30 positive)"]),
+        (lambda: masking.dropout_table(FALLING, STEADY), [">0.2<", "+0.020 [", "+0.05 ["]),
+        (lambda: masking.step_table({"auroc": decompose(BY_MECHANISM)}), [">x<", "-0.100 [-0.100, -0.100]"]),
+    ],
+)
+def test_tables_are_styled_without_their_index(table, shown):
+    styler = table()
+    html = styler.to_html().replace("\u00a0", " ")
+    assert styler.hide_index_ == [True] and all(text in html for text in shown), html
+
+
+def test_steps_are_listed_mechanism_by_mechanism():
+    many = estimate(np.zeros((9, 3, 2)), {"mechanism": [AT_RANDOM, "x", "y"], "rate": [0.2, 0.5]}, name="tpr")
+    table = masking.step_table({"auroc": decompose(many), "tpr": decompose(many)}).data
+    assert table.mechanism.tolist() == ["x", "x", "y", "y"]
+    assert table.quantity.tolist() == ["AUROC", "difference in true positive rate"] * 2
+
+
+def test_the_answer_says_no_more_than_the_numbers():
+    said = masking.masking_in_short(VISIBLE, FALLING, STEADY).data.replace("\u00a0", " ")
+    assert said.startswith("**In short.** At a drop rate of 0.2, expected AUROC changes by -0.020 [-0.030, -0.010].")
+    assert "0.002, which touches 1.0% of the samples, it changes by -0.0002: less than one masked run varies" in said
+    assert "(±0.0010, 95 %)" in said
+    assert "on complete inputs (no clear difference)" in said and said.endswith("at a drop rate of 0.2 (higher).")
+    large = VISIBLE.assign(estimate=-0.02, one_run=0.001)
+    assert "more than one masked run varies" in masking.masking_in_short(large, FALLING, STEADY).data
+    assert "(lower)" in masking.masking_in_short(VISIBLE, STEADY, FALLING).data

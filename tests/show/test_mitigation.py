@@ -1,0 +1,150 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmlib.measure.estimate import estimate
+from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.groups import Groups
+from mmlib.models.regimes import BASE, FAMILIES, LOST_IN_TRAINING, SPECIALISTS, VARIED
+from mmlib.questions.mitigation import BY_MECHANISM, COMPLETE
+from mmlib.show import mitigation
+
+plt.switch_backend("agg")
+RNG = np.random.default_rng(0)
+RATES = [COMPLETE, "0.2", "0.5", BY_MECHANISM]
+NAMES = list(dict.fromkeys([*FAMILIES.values(), "dropout 0.2", LOST_IN_TRAINING, SPECIALISTS]))
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def planted(noise=0.001, **rows):
+    """AUROC by regime, .80 on complete inputs and .60 at a drop rate of one half where nothing else is planted."""
+    table = pd.DataFrame([[0.8, 0.75, 0.6, 0.62]] * len(NAMES), NAMES, RATES)
+    for name, values in {SPECIALISTS: [0.8, 0.76, 0.7, 0.7], VARIED: [0.79, 0.76, 0.65, 0.65]}.items():
+        table.loc[name] = values
+    for name, values in rows.items():
+        table.loc[name.replace("_", " ")] = values
+    draws = table.to_numpy() + np.concatenate([[np.zeros(table.shape)], RNG.normal(0, noise, (200, *table.shape))])
+    return estimate(draws, {"regime": NAMES, "rate": RATES}, n=900, n_positive=300, name="auroc")
+
+
+AUROC = planted(late_fusion=[0.7, 0.7, 0.55, 0.63])
+EVEN = planted(specialists=[0.8, 0.75, 0.6, 0.62])
+CHOICE = pd.Series({COMPLETE: BASE, "0.2": BASE, "0.5": VARIED, BY_MECHANISM: "late fusion"})
+REGIMES = [BASE, VARIED, "late fusion"]
+DRAWS = np.concatenate([np.zeros((1, 3, 4)), RNG.normal(0, 0.001, (200, 3, 4))])
+
+
+def differences(shift):
+    """Signed differences of three regimes: late fusion's is shifted with modalities missing."""
+    draws = DRAWS.copy()
+    draws[:, 2, 2:] += shift
+    labels = {"regime": REGIMES, "rate": RATES, "group": ["f"]}
+    about = {"name": "tpr", "attribute": "sex", "reference": "m", "n": [60], "n_positive": [30]}
+    return estimate(draws[..., None], labels, **about).sel(group="f")
+
+
+def title(axes):
+    first = np.atleast_1d(axes).ravel()[0]
+    first.figure.canvas.draw()
+    return first.figure.get_suptitle() or first.get_title(loc="left")
+
+
+@pytest.mark.parametrize(
+    ("draw", "finding"),
+    [
+        (
+            lambda: mitigation.yardstick(AUROC, rate=0.5),
+            "At a drop rate of 0.5 the plain model loses 0.200 AUROC, the specialists 0.100",
+        ),
+        (
+            lambda: mitigation.gain_curves(AUROC, ["dropout 0.2", VARIED]),
+            "At a drop rate of 0.5, dropout varied gains most: +0.050 AUROC",
+        ),
+        (
+            lambda: mitigation.gain_curves(planted(noise=0.1), ["dropout 0.2", VARIED]),
+            "At a drop rate of 0.5, dropout varied gains most: +0.050 AUROC, no clear difference",
+        ),
+        (
+            lambda: mitigation.regime_front(AUROC, VARIED, rate=0.5, margin=0.005),
+            "Chosen on validation for a drop rate of 0.5: dropout varied",
+        ),
+        (
+            lambda: mitigation.difference_rows(differences(0.1), rate=0.5),
+            "Against the plain model (+0.00 on complete inputs): 2 of 4 differences have changed (by chance alone 0.2)",
+        ),
+        (
+            lambda: mitigation.difference_rows(differences(0), rate=0.5),
+            "Against the plain model (+0.00 on complete inputs): no clear change of a difference",
+        ),
+        (lambda: mitigation.difference_rows(None, rate=0.5), "Signed differences by regime"),
+    ],
+)
+def test_the_title_of_a_figure_states_its_finding(draw, finding):
+    axes = draw()
+    assert title(axes) == finding
+    assert len(plt.get_fignums()) == 1 and np.ravel(axes)[0].figure.get_facecolor() == (1, 1, 1, 1)
+
+
+def test_specialists_are_not_on_the_front():
+    ax = mitigation.regime_front(AUROC, VARIED, rate=0.5, margin=0.005)
+    named = {text.get_text(): text.get_color() for text in ax.texts}
+    assert VARIED in named and SPECIALISTS not in named and LOST_IN_TRAINING not in named
+    assert len(set(map(str, named.values()))) == 3  # the chosen one, those that no other beats, the others
+
+
+@pytest.mark.parametrize(
+    ("table", "shown"),
+    [
+        (lambda: mitigation.closed_table(AUROC, rate=0.5), ["at random, p = 0.5", "+0.050 [", "50% ["]),
+        (lambda: mitigation.closed_table(EVEN, rate=0.5), ["no clear lead"]),
+        (lambda: mitigation.family_table(AUROC, rate=0.5), ["attention, dropout", "0.650 [", "late fusion"]),
+        (lambda: mitigation.chosen_table(AUROC, CHOICE, rate=0.5), ["+0.010 [", "50% [", "late fusion", "+0.000 ["]),
+    ],
+)
+def test_tables_are_styled_without_their_index(table, shown):
+    styler = table()
+    html = styler.to_html().replace("\u00a0", " ")
+    assert styler.hide_index_ == [True] and all(text in html for text in shown), html
+
+
+@pytest.mark.parametrize("contrasts", [{"sex": "f"}, {}])
+def test_ways_to_decide_are_rows_with_or_without_a_group_shown(contrasts):
+    values = {("selection_rate", "sex"): np.full((9, 2, 3), 0.3), ("tpr", "sex"): np.full((9, 2, 3), [0.5, 0.5, 0.4])}
+    sizes = {"sex": (["all", "f", "m"], np.array([9, 5, 4]), np.array([4, 2, 2]))}
+    spread = {key: part[:1] for key, part in values.items()}
+    ways = ["one threshold", "per group"]
+    result = Evaluation(values, spread, "way", ways, Groups({"sex": "m"}, contrasts), sizes)
+    table = mitigation.decision_table(dict.fromkeys((COMPLETE, "0.5", BY_MECHANISM), result), rate=0.5).data
+    assert table["way to decide"].tolist() == ways and len(table.columns) == 1 + 3 * (1 + len(contrasts))
+    assert table["selected, by mechanism [95 %]"][0].replace("\u00a0", " ") == "0.30 [0.30, 0.30]"
+
+
+def said(auroc, choice=CHOICE, moved=None, margin=0.02):
+    return mitigation.mitigation_in_short(auroc, choice, moved, rate=0.5, margin=margin).data.replace("\u00a0", " ")
+
+
+def test_the_answer_gives_gain_share_cost_and_choices():
+    text = said(AUROC, moved=differences(0.1))
+    assert "lost with probability 0.5 at random, the plain model loses 0.200 [" in text
+    assert "*dropout varied*, gains +0.050 [" in text and "AUROC at a drop rate of 0.5, 50% [" in text
+    assert "it changes AUROC by -0.010 [" in text and "no loss beyond the margin of 0.02." in text
+    assert "choose *late fusion* where modalities go missing by the mechanism, and *plain* where nothing does" in text
+    assert "does. Of 4 changes of the signed difference" in text
+    assert "f minus m (n=60, 30 positive), 2 have a 95 % interval" in text and "about 0.2 would." in text
+
+
+def test_the_answer_says_no_more_than_the_numbers():
+    assert "a loss beyond the margin of 0.005." in said(AUROC, margin=0.005)
+    assert "a loss beyond the margin of 0.01 is not excluded." in said(AUROC, margin=0.01)
+    assert "so no share of their lead is given" in said(EVEN)
+    assert said(AUROC).endswith("*plain* where nothing does.")
+    same = pd.Series(VARIED, RATES)
+    assert "The same regime is chosen where modalities go missing by" in said(AUROC, same)
+    plain = said(AUROC, choice=CHOICE.where(CHOICE != VARIED, BASE))
+    assert "*plain*, is the plain model itself." in plain and "it changes AUROC by +0.000 [+0.000, +0.000]" in plain
