@@ -29,7 +29,7 @@ def _lower(*words) -> dict:
 
 
 def _recall(day: int) -> list[Field]:
-    # energy and cholesterol in tens: nobody recalls a single kilocalorie, and each distinct sentence costs a pass
+    # energy and cholesterol in tens: recall is not exact to a kilocalorie, and each distinct sentence costs a pass
     nutrients = [
         ("EnergyKcal", "KCAL", "energy", "kcal", -1),
         ("ProteinGm", "PROT", "protein", "g", 0),
@@ -77,7 +77,7 @@ def _pressures() -> list[Field]:
     return fields
 
 
-# Reference intervals are those customary for adults (blood pressure as graded in the United States since 2017,
+# Reference intervals are customary for adults (blood pressure as graded in the United States since 2017,
 # body mass index by the World Health Organization); none was fitted to these data.
 FIELDS = (
     _field("demographics", "AgeInYearsAtScreening", "RIDAGEYR", "age", _HOME, "years"),
