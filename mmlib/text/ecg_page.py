@@ -15,7 +15,7 @@ ROW, MARGIN, PULSE = 30, 8, 8  # mm: height of a row, edge of the page, room for
 
 
 def draw_page(recording: Recording) -> Image.Image:
-    """Draw three rows of four leads, 2.5 s each, above a rhythm strip of lead II.
+    """Page of three rows of four leads, 2.5 s each, above a rhythm strip of lead II.
 
     Parameters
     ----------

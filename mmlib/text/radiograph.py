@@ -1,8 +1,8 @@
-"""Frontal chest X-rays: read a picture and measure lung fields, heart and opacities, without a trained model.
+"""Frontal chest X-rays: lung fields, heart and opacities, measured without a trained model.
 
 Lungs are the dark regions inside the body. A lung that is partly filled is no longer dark there, so opacities
-are measured in the *lung zones*: the hull of both lungs, each joined with the other's mirror image. These are
-rough measurements that follow drawn or plain anatomy; a radiologist's reading is another thing.
+are measured in the *lung zones*: the hull of both lungs, each joined with the other's mirror image. These
+rough measurements follow drawn or plain anatomy; they do not replace a radiologist's reading.
 """
 
 import warnings
@@ -18,7 +18,7 @@ ZONES = tuple(f"{side}_{level}" for side in ("right", "left") for level in ("upp
 
 
 def read_image(path: str | Path) -> Image.Image:
-    """Read a picture as it is meant to be looked at.
+    """Picture, turned as its file says.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def read_image(path: str | Path) -> Image.Image:
 
 
 def measure_xray(image: Image.Image) -> dict[str, float]:
-    """Measure a frontal chest X-ray (PA or AP), patient's right on the left of the picture.
+    """Measurements of a frontal chest X-ray (PA or AP), patient's right on the left of the picture.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def _step(value: float, step: float) -> float:
 
 
 def _prepared(image: Image.Image) -> np.ndarray | None:
-    """Shrink, smooth and stretch to 0..1; None for a picture without contrast."""
+    """Small, smoothed picture, stretched to 0..1; None for a picture without contrast."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         grey = image.convert("F") if image.mode.startswith("I") else image.convert("L")
@@ -132,7 +132,7 @@ def _heart_ratio(lungs, fields, top, bottom) -> float:
 
 
 def _fields(right: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each lung would be if it were clear: its hull, joined with the mirror image of the other's."""
+    """Zone of each lung if it were clear: its hull, joined with the mirror image of the other's."""
     hulls = [morphology.convex_hull_image(mask) for mask in (right, left)]
     columns = [np.flatnonzero(hull.any(axis=0)) for hull in hulls]
     axis = columns[0][0] + columns[1][-1]  # twice the middle between the outer edges

@@ -1,7 +1,7 @@
-"""ECGs: read WFDB records and records of a memmap, and measure them as an electrocardiograph does.
+"""ECGs: recordings from WFDB records or a memmap, and their measurements as an electrocardiograph makes them.
 
 Rate and rhythm come from the detected beats, everything else from the *median beat*, which averages noise
-away. The rules are customary ones, cited where they are used; nothing is fitted to data.
+out. The rules are customary ones, cited where they are used; nothing is fitted to data.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ with warnings.catch_warnings():
 
 from mmlib.data.ecg import LEADS, open_memmap
 
-#: Orders of leads in which 12-column files without names come; which one it is, Einthoven's law tells.
+#: Orders of leads in 12-column files without names; Einthoven's law decides which one applies.
 ORDERS = (
     LEADS,
     ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6"),
@@ -59,7 +59,7 @@ class Recording:
 
 
 def read_ecg(path: str | Path) -> Recording:
-    """Read one recording.
+    """One recording, from a WFDB record or a memmap.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def read_ecg(path: str | Path) -> Recording:
     Raises
     ------
     OSError
-        If this record cannot be read, or no lead of it carries a signal; others may be fine.
+        If this record cannot be read, or no lead of it carries a signal; other records may be readable.
     ValueError
         If a memmap does not match its metadata: none of its records can be trusted.
     """
@@ -116,7 +116,7 @@ def _memmap_record(name: str, number: str) -> np.ndarray:
 
 
 def _lead_order(data: np.ndarray) -> tuple[str, ...]:
-    """Find the order of leads under which the limb leads obey Einthoven's and Goldberger's relations."""
+    """Order of leads under which the limb leads obey Einthoven's and Goldberger's relations."""
 
     def violation(order):
         lead = {name: data[:, i] for i, name in enumerate(order)}
@@ -133,7 +133,7 @@ def _lead_order(data: np.ndarray) -> tuple[str, ...]:
 
 
 def measure_ecg(recording: Recording) -> dict[str, float | str]:
-    """Measure a 12-lead ECG.
+    """Measurements of a 12-lead ECG.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def _rounded(value: float, step: float) -> float:
 
 
 def _prepared(recording: Recording) -> np.ndarray:
-    """Resample to ``FREQUENCY`` and take out baseline wander and muscle noise."""
+    """Signal at ``FREQUENCY``, without baseline wander and muscle noise."""
     data = recording.signal
     if recording.frequency != FREQUENCY:
         up, down = (int(x) for x in (FREQUENCY * 10, recording.frequency * 10))
@@ -227,7 +227,7 @@ def _beats(data: np.ndarray) -> np.ndarray:
 
 
 def _median_beat(data, beats, typical):
-    """Align beats on their steepest energy and take the median, lead by lead; None if the beats are not alike."""
+    """Median beat, lead by lead, of beats aligned on their steepest energy; None if they are not alike."""
     before, after = _ms(300), min(_ms(560), round(typical * 0.75 * FREQUENCY))
     slope = np.nansum(np.gradient(data, axis=1) ** 2, axis=0)
     slope = np.convolve(slope, np.ones(_ms(40)) / _ms(40), "same")
@@ -292,7 +292,7 @@ def _p_onset(beat, onset, typical):
     if not len(peaks):
         return None
     peak = int(peaks[found["prominences"].argmax()])
-    first = max(peak - _ms(80), 0)  # before that, it is the T wave of the beat before
+    first = max(peak - _ms(80), 0)  # earlier is the T wave of the previous beat
     first += int(window[first : peak + 1].argmin())
     rise = window[first : peak + 1] - window[first]
     return low + first + int(np.flatnonzero(rise <= 0.15 * rise[-1]).max())
