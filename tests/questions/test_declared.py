@@ -11,10 +11,11 @@ from mmlib.core.subsets import subset_masks
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.evaluate import select
 from mmlib.measure.expectation import expected_selection, pattern_probabilities
+from mmlib.measure.groups import Groups
 from mmlib.questions import declared
 
 RNG = np.random.default_rng(0)
-N, REFERENCES = 400, {"sex": "m", "race": "A"}
+N, GROUPS = 400, Groups({"sex": "m", "race": "A"})
 COHORT = pd.DataFrame(
     {
         "patient_id": np.arange(N).astype(str),
@@ -59,7 +60,7 @@ DECLARED = [
 
 def compare(entries, **options):
     return declared.compare_declared(
-        entries, POWERSET, MASKING, COHORT, WEIGHTS, REFERENCES, run="toy", permutations=199, **options
+        entries, POWERSET, MASKING, COHORT, WEIGHTS, GROUPS, permutations=199, **options
     )
 
 
@@ -78,7 +79,7 @@ def recall_weighted(q, group):
 
 
 def test_estimates_are_those_of_the_definitions(found):
-    schema.RESULTS.validate(found)
+    schema.RESULTS.validate(found.assign(run="toy"))
     area = [np.mean([roc_auc_score(LABEL, s) for s in SCORE[k]]) for k in range(4)]
     assert found.estimate[0] == pytest.approx(area[3] - max(area[1:3]))
     q = (SCORE >= 0.5).astype(float)
@@ -117,7 +118,7 @@ def test_margins_give_an_equivalence_test_where_they_are_declared(found):
 def test_nothing_declared_is_an_empty_table_of_the_same_columns(found):
     empty = compare([])
     assert len(empty) == 0 and list(empty) == list(found)
-    schema.RESULTS.validate(empty)
+    schema.RESULTS.validate(empty.assign(run="toy"))
 
 
 def test_words_follow_the_corrected_p_value_and_the_margin():
