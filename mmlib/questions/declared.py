@@ -187,7 +187,7 @@ def judge_declared(table: pd.DataFrame, margins: Mapping[str, float], alpha: flo
     -------
     pandas.DataFrame
         With ``p_holm, detectable, margin, attainable, p_equivalent`` and ``verdict``: ``differs``, ``differs, by
-        less than the margin``, ``no difference beyond the margin``, ``cannot tell`` or ``not tested``.
+        less than the margin``, ``no difference beyond the margin``, ``no clear difference`` or ``not tested``.
     """
     table = table.assign(p_holm=holm(table.p))
     se = np.hypot(table.se_patients, table.se_retrain.fillna(0)).where(table.p.notna())
@@ -202,7 +202,7 @@ def judge_declared(table: pd.DataFrame, margins: Mapping[str, float], alpha: flo
     words = []
     for p, equal in zip(table.p_holm, table.p_equivalent <= alpha, strict=True):
         differs = "differs, by less than the margin" if equal else "differs"
-        same = "no difference beyond the margin" if equal else "cannot tell"
+        same = "no difference beyond the margin" if equal else "no clear difference"
         words.append("not tested" if np.isnan(p) else differs if p <= alpha else same)
     return table.assign(verdict=words)
 

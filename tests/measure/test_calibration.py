@@ -28,10 +28,10 @@ def test_calibration_finds_a_known_miscalibration():
     y = (rng.random(100_000) < 1 / (1 + np.exp(-logit))).astype(int)
     overconfident, shifted = 1 / (1 + np.exp(-2 * logit)), 1 / (1 + np.exp(-(logit + 0.7)))
     group = np.ones((1, 100_000), bool)
-    assert calibration.calibration_by_group(y, overconfident, group, ["all"]).slope.item() == pytest.approx(0.5, abs=0.02)
-    assert calibration.calibration_by_group(y, shifted, group, ["all"]).intercept.item() == pytest.approx(-0.7, abs=0.03)
-    logistic = sm.Logit(y, sm.add_constant(2 * logit)).fit(disp=0)
     slope = calibration.calibration_by_group(y, overconfident, group, ["all"]).slope.item()
+    intercept = calibration.calibration_by_group(y, shifted, group, ["all"]).intercept.item()
+    assert slope == pytest.approx(0.5, abs=0.02) and intercept == pytest.approx(-0.7, abs=0.03)
+    logistic = sm.Logit(y, sm.add_constant(2 * logit)).fit(disp=0)
     assert slope == pytest.approx(logistic.params[1], abs=1e-4)
 
 

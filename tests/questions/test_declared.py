@@ -125,8 +125,9 @@ def test_words_follow_the_corrected_p_value_and_the_margin():
     rows = pd.DataFrame({"metric": "auroc", "estimate": [0.02, 0.02, 0.0, 0.0], "p": [1e-4, 1e-4, 0.9, 0.9]})
     rows = rows.assign(se_patients=[0.004, 0.004, 0.004, 0.1], se_retrain=np.nan)
     words = declared.judge_declared(rows, {"auroc": 0.05}).verdict.tolist()
-    assert words == ["differs, by less than the margin"] * 2 + ["no difference beyond the margin", "cannot tell"]
-    assert declared.judge_declared(rows, {}).verdict.tolist() == ["differs"] * 2 + ["cannot tell"] * 2
+    same = ["no difference beyond the margin", "no clear difference"]
+    assert words == ["differs, by less than the margin"] * 2 + same
+    assert declared.judge_declared(rows, {}).verdict.tolist() == ["differs"] * 2 + ["no clear difference"] * 2
 
 
 @pytest.mark.parametrize(
@@ -151,3 +152,11 @@ def test_the_masked_rates_are_those_of_decisions_where_nothing_is_dropped():
     chosen = select(POWERSET.score.isel(subset=3), POWERSET.threshold.isel(subset=3, rule=0), COHORT.fold)
     unmasked = compare([{"question": "rq2", "metric": "selection_rate", **SEX, "rate": 1e-9}])
     assert unmasked.estimate[0] == pytest.approx(0, abs=1e-6) and chosen.shape == (2, N)
+
+
+def test_one_modality_adds_nothing_to_itself():
+    data = POWERSET.isel(subset=[0, 1]), MASKING.isel(pattern=[0, 1])
+    entries = [DECLARED[0], DECLARED[3], DECLARED[4]]
+    found = declared.compare_declared(entries, *data, COHORT, WEIGHTS, GROUPS, permutations=99)
+    assert found.estimate[0] == 0 and found.p[0] == 1 and found.verdict[0] == "no clear difference"
+    assert found.subset[2] == "a" and found.rate[1] == 0.3
