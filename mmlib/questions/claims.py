@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from mmlib.core.schema import MINIMUM
+from mmlib.core.schema import MINIMUM, PLAIN
 from mmlib.core.subsets import members
 from mmlib.measure.significance import equivalence, holm, minimal_detectable_change
-from mmlib.questions.declared import PLAIN
 
 #: Tables of a run that the claims are about.
 CLAIMED = ("rq1", "rq2", "fairness", "declared")

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmlib.core.schema import RESULTS
+from mmlib.core.schema import PLAIN, RESULTS
 from mmlib.core.subsets import full_subset, members, subset_masks
 from mmlib.measure.estimate import Estimate
 from mmlib.measure.evaluate import Evaluation, evaluate, evaluate_masked, select
@@ -41,8 +41,6 @@ QUESTIONS = {
 }
 #: What may be declared: linear in the model, so that signed changes are meaningful.
 METRICS = ("auroc", "tpr", "fpr", "selection_rate")
-#: Training regime of the models that chapter 3 trained.
-PLAIN = "plain, mask"
 ALPHA = 0.05
 #: Columns of what is returned, before judgement.
 COLUMNS = [*(c for c in RESULTS.columns if c != "run"), "question", "subset", "versus", "rate", "refused", "p"]

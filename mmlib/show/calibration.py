@@ -84,7 +84,7 @@ def decision_panels(curves: Mapping[str, Mapping[str, Estimate]]) -> np.ndarray:
             if name == "act on all":
                 ax.plot(prices, benefit.value, color=GREY, ls="--", label=name)
             else:
-                band(ax, prices, benefit.frame(), COLOURS[i], f"{name} (n={int(benefit.n):,})")
+                band(ax, prices, benefit, COLOURS[i], f"{name} (n={int(benefit.n):,})")
         ax.axhline(0, color=GREY, lw=1)
         ax.set_title("overall" if panel == "all" else words(panel), fontsize=11, fontweight="normal")
         ax.set(xlabel="act from this probability", ylim=(-0.25, 1))

@@ -104,7 +104,7 @@ def threshold_sweep(swept: Evaluation, result: Evaluation) -> np.ndarray:
     figure, axes = plt.subplots(1, len(metrics), sharey=True, squeeze=False, figsize=(9, 4))
     for ax, metric in zip(axes[0], metrics, strict=True):
         for i, (label, difference) in enumerate(contrasts[metric].items()):
-            band(ax, difference.labels("selected"), difference.frame(), COLOURS[i % len(COLOURS)], label)
+            band(ax, difference.labels("selected"), difference, COLOURS[i % len(COLOURS)], label)
         ax.axhline(0, color=GREY, lw=1)
         chosen = result.metric("selection_rate").sel(**{result.key: result.labels[-1]})
         ax.axvline(float(chosen), color=GREY, lw=1, ls="--")

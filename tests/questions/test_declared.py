@@ -43,7 +43,7 @@ MASKING = xr.Dataset(
         "score": (("regime", "seed", "pattern", "sample"), SCORE.swapaxes(0, 1)[None]),
         "threshold": (("regime", "seed", "fold", "rule"), np.full((1, 2, 2, 1), 0.5)),
     },
-    {"regime": [declared.PLAIN], "pattern": NAMES, "rule": ["prevalence"]},
+    {"regime": [schema.PLAIN], "pattern": NAMES, "rule": ["prevalence"]},
 )
 WEIGHTS = resample_patients(COHORT.patient_id, 1000)
 SEX = {"attribute": "sex", "group": "f"}

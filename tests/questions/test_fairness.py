@@ -105,6 +105,7 @@ def test_the_worst_group_is_large_and_stands_beside_the_overall_value(full):
     assert worst.group["race", "fpr"] == levels[["A", "B"]].idxmax()  # here the highest is the worst
     alone = fairness.evaluate_full_model(POWERSET, COHORT.assign(sex="Male"), WEIGHTS, Groups({"sex": "Male"}))
     assert fairness.worst_groups(alone).empty
+    assert fairness.signed_differences(alone).empty and fairness.detectable_differences(alone).empty
 
 
 def test_the_first_seed_is_described_all_samples_first():
