@@ -112,7 +112,7 @@ def simultaneous_interval(values, level: float = 0.95, se_retrain=0.0) -> tuple[
     se = standard_error(values)
     usable = se > 0
     distance = np.abs(values[1:] - values[0]) / np.where(usable, se, 1)
-    largest = np.where(usable & ~np.isnan(distance), distance, 0).max(axis=-1)
+    largest = np.where(usable & ~np.isnan(distance), distance, 0).max(axis=-1, initial=0)  # there may be no group
     reach = np.quantile(largest, level, axis=0)[..., None] * np.hypot(se, np.nan_to_num(se_retrain))
     return values[0] - reach, values[0] + reach
 

@@ -10,9 +10,12 @@ from statsmodels.stats.proportion import proportion_confint
 
 from mmlib.measure.ranking import check_shapes, divide
 
+#: Events below which the bins of a group are too uncertain to be shown.
+EVENTS = 100
+
 
 def observed_expected(y, scores, patient_weights, groups) -> np.ndarray:
-    """Divide the observed positives by the sum of predicted probabilities; shapes as in `rates`."""
+    """Observed positives over the sum of predicted probabilities; shapes as in `mmlib.measure.metrics.rates`."""
     y, scores, patient_weights, groups = check_shapes(y, scores, patient_weights, groups)
     ratio = np.empty((len(patient_weights), len(scores), len(groups)))
     for g, group in enumerate(groups):
@@ -21,8 +24,8 @@ def observed_expected(y, scores, patient_weights, groups) -> np.ndarray:
     return ratio
 
 
-def calibration(y, scores, groups, names: Sequence[str]) -> pd.DataFrame:
-    """Describe calibration in groups: observed/expected with exact interval, intercept and slope.
+def calibration_by_group(y, scores, groups, names: Sequence[str]) -> pd.DataFrame:
+    """Calibration of every group: observed over expected with an exact interval, intercept and slope.
 
     Parameters
     ----------
@@ -53,8 +56,8 @@ def calibration(y, scores, groups, names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(table, columns=columns)
 
 
-def reliability(y, scores, groups, names: Sequence[str], *, bins: int = 5, minimum: int = 100) -> pd.DataFrame:
-    """Bin predictions by their quantiles and count what happened, in groups with enough events.
+def reliability(y, scores, groups, names: Sequence[str], *, bins: int = 5) -> pd.DataFrame:
+    """Observed share of events in bins of the prediction, for groups with enough events.
 
     Parameters
     ----------
@@ -63,19 +66,17 @@ def reliability(y, scores, groups, names: Sequence[str], *, bins: int = 5, minim
     names : sequence of str
     bins : int
         Of equal size within the group.
-    minimum : int
-        Events below which a group has no rows: its bins would say nothing.
 
     Returns
     -------
     pandas.DataFrame
-        A row per group and bin: ``group, predicted`` (mean), ``observed`` (share), ``low, high`` (95 %, Clopper and
-        Pearson, rows taken as independent), ``n, n_positive``.
+        A row per bin of every group with `EVENTS` events or more: ``group, predicted`` (mean), ``observed``
+        (share), ``low, high`` (95 %, Clopper and Pearson, rows taken as independent), ``n, n_positive``.
     """
     y, scores, groups = np.asarray(y), np.asarray(scores, dtype=float), np.asarray(groups, dtype=bool)
     rows = []
     for name, group in zip(names, groups, strict=True):
-        if y[group].sum() < minimum:
+        if y[group].sum() < EVENTS:
             continue
         cell = pd.qcut(scores[group], bins, labels=False, duplicates="drop")
         for b in np.unique(cell):
@@ -86,7 +87,7 @@ def reliability(y, scores, groups, names: Sequence[str], *, bins: int = 5, minim
 
 
 def net_benefit(y, scores, thresholds, patient_weights, groups) -> np.ndarray:
-    """Compute the standardised net benefit of acting on a score, the points of a decision curve [Vickers2006]_.
+    """Standardised net benefit of acting on a score, the points of a decision curve [Vickers2006]_.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
-"""Permutation of protected groups: what a gap looks like when chance alone makes it."""
+"""Permutation of protected groups: the gap that chance alone produces."""
 
 import numpy as np
 import pandas as pd
 
+from mmlib.core.schema import MINIMUM
 from mmlib.measure.metrics import auroc, rates, sizes
 from mmlib.measure.ranking import divide
 
@@ -11,7 +12,7 @@ WITHIN = {"tpr": (1,), "fpr": (0,), "auroc": (0, 1), "equalized_odds": (0, 1), "
 
 
 def units(y, groups, patient_id, metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Find what is exchangeable: the rows that one patient has in one group, as far as the metric uses them.
+    """Rows that one patient has in one group, as far as the metric uses them: the units that are exchanged.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def units(y, groups, patient_id, metric: str) -> tuple[np.ndarray, np.ndarray, n
 
 
 def permuted_groups(y, groups, patient_id, metric: str, permutations: int, seed: int = 0) -> np.ndarray:
-    """Permute group labels under the null that the metric is the same in all groups.
+    """Group of every sample, permuted under the null hypothesis that the metric is the same in all groups.
 
     Labels move between patients: all rows that a patient has in one group keep together. For TPR only rows
     with Y = 1 count and labels move among the patients who have one; for FPR likewise with Y = 0; for AUROC
@@ -83,9 +84,9 @@ def permuted_groups(y, groups, patient_id, metric: str, permutations: int, seed:
 
 
 def max_min_gap(
-    y, q, groups, patient_id, metric: str, *, minimum: int = 1, permutations: int = 500, seed: int = 0
+    y, q, groups, patient_id, metric: str, *, permutations: int = 500, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Describe the paper's max-min gap beside the gap that chance alone produces in groups of these sizes.
+    """Max-min gap between groups, as in the paper, and the mean gap that chance alone produces.
 
     There is deliberately no interval: a max-min gap is biased upwards and its percentile interval covers the
     truth of no gap in 17 % (two groups) or 0 % (five groups) of studies.
@@ -98,9 +99,8 @@ def max_min_gap(
     groups : array-like of shape (G, n)
         Disjoint groups, without ``"all"``.
     metric : {"tpr", "fpr", "auroc", "equalized_odds", "selection_rate"}
-        ``equalized_odds`` is the larger of the TPR and the FPR gap.
-    minimum : int
-        Groups with fewer samples of the labels that the metric conditions on are left out.
+        ``equalized_odds`` is the larger of the TPR and the FPR gap. Groups with fewer than `MINIMUM` samples of a
+        label that the metric conditions on are left out.
     permutations, seed : int
 
     Returns
@@ -111,7 +111,7 @@ def max_min_gap(
     y, q, groups = np.asarray(y), np.atleast_2d(q), np.asarray(groups, dtype=bool)
     n, n_positive = sizes(y, groups)
     count = {"tpr": n_positive, "fpr": n - n_positive, "selection_rate": n}
-    groups = groups[count.get(metric, np.minimum(n_positive, n - n_positive)) >= minimum]
+    groups = groups[count.get(metric, np.minimum(n_positive, n - n_positive)) >= MINIMUM]
     if len(groups) < 2:
         return np.full(len(q), np.nan), np.full(len(q), np.nan)
     permuted = permuted_groups(y, groups, patient_id, metric, permutations, seed)
@@ -130,7 +130,7 @@ def max_min_gap(
 
 
 def studentised_difference(y, q, pair, permuted, patient_id, metric):
-    """Compare two groups: the difference as observed, and studentised for every row of permuted labels.
+    """Difference of a metric between two groups, and studentised for every row of permuted labels.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import normal_power_het
 
+from mmlib.core.schema import MINIMUM
 from mmlib.measure.bootstrap import UNDEFINED
 from mmlib.measure.permutation import WITHIN, permuted_groups, studentised_difference
 from mmlib.measure.ranking import divide
@@ -33,11 +34,11 @@ def gap_test(
     metric: str,
     *,
     reference: str,
-    minimum: int = 30,
+    minimum: int = MINIMUM,
     permutations: int = 1999,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Test every group against the reference at one model, by a conditional studentised permutation test.
+    """P-values of every group against the reference at one model, by a conditional studentised permutation test.
 
     Parameters
     ----------
@@ -97,8 +98,8 @@ def gap_test(
     return pd.DataFrame(rows)
 
 
-def too_small(y, mask, patient_id, metric: str, name: str, minimum: int = 30) -> str:
-    """Say why a group is too small to be tested, or nothing.
+def too_small(y, mask, patient_id, metric: str, name: str, minimum: int = MINIMUM) -> str:
+    """Why a group is too small to be tested, or nothing.
 
     Parameters
     ----------
@@ -124,7 +125,7 @@ def too_small(y, mask, patient_id, metric: str, name: str, minimum: int = 30) ->
 
 
 def change_p(values, s_retrain=0.0, seeds: int = 1) -> np.ndarray:
-    """Compute the two-sided paired bootstrap p-value of no change: where the percentile interval reaches 0.
+    """Two-sided paired bootstrap p-value of no change: where the percentile interval reaches 0.
 
     Parameters
     ----------
@@ -133,7 +134,7 @@ def change_p(values, s_retrain=0.0, seeds: int = 1) -> np.ndarray:
         weights.
     s_retrain : float or array-like of shape (...)
         Standard deviation over retraining seeds; the resamples are smoothed by a normal of SD ``s_retrain /
-        sqrt(seeds)``.
+        sqrt(seeds)``. nan (one seed) smooths nothing.
     seeds : int
 
     Returns
@@ -144,7 +145,7 @@ def change_p(values, s_retrain=0.0, seeds: int = 1) -> np.ndarray:
     values = np.asarray(values, dtype=float)
     undefined = np.isnan(values[1:])
     refused = np.isnan(values[0]) | (undefined.mean(axis=0) > UNDEFINED)
-    noise = np.broadcast_to(np.asarray(s_retrain, dtype=float) / np.sqrt(seeds), values.shape[1:])
+    noise = np.broadcast_to(np.nan_to_num(s_retrain) / np.sqrt(seeds), values.shape[1:])
     z = divide(values[1:], noise)
     below = np.where(noise > 0, norm.cdf(-z), values[1:] <= 0)
     above = np.where(noise > 0, norm.cdf(z), values[1:] >= 0)
@@ -154,7 +155,7 @@ def change_p(values, s_retrain=0.0, seeds: int = 1) -> np.ndarray:
 
 
 def holm(p) -> np.ndarray:
-    """Adjust the p-values of one declared family by Holm's method; refused tests stay nan, uncounted."""
+    """P-values of one declared family, adjusted by Holm's method; refused tests stay nan, uncounted."""
     p = np.asarray(p, dtype=float)
     adjusted, tested = np.full(p.shape, np.nan), ~np.isnan(p)
     if tested.any():
@@ -189,7 +190,7 @@ class Equivalence:
 
 
 def equivalence(estimate: float, se: float, margin: float, *, alpha: float = 0.05) -> Equivalence:
-    """Test whether a difference is smaller than a margin declared beforehand (TOST, normal).
+    """Result of testing whether a difference is smaller than a margin declared beforehand (TOST, normal).
 
     Parameters
     ----------
@@ -224,7 +225,7 @@ def equivalence(estimate: float, se: float, margin: float, *, alpha: float = 0.0
 def minimal_detectable_difference(
     n_group: int, n_reference: int, rate: float, *, comparisons: int, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """Find the smallest difference of a rate between two groups that a test would detect.
+    """Smallest difference of a rate between two groups that a test would detect.
 
     Parameters
     ----------
@@ -262,7 +263,7 @@ def minimal_detectable_difference(
 
 
 def minimal_detectable_change(se, *, comparisons: int, alpha: float = 0.05, power: float = 0.8) -> np.ndarray:
-    """Compute the smallest paired change that a test would detect, from its own standard error.
+    """Smallest paired change that a test would detect, from its own standard error.
 
     Parameters
     ----------

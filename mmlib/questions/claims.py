@@ -1,9 +1,9 @@
-"""Set the claims of the paper and of this book side by side over cohorts, from the tables of the runs alone.
+"""The claims of the paper and of this book over all cohorts, from the tables of the runs alone.
 
-Each claim says on which side of a threshold a quantity lies: that AUROC rises lies above 0, that a loss matters
-lies below minus the margin, that a difference moves lies anywhere but at 0. All that are tested, of all cohorts,
-form one family. Two are not tested again: that *every* addition raises AUROC is read off intervals that hold for
-all additions at once, and what one masked run could show off the spread of such runs.
+Each claim says on which side of a threshold a quantity lies: above 0 (AUROC rises), below minus the margin (a loss
+matters), anywhere but at 0 (a difference moves). All tests of all cohorts form one family. Two claims are not tested
+again: that *every* addition raises AUROC is read off intervals that hold for all additions at once, and what one
+masked run could show is read off the spread of such runs.
 """
 
 from collections.abc import Mapping
@@ -12,94 +12,61 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from mmlib.core.schema import MINIMUM, PLAIN
 from mmlib.core.subsets import members
 from mmlib.measure.significance import equivalence, holm, minimal_detectable_change
 
-#: Groups with fewer positives are not tested.
-MINIMUM = 30
-#: The paper's "0.1-0.2 %" is read as rates below this, which hardly anyone would notice, and as rates above it.
+#: Tables of a run that the claims are about.
+CLAIMED = ("rq1", "rq2", "fairness", "declared")
+#: The paper's "0.1-0.2 %" is read as drop rates below this, at which the size of the loss is asked for.
 SMALL = 0.01
-COLUMNS = ["run", "title", "claim", "pair", "by", "estimate", "low", "high", "se", "n", "n_positive"]
+COLUMNS = ["run", "title", "topic", "claim", "metric", "pair", "by", "estimate", "low", "high", "se", "n", "n_positive"]
 COLUMNS += ["side", "threshold", "margin", "judged", "refused", "note"]
+#: What claims are about.
+TOPICS = {
+    "each": "Every single addition raises AUROC",
+    "all": "All modalities reach a higher AUROC than the best single one",
+    "moves": "Adding modalities moves the TPR difference",
+    "differs": "With all modalities, TPR differs between groups",
+    "loss": "Drop rate {rate:g} lowers expected AUROC",
+    "loss moves": "Drop rate {rate:g} moves the expected TPR difference",
+    "margin": "Drop rate {rate:g} costs more AUROC than the margin of {margin:g}",
+    "one run": "One masked run at drop rate {rate:g} could show the loss",
+}
 
 
-def collect_claims(run: str, title: str, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Look up what each claim is about in the tables of one run.
+def collect_claims(tables: Mapping[str, Mapping[str, pd.DataFrame]], titles: Mapping[str, str]) -> pd.DataFrame:
+    """What each claim is about in every run, a row per claim, run and group: claim by claim over the runs.
 
     Parameters
     ----------
-    run, title : str
-        The run, and what readers call its cohort.
-    tables : mapping of str to pandas.DataFrame
-        The artefacts ``rq1, rq2, fairness`` and ``declared``. Groups are those that the run declared; an
-        attribute without a declared one is shown by its largest group.
+    tables : mapping of str to mapping of str to pandas.DataFrame
+        Run -> name -> the artefacts ``rq1, rq2, fairness`` and ``declared``. Groups are those that the run
+        declared; an attribute without a declared one is shown by its largest group.
+    titles : mapping of str to str
+        Run -> what readers call its cohort; its runs are collected.
 
     Returns
     -------
     pandas.DataFrame
-        A row per claim: ``side`` is 1 (above), -1 (below) or 0 (either side of) ``threshold``; ``margin`` is the
-        largest difference that does not matter, nan if none was declared; ``judged`` is ``test``, ``interval`` or
-        ``one run``; ``refused`` says why nothing is tested.
+        ``topic`` is one of `TOPICS`, ``claim`` its sentence; ``side`` is 1 (above), -1 (below) or 0 (either side
+        of) ``threshold``; ``margin`` is the largest difference that does not matter, nan if none was declared;
+        ``judged`` is ``test``, ``interval`` or ``one run``; ``refused`` says why nothing is tested.
 
     Raises
     ------
     ValueError
         If a table has no row for a claim, as one that an older notebook wrote.
     """
-    rq1, rq2, fairness, declared = (tables[name] for name in ("rq1", "rq2", "fairness", "declared"))
-    margins = declared.dropna(subset="margin").set_index("metric").margin.to_dict()
-    rows = []
-
-    def add(table, conditions, claim, by, *, side, threshold=0.0, judged="test", note="", **changed):
-        row = _only(table, run, **conditions)
-        small = _too_few(fairness, row)
-        se = np.hypot(row.se_patients, 0 if np.isnan(row.se_retrain) else row.se_retrain)
-        found = row[["estimate", "low", "high", "n", "n_positive"]].to_dict() | {"se": se, "note": note} | changed
-        found |= {"claim": claim, "pair": _pair(row), "by": by, "side": side, "threshold": threshold, "judged": judged}
-        rows.append(found | {"margin": margins.get(row.metric, np.nan), "refused": small})
-
-    everybody, best = {"metric": "auroc", "group": "all"}, {"versus": "best single"}
-    if "versus" not in rq2:
-        raise ValueError(f"rq2 of run {run!r} has no column versus, so no changes; execute its chapter 4 again.")
-    rq2, lost = rq2[rq2.versus.notna()], {"regime": "plain, mask", "mechanism": "at random"}
-    steps = rq1[(rq1.metric == "auroc") & rq1.versus.notna() & (rq1.versus != "best single")]
-    worst = steps.loc[(steps.high if (steps.high < 0).any() else steps.low).idxmin()]
-    note = f"{int((steps.estimate > 0).sum())} of {len(steps)} raise it, {int((steps.low > 0).sum())} surely, "
-    note += f"{int((steps.high < 0).sum())} surely lower it; shown: the one that speaks most against it"
-    about = {"versus": worst.versus, "subset": worst.subset} | everybody
-    add(rq1, about, "Every single addition raises AUROC", "paper", side=1, judged="interval", note=note)
-    add(rq1, everybody | best, "All modalities reach a higher AUROC than the best single one", "paper", side=1)
-    complete = _only(rq1, run, **everybody, **best).subset
-    groups = _shown_groups(declared, fairness)
-    for about in groups:
-        level = {"versus": None} | about
-        before, after = (_only(rq1, run, subset=s, **level).estimate for s in ("best single", complete))
-        claim = "Adding modalities moves the TPR difference"
-        add(rq1, best | about, claim, "paper", side=0, note=f"from {before:+.3f} to {after:+.3f}")
-    for about in groups:
-        add(fairness, about, "With all modalities, TPR differs between groups", "book", side=0)
-    rates = sorted(rq2.rate.unique())
-    for rate in (r for r in rates if r >= SMALL):
-        claim = f"Drop rate {rate:g} lowers expected AUROC"
-        add(rq2, lost | everybody | {"rate": rate}, claim, "paper", side=-1)
-        for about in groups:
-            claim = f"Drop rate {rate:g} moves the expected TPR difference"
-            add(rq2, lost | about | {"rate": rate}, claim, "paper", side=0)
-    for rate in (r for r in rates if r < SMALL):
-        about = lost | everybody | {"rate": rate}
-        row = _only(rq2, run, **about)
-        claim = f"Drop rate {rate:g} costs more AUROC than the margin of {row.margin:g}"
-        add(rq2, about, claim, "paper", side=-1, threshold=-row.margin)
-        reach = 1.96 * row.one_run
-        shown = {"low": row.estimate - reach, "high": row.estimate + reach, "se": row.one_run}
-        claim = f"One masked run at drop rate {rate:g} could show the loss"
-        note = "interval: 95 % of single runs of the same models"
-        add(rq2, about, claim, "book", side=-1, judged="one run", note=note, **shown)
-    return pd.DataFrame(rows).assign(run=run, title=title)[COLUMNS]
+    if not titles:
+        raise ValueError("runs is empty; expected at least one run with the name of its cohort.")
+    claims = pd.concat([_of_run(run, title, tables[run]) for run, title in titles.items()], ignore_index=True)
+    place = {claim: number for number, claim in enumerate(claims.claim.unique())}
+    return claims.sort_values("claim", key=lambda names: names.map(place), kind="stable", ignore_index=True)
 
 
 def judge_claims(claims: pd.DataFrame, *, alpha: float = 0.05) -> pd.DataFrame:
-    """Test the claims of all cohorts as one family and put each into a verdict.
+    """Claims with a p-value, corrected over all cohorts as one family, and a verdict.
 
     Parameters
     ----------
@@ -117,8 +84,9 @@ def judge_claims(claims: pd.DataFrame, *, alpha: float = 0.05) -> pd.DataFrame:
 
     Notes
     -----
-    A claim is supported if the quantity lies surely on its side of the threshold. It is not supported if the quantity
-    lies surely on the other side, or is shown to be smaller than the margin. Neither: too small to tell.
+    A claim is supported if its test is significant (or its interval excludes the threshold) and the estimate lies on
+    the claim's side. It is not supported if that holds for the other side, or if the quantity is shown to be smaller
+    than the margin. Neither: too small to tell.
     """
     table, se = claims.reset_index(drop=True), claims.se.to_numpy(float)
     usable = (table.refused == "").to_numpy() & np.isfinite(table.estimate) & (se > 0)
@@ -136,16 +104,66 @@ def judge_claims(claims: pd.DataFrame, *, alpha: float = 0.05) -> pd.DataFrame:
             for e, s, m, asked in zip(table.estimate, se, table.margin, equal, strict=True)
         ]
     )
-    sure = np.where(tested, table.p_holm <= alpha, (table.low > table.threshold) | (table.high < table.threshold))
+    clear = np.where(tested, table.p_holm <= alpha, (table.low > table.threshold) | (table.high < table.threshold))
     side = np.sign(table.estimate - table.threshold)
     agrees = (table.side == 0) | (side == table.side)
     same = (table.p_equivalent <= alpha) | (table.judged == "one run")
     table["verdict"] = np.select(
-        [~usable, sure & agrees & equal & same, sure & agrees, sure | same],
+        [~usable, clear & agrees & equal & same, clear & agrees, clear | same],
         ["not tested", "supported, by less than the margin", "supported", "not supported"],
         "too small to tell",
     )
     return table
+
+
+def _of_run(run, title, tables) -> pd.DataFrame:
+    """Look up what each claim is about in the tables of one run."""
+    rq1, rq2, fairness, declared = (tables[name] for name in CLAIMED)
+    margins = declared.dropna(subset="margin").set_index("metric").margin.to_dict()
+    rows = []
+
+    def add(topic, table, conditions, by, *, side, threshold=0.0, judged="test", note="", **changed):
+        row = _only(table, run, **conditions)
+        se = np.hypot(row.se_patients, 0 if np.isnan(row.se_retrain) else row.se_retrain)
+        found = row[["metric", "estimate", "low", "high", "n", "n_positive"]].to_dict() | {"se": se} | changed
+        claim = TOPICS[topic].format(**row[row.index.intersection(["rate", "margin"])])
+        found |= {"topic": topic, "claim": claim, "pair": _pair(row), "by": by, "note": note}
+        found |= {"side": side, "threshold": threshold, "judged": judged}
+        rows.append(found | {"margin": margins.get(row.metric, np.nan), "refused": _too_few(fairness, row)})
+
+    overall, best = {"metric": "auroc", "group": "all"}, {"versus": "best single"}
+    if "versus" not in rq2:
+        raise ValueError(f"rq2 of run {run!r} has no column versus, so no changes; execute its chapter 4 again.")
+    rq2, lost = rq2[rq2.versus.notna()], {"regime": PLAIN, "mechanism": "at random"}
+    steps = rq1[(rq1.metric == "auroc") & rq1.versus.notna() & (rq1.versus != "best single")]
+    worst = steps.loc[(steps.high if (steps.high < 0).any() else steps.low).idxmin()]
+    note = f"{int((steps.estimate > 0).sum())} of {len(steps)} raise it; the interval lies above 0 for "
+    note += f"{int((steps.low > 0).sum())} and below 0 for {int((steps.high < 0).sum())}; shown: the least favourable"
+    about = {"versus": worst.versus, "subset": worst.subset} | overall
+    add("each", rq1, about, "paper", side=1, judged="interval", note=note)
+    add("all", rq1, overall | best, "paper", side=1)
+    complete = _only(rq1, run, **overall, **best).subset
+    groups = _shown_groups(declared, fairness)
+    for about in groups:
+        level = {"versus": None} | about
+        before, after = (_only(rq1, run, subset=s, **level).estimate for s in ("best single", complete))
+        add("moves", rq1, best | about, "paper", side=0, note=f"from {before:+.2f} to {after:+.2f}")
+    for about in groups:
+        add("differs", fairness, about, "book", side=0)
+    rates = sorted(rq2.rate.unique())
+    for rate in (r for r in rates if r >= SMALL):
+        add("loss", rq2, lost | overall | {"rate": rate}, "paper", side=-1)
+        for about in groups:
+            add("loss moves", rq2, lost | about | {"rate": rate}, "paper", side=0)
+    for rate in (r for r in rates if r < SMALL):
+        about = lost | overall | {"rate": rate}
+        row = _only(rq2, run, **about)
+        add("margin", rq2, about, "paper", side=-1, threshold=-row.margin)
+        reach = 1.96 * row.one_run
+        shown = {"low": row.estimate - reach, "high": row.estimate + reach, "se": row.one_run}
+        note = "interval: 95 % of single runs of the same models"
+        add("one run", rq2, about, "book", side=-1, judged="one run", note=note, **shown)
+    return pd.DataFrame(rows).assign(run=run, title=title)[COLUMNS]
 
 
 def _only(table, run, **conditions):

@@ -20,9 +20,10 @@ import xarray as xr
 
 from mmlib.core.schema import PLAIN, RESULTS
 from mmlib.core.subsets import full_subset, members, subset_masks
+from mmlib.measure.estimate import Estimate
 from mmlib.measure.evaluate import Evaluation, evaluate, evaluate_masked, select
 from mmlib.measure.expectation import pattern_probabilities
-from mmlib.measure.metrics import group_masks
+from mmlib.measure.groups import Groups
 from mmlib.measure.significance import (
     change_p,
     equivalence,
@@ -42,20 +43,20 @@ QUESTIONS = {
 METRICS = ("auroc", "tpr", "fpr", "selection_rate")
 ALPHA = 0.05
 #: Columns of what is returned, before judgement.
-COLUMNS = [*RESULTS.columns, "question", "subset", "versus", "rate", "refused", "p"]
+COLUMNS = [*(c for c in RESULTS.columns if c != "run"), "question", "subset", "versus", "rate", "refused", "p"]
 
 
-def check_declared(declared: Sequence[Mapping], references: Mapping[str, str], cohort: pd.DataFrame) -> None:
-    """Raise a `ValueError`, in one sentence, unless every declared comparison can be understood.
+def check_declared(declared: Sequence[Mapping], groups: Groups, cohort: pd.DataFrame) -> None:
+    """Nothing, or a `ValueError` in one sentence if a declared comparison cannot be understood.
 
     Parameters
     ----------
     declared : sequence of mapping
         ``declared`` of the run.
-    references : mapping of str to str
-        Protected attribute (or crossing) to reference group.
+    groups : mmlib.measure.groups.Groups
     cohort : pandas.DataFrame
     """
+    masks = groups.masks(cohort)
     for number, entry in enumerate(declared, start=1):
         where = f"declared, entry {number} ({entry})"
         if not isinstance(entry, Mapping) or entry.get("question") not in QUESTIONS:
@@ -71,11 +72,10 @@ def check_declared(declared: Sequence[Mapping], references: Mapping[str, str], c
             raise ValueError(f"{where}: expected both attribute and group, or (for rq1 and rq2) neither.")
         if "attribute" in entry:
             attribute, group = entry["attribute"], entry["group"]
-            if attribute not in references:
-                raise ValueError(f"{where}: attribute {attribute!r} has no reference; {list(references)} have.")
-            known = group_masks(cohort, [attribute])[attribute][0][1:]
-            if group not in known or group == references[attribute]:
-                expected = [g for g in known if g != references[attribute]]
+            if attribute not in masks:
+                raise ValueError(f"{where}: attribute {attribute!r} has no reference; {', '.join(masks)} have.")
+            expected = [g for g in masks[attribute][0] if g not in ("all", groups.reference(attribute))]
+            if group not in expected:
                 raise ValueError(f"{where}: group is {group!r}; expected one of {', '.join(expected)}.")
         rate = entry.get("rate")
         if question == "rq2" and not (isinstance(rate, int | float) and 0 < rate <= 1):
@@ -88,16 +88,15 @@ def compare_declared(
     masking: xr.Dataset,
     cohort: pd.DataFrame,
     patient_weights: np.ndarray,
-    references: Mapping[str, str],
+    groups: Groups,
     *,
-    run: str,
     rule: str = "prevalence",
     order: Sequence[str] = (),
     margins: Mapping[str, float] | None = None,
     permutations: int = 1999,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Estimate and test what a run declared: one family, corrected by Holm's method.
+    """Estimates and tests of what a run declared: one family, corrected by Holm's method.
 
     Changes are tested by the paired bootstrap with retraining variance added, gaps by permutation within the
     label (given these models). A group with fewer than 30 patients of a label that the metric needs is refused.
@@ -110,9 +109,8 @@ def compare_declared(
         The artefacts.
     cohort : pandas.DataFrame
     patient_weights : numpy.ndarray of shape (1 + B, n)
-    references : mapping of str to str
-        Protected attribute to reference group.
-    run, rule : str
+    groups : mmlib.measure.groups.Groups
+    rule : str
     order : sequence of str
         Order of addition, whose first modality ``versus: first`` means; cohort order if empty.
     margins : mapping of str to float, optional
@@ -130,56 +128,50 @@ def compare_declared(
     ValueError
         In one sentence, from `check_declared`, or if a subset is unknown.
     """
-    check_declared(declared, references, cohort)
-    y, patients = cohort["label"].to_numpy(), cohort["patient_id"]
-    crossed = [d for d in declared if "group" in d]
-    attributes = list(dict.fromkeys([next(iter(references)), *(d["attribute"] for d in crossed)]))
-    ranked = {attributes[0], *(d["attribute"] for d in crossed if d["metric"] == "auroc")}
-    ranked = [a for a in attributes if a in ranked]
-    measured = {"attributes": attributes, "metrics": METRICS[1:]}
-    full, asked = powerset.isel(subset=[-1]), {d["question"] for d in declared}
-    found = {}
-    if "rq1" in asked:
-        found["rq1"] = _additions(declared, powerset, cohort, patient_weights, order, rule, ranked, measured)
-    if "rq2" in asked:
-        found["rq2"] = _losses(declared, masking, cohort, patient_weights, rule, ranked, measured)
-    if "gap" in asked:
-        cut = full.threshold.sel(rule=rule)
-        found["gap"] = evaluate(full.score, cut, cohort, patient_weights, ranking={"auroc": ranked}, **measured)
-    chosen = select(full.score, full.threshold.sel(rule=rule), cohort["fold"]).isel(subset=0).values
-    rows = []
+    check_declared(declared, groups, cohort)
+    signed = [entry for entry in declared if "group" in entry]
+    asked = Groups({a: groups.reference(a) for a in (groups.first, *(entry["attribute"] for entry in signed))})
+    ranked = {groups.first, *(entry["attribute"] for entry in signed if entry["metric"] == "auroc")}
+    wanted = {
+        "groups": asked,
+        "metrics": [m for m in METRICS if m != "auroc"],
+        "ranking": {"auroc": [a for a in asked.attributes if a in ranked]},
+    }
+    complete = full_subset(powerset["subset"].values)
+    full = powerset[["score", "threshold"]].sel(subset=[complete], rule=rule)
+    found, of = {}, {question: [d for d in declared if d["question"] == question] for question in QUESTIONS}
+    if of["rq1"]:
+        found["rq1"] = _additions(of["rq1"], powerset, cohort, patient_weights, order, rule, wanted)
+    if of["rq2"]:
+        found["rq2"] = _losses(of["rq2"], masking, cohort, patient_weights, rule, wanted)
+    if of["gap"]:
+        found["gap"] = evaluate(full.score, full.threshold, cohort, patient_weights, **wanted)
+    masks, rows = asked.masks(cohort), []
     for entry in declared:
-        question, metric = entry["question"], entry["metric"]
-        attribute, group = entry.get("attribute", attributes[0]), entry.get("group", "all")
-        reference, result = references[attribute] if "group" in entry else None, found[question]
-        wanted = {"rq1": entry.get("versus", "best"), "rq2": entry.get("rate"), "gap": None}[question]
-        k = {"rq1": result.versus, "rq2": result.labels, "gap": [None]}[question].index(wanted)
-        row = result.frame(run, metric, attribute, reference=reference, primary=True)
-        row = row[row.group == group].iloc[k].to_dict() | {"question": question, "refused": ""}
-        row |= {"rate": wanted} if question == "rq2" else {"subset": str(full["subset"].values[0])}
-        names, masks = group_masks(cohort, [attribute])[attribute]
-        if "group" in entry:
-            for name in (reference, group):
-                small = too_small(y, masks[names.index(name)], patients, metric, name)
-                row["refused"] = small or row["refused"]
-        if row["refused"]:
-            row["p"] = np.nan
-        elif question == "gap":
-            q = full.score.isel(subset=0).values if metric == "auroc" else chosen
+        quantity, question, metric = _quantity(entry, found), entry["question"], entry["metric"]
+        about = {"question": question, "refused": _refused(entry, quantity, masks, cohort), "p": np.nan}
+        about |= {"rate": entry["rate"]} if question == "rq2" else {"subset": complete}
+        if not about["refused"] and question == "gap":
+            q = full.score if metric == "auroc" else select(full.score, full.threshold, cohort["fold"])
             tested = gap_test(
-                y, q, names, masks, patients, metric, reference=reference, permutations=permutations, seed=seed
+                cohort["label"],
+                q.isel(subset=0).values,
+                *masks[entry["attribute"]],
+                cohort["patient_id"],
+                metric,
+                reference=quantity.reference,
+                permutations=permutations,
+                seed=seed,
             )
-            row["p"] = tested.set_index("group").p[group]
-        else:
-            draws, spread = result.series(metric, attribute, group, reference)
-            s_retrain = spread[:, k].std(ddof=1) if len(spread) > 1 else 0.0
-            row["p"] = float(change_p(draws[:, k], s_retrain, len(spread)))
-        rows.append(row)
+            about["p"] = tested.set_index("group").p[entry["group"]]
+        elif not about["refused"]:
+            about["p"] = float(change_p(quantity.values, quantity.s_retrain, quantity.seeds))
+        rows.append(quantity.frame(primary=True).iloc[0].to_dict() | about)
     return judge_declared(pd.DataFrame(rows).reindex(columns=COLUMNS), margins or {})
 
 
 def judge_declared(table: pd.DataFrame, margins: Mapping[str, float], alpha: float = ALPHA) -> pd.DataFrame:
-    """Correct the p-values of one family, say what could have been detected, and put each row into a word.
+    """Declared comparisons with corrected p-values, the smallest detectable difference, and a verdict in words.
 
     Parameters
     ----------
@@ -193,7 +185,7 @@ def judge_declared(table: pd.DataFrame, margins: Mapping[str, float], alpha: flo
     -------
     pandas.DataFrame
         With ``p_holm, detectable, margin, attainable, p_equivalent`` and ``verdict``: ``differs``, ``differs, by
-        less than the margin``, ``no difference beyond the margin``, ``cannot tell`` or ``not tested``.
+        less than the margin``, ``no difference beyond the margin``, ``no clear difference`` or ``not tested``.
     """
     table = table.assign(p_holm=holm(table.p))
     se = np.hypot(table.se_patients, table.se_retrain.fillna(0)).where(table.p.notna())
@@ -208,46 +200,69 @@ def judge_declared(table: pd.DataFrame, margins: Mapping[str, float], alpha: flo
     words = []
     for p, equal in zip(table.p_holm, table.p_equivalent <= alpha, strict=True):
         differs = "differs, by less than the margin" if equal else "differs"
-        same = "no difference beyond the margin" if equal else "cannot tell"
+        same = "no difference beyond the margin" if equal else "no clear difference"
         words.append("not tested" if np.isnan(p) else differs if p <= alpha else same)
     return table.assign(verdict=words)
 
 
-def _additions(declared, powerset, cohort, patient_weights, order, rule, ranked, measured) -> Evaluation:
-    """Evaluate all modalities minus each subset that is named; ``versus`` keeps the names as declared."""
+def _quantity(entry, found) -> Estimate:
+    """What an entry declares: one quantity of the evaluations."""
+    question, metric = entry["question"], entry["metric"]
+    result = found[question]
+    if question != "gap":
+        pair = (entry.get("versus", "best"), "all") if question == "rq1" else (0.0, entry["rate"])
+        result = result.changes([pair], [metric])
+    every = result.difference(metric, entry["attribute"]) if "group" in entry else result.metric(metric)
+    (label,) = result.labels
+    every = every.sel(**{result.key: label})
+    return every.sel(group=entry["group"]) if "group" in entry else every
+
+
+def _refused(entry, quantity, masks, cohort) -> str:
+    """Why an entry is not tested, or nothing."""
+    if "group" not in entry:
+        return ""
+    own = dict(zip(*masks[entry["attribute"]], strict=True))
+    small = [
+        too_small(cohort["label"], own[name], cohort["patient_id"], entry["metric"], name)
+        for name in (entry["group"], quantity.reference)
+    ]
+    return next(filter(None, small), "")
+
+
+def _additions(declared, powerset, cohort, patient_weights, order, rule, wanted) -> Evaluation:
+    """Evaluate all modalities and each subset that is named; names stay as declared."""
     names = [str(s) for s in powerset["subset"].values]
-    versus = list(dict.fromkeys(d.get("versus", "best") for d in declared if d["question"] == "rq1"))
     data = powerset[["score", "threshold"]]
-    parts = [data.sel(subset=names[-1], drop=True)]
-    for name in versus:
+    parts = {"all": data.sel(subset=full_subset(names), drop=True)}
+    for name in dict.fromkeys(entry.get("versus", "best") for entry in declared):
         subset = (order or [names[1]])[0] if name == "first" else name
-        if name != "best" and subset not in names:
-            raise ValueError(f"declared: versus is {name!r}; expected best, first or a subset such as {names[1]!r}.")
         if name == "best":
-            parts.append(best_single(powerset, cohort).drop_vars("chosen"))
+            parts[name] = best_single(powerset, cohort).drop_vars("chosen")
+        elif subset in names:
+            parts[name] = data.sel(subset=subset, drop=True)
         else:
-            parts.append(data.sel(subset=subset, drop=True))
-    data = xr.concat(parts, pd.Index(["all", *versus], name="subset"), coords="minimal", compat="override")
-    cut = data.threshold.sel(rule=rule)
-    result = evaluate(data.score, cut, cohort, patient_weights, ranking={"auroc": ranked}, **measured)
-    return result.changes([(name, "all") for name in versus])
+            raise ValueError(f"declared: versus is {name!r}; expected best, first or a subset such as {names[1]!r}.")
+    label = pd.Index(list(parts), name="subset")
+    data = xr.concat(list(parts.values()), label, coords="minimal", compat="override").sel(rule=rule)
+    return evaluate(data.score, data.threshold, cohort, patient_weights, **wanted)
 
 
-def _losses(declared, masking, cohort, patient_weights, rule, ranked, measured) -> Evaluation:
-    """Evaluate the expected change at each drop rate that is named, modalities being lost at random."""
-    rates = list(dict.fromkeys(d["rate"] for d in declared if d["question"] == "rq2"))
-    plain = masking.sel(regime=PLAIN)
+def _losses(declared, masking, cohort, patient_weights, rule, wanted) -> Evaluation:
+    """Evaluate the expectation at each drop rate that is named and at none, modalities being lost at random."""
+    rates = [0.0, *dict.fromkeys(entry["rate"] for entry in declared)]
+    plain = masking.sel(regime=PLAIN, rule=rule)
     modalities = members(full_subset(masking["pattern"].values))
     present = cohort[[f"present_{m}" for m in modalities]].to_numpy()
-    drop = np.multiply.outer([0.0, *rates], np.ones((1, len(modalities))))
-    result = evaluate_masked(
+    drop = np.multiply.outer(rates, np.ones((1, len(modalities))))
+    wanted = wanted | {"auroc_of": wanted["ranking"]["auroc"]}
+    del wanted["ranking"]
+    return evaluate_masked(
         plain.score,
-        plain.threshold.sel(rule=rule),
+        plain.threshold,
         pattern_probabilities(drop, subset_masks(modalities)[1], present),
-        [0.0, *rates],
+        rates,
         cohort,
         patient_weights,
-        auroc_of=ranked,
-        **measured,
+        **wanted,
     )
-    return result.changes([(0.0, rate) for rate in rates])

@@ -5,7 +5,7 @@ variance 1 among negatives and positives of a group (the binormal model [Dorfman
 the two are independent given group and label. In group g the old score separates positives from negatives by
 ``old`` and the new one by ``new``; the new one may also read ``shift`` too high for all of the group. One model,
 which does not know the group, adds both scores with weights proportional to their separation in the whole
-population, and one threshold selects a fixed share of everybody.
+population, and one threshold selects a fixed share of the population.
 """
 
 from collections.abc import Sequence
@@ -50,13 +50,15 @@ class Group:
             )
 
 
-def combine_scores(groups: Sequence[Group]) -> pd.DataFrame:
-    """Tell where each group's combined score lies, before and after the new modality is added.
+def combine_scores(groups: Sequence[Group], *, correlation: float = 0.0) -> pd.DataFrame:
+    """Separation and shift of each group's combined score, before and after the new modality is added.
 
     Parameters
     ----------
     groups : sequence of Group
         Shares add up to one.
+    correlation : float
+        Of the two scores within group and label; 0 is the model above.
 
     Returns
     -------
@@ -67,11 +69,11 @@ def combine_scores(groups: Sequence[Group]) -> pd.DataFrame:
     Notes
     -----
     With weights w and v of the two scores, w^2 + v^2 = 1, the separation after is w old + v new and the
-    shift v shift.
+    shift v shift, both divided by the standard deviation of the sum, sqrt(1 + 2 r w v) at correlation r.
     """
     w, v = score_weights(groups)
     rows = {
-        (stage, g.name): (a * g.old + b * g.new, b * g.shift)
+        (stage, g.name): np.array([a * g.old + b * g.new, b * g.shift]) / np.sqrt(1 + 2 * correlation * a * b)
         for stage, a, b in (("old", 1.0, 0.0), ("old + new", w, v))
         for g in groups
     }
@@ -80,7 +82,7 @@ def combine_scores(groups: Sequence[Group]) -> pd.DataFrame:
 
 
 def score_weights(groups: Sequence[Group]) -> tuple[float, float]:
-    """Return the weights (w, v) of the old and the new score: w^2 + v^2 = 1, in the ratio of their separation."""
+    """Weights (w, v) of the old and the new score: w^2 + v^2 = 1, in the ratio of their separation."""
     if abs(sum(g.share for g in groups) - 1) > 1e-9:
         raise ValueError(f"The shares of the groups are {[g.share for g in groups]}; expected a sum of 1.")
     old, new = (sum(g.share * getattr(g, score) for g in groups) for score in ("old", "new"))
@@ -93,7 +95,7 @@ def score_weights(groups: Sequence[Group]) -> tuple[float, float]:
 
 
 def matched_threshold(groups: Sequence[Group], separation, shift, selected: float) -> np.ndarray:
-    """Find the threshold at which a share ``selected`` of the whole population scores above it.
+    """Threshold above which a share ``selected`` of the whole population scores.
 
     Parameters
     ----------
@@ -121,14 +123,16 @@ def matched_threshold(groups: Sequence[Group], separation, shift, selected: floa
     return (low + high) / 2
 
 
-def add_modality(groups: Sequence[Group], selected: float | None = None) -> pd.DataFrame:
-    """Compute what adding the new modality does to each group.
+def add_modality(groups: Sequence[Group], selected: float | None = None, *, correlation: float = 0.0) -> pd.DataFrame:
+    """AUROC and rates of each group before and after the new modality is added.
 
     Parameters
     ----------
     groups : sequence of Group
     selected : float, optional
         Share of the population that is selected, before and after; by default the prevalence.
+    correlation : float
+        As in :func:`combine_scores`.
 
     Returns
     -------
@@ -142,7 +146,7 @@ def add_modality(groups: Sequence[Group], selected: float | None = None) -> pd.D
     """
     if selected is None:
         selected = sum(g.share * g.prevalence for g in groups)
-    table = combine_scores(groups)
+    table = combine_scores(groups, correlation=correlation)
     stages = []
     for _, rows in table.groupby(level="stage", sort=False):
         t = matched_threshold(groups, rows.separation, rows["shift"], selected)
@@ -160,14 +164,15 @@ def add_modality(groups: Sequence[Group], selected: float | None = None) -> pd.D
     return pd.concat(stages)
 
 
-def tpr_gaps(groups: Sequence[Group], selected: float | None = None) -> pd.DataFrame:
-    """Compare the second group with the first, before and after.
+def tpr_gaps(groups: Sequence[Group], selected: float | None = None, *, correlation: float = 0.0) -> pd.DataFrame:
+    """Difference in true positive rate of the second group to the first, before and after.
 
     Parameters
     ----------
     groups : sequence of two Group
         The reference first.
     selected : float, optional
+    correlation : float
         As in :func:`add_modality`.
 
     Returns
@@ -177,21 +182,21 @@ def tpr_gaps(groups: Sequence[Group], selected: float | None = None) -> pd.DataF
         probit scale, where it is the difference of separation + shift: threshold and prevalence drop out.
     """
     first, second = groups
-    table = add_modality(groups, selected)
+    table = add_modality(groups, selected, correlation=correlation)
     a, r = table.xs(second.name, level="group"), table.xs(first.name, level="group")
     probit = (a.separation + a["shift"]) - (r.separation + r["shift"])
     return pd.DataFrame({"gap": a.tpr - r.tpr, "probit_gap": probit})
 
 
 def is_paradox(groups: Sequence[Group], selected: float | None = None) -> bool:
-    """Tell whether AUROC rises in both groups while the gap of true positive rates widens in size."""
+    """Whether AUROC rises in both groups while the gap of true positive rates widens in size."""
     table, gap = add_modality(groups, selected), tpr_gaps(groups, selected).gap.abs()
     auroc = table.auroc.unstack("stage")
     return bool((auroc["old + new"] > auroc["old"]).all() and gap["old + new"] > gap["old"])
 
 
 def hurdle(groups: Sequence[Group]) -> float:
-    """Compute how much the new score must separate, per unit of the old one, for a group's AUROC to rise.
+    """Separation that the new score needs, per unit of the old one, for a group's AUROC to rise.
 
     Parameters
     ----------
@@ -215,7 +220,7 @@ def hurdle(groups: Sequence[Group]) -> float:
 def scan_plane(
     groups: Sequence[Group], separations, selected: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute what the new modality does for every pair of its separations in two groups.
+    """Gain in separation and gap in true positive rate, for every pair of separations of the new score.
 
     Parameters
     ----------
@@ -246,7 +251,7 @@ def scan_plane(
 
 
 def measure_groups(y, A, old, new, names: Sequence[str]) -> tuple[Group, ...]:
-    """Measure in labelled scores what the model needs to know of each group.
+    """Share, prevalence, separations and shift of each group, measured in labelled scores.
 
     Parameters
     ----------

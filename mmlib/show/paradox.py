@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 from scipy.ndimage import distance_transform_edt
 
-from mmlib.questions.paradox import Group, add_modality, scan_plane, tpr_gaps
+from mmlib.questions.paradox import Group, add_modality, hurdle, is_paradox, scan_plane, tpr_gaps
+from mmlib.questions.twin_study import TwinStudy
 from mmlib.show.explorer import page_part
-from mmlib.show.style import COLOURS, GREY, bars, words
+from mmlib.show.style import COLOURS, GREY, bars, decimals, interval, words
 
 #: What the sliders set: label, lowest and highest value, and the groups that have one (0 is the reference).
 KNOBS = {
@@ -29,8 +30,8 @@ REGIONS = {
 }
 
 
-def plane(examples: Mapping[str, Sequence[Group]], *, title: str, most: float = 2.0) -> np.ndarray:
-    """Draw what the new modality does for all its separations up to ``most``, a panel for each pair of groups."""
+def plane(examples: Mapping[str, Sequence[Group]], *, most: float = 2.0) -> np.ndarray:
+    """What the new modality does for all its separations up to ``most``, a panel for each pair of groups."""
     figure, axes = plt.subplots(1, len(examples), figsize=(8.6, 4.6), sharey=True, squeeze=False)
     at = np.linspace(0, most, 201)
     for ax, (name, groups) in zip(axes.flat, examples.items(), strict=True):
@@ -60,6 +61,8 @@ def plane(examples: Mapping[str, Sequence[Group]], *, title: str, most: float = 
         ax.locator_params(nbins=4)
         ax.grid(visible=False)
     axes[0, 0].set_ylabel(f"new score separates the {other.name} by")
+    found = sum(is_paradox(two) for two in examples.values())
+    title = f"AUROC rises in both groups and the gap widens in {found} of {len(examples)} examples"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes[0]
 
@@ -70,7 +73,7 @@ def _middle(inside):
 
 
 def example_table(examples: Mapping[str, Sequence[Group]]):
-    """Style what adding the modality does in each example: AUROC and TPR by group, and both gaps."""
+    """What adding the modality does in each example: AUROC and TPR by group, and both gaps."""
     rows = []
     for name, groups in examples.items():
         table, gaps = add_modality(groups), tpr_gaps(groups)
@@ -80,37 +83,106 @@ def example_table(examples: Mapping[str, Sequence[Group]]):
                 row |= {f"{label} {g.name}": table.loc[(stage, g.name), metric] for g in groups}
             rows.append(row | {"gap in TPR": gap.gap, "probit gap": gap.probit_gap})
     shown = pd.DataFrame(rows)
-    signed = dict.fromkeys(("gap in TPR", "probit gap"), "{:+.3f}")
-    levels = dict.fromkeys(shown.columns[2:-2], "{:.3f}")
-    return shown.style.hide(axis="index").format(signed | levels)
+    forms = {"AUROC": "{:.3f}", "TPR": "{:.2f}", "gap": "{:+.2f}", "probit": "{:+.2f}"}
+    forms = {c: forms[c.split()[0]] for c in shown.columns.drop(["example", "modalities"])}
+    return shown.style.hide(axis="index").format(forms)
 
 
-def twin(panels: Mapping[str, tuple], stages: Sequence[str], *, title: str) -> np.ndarray:
-    """Draw a study of a twin, a panel per quantity: (1 + B, K) draws, and truth and formula of shape (K,).
+def twin_panels(compared: pd.DataFrame) -> np.ndarray:
+    """A study of a twin before and after a modality is added, with truth and formula, a panel per quantity.
 
-    All panels but the last share their scale.
+    Parameters
+    ----------
+    compared : pandas.DataFrame
+        From `mmlib.questions.twin_study.compare_with_truth`. All panels but the last share their scale.
     """
+    panels = dict(list(compared.groupby(_quantity(compared), sort=False)))
     figure, axes = plt.subplots(1, len(panels), figsize=(9, 3.9))
-    at = np.arange(len(stages))
-    for ax, (quantity, (draws, truth, formula)) in zip(axes, panels.items(), strict=True):
-        bars(ax, at - 0.12, draws, COLOURS[0], "study, 95 %")
-        ax.plot(at, truth, "D", ms=6, color="black", label="truth")
-        ax.plot(at + 0.12, formula, "s", ms=7, mfc="white", color=COLOURS[3], label="formula")
-        if draws.min() < 0:
+    for ax, (quantity, rows) in zip(axes, panels.items(), strict=True):
+        at = np.arange(len(rows))
+        bars(ax, at - 0.12, rows, COLOURS[0], "study, 95 %")
+        ax.plot(at, rows.truth, "D", ms=6, color="black", label="truth")
+        ax.plot(at + 0.12, rows.formula, "s", ms=7, mfc="white", color=COLOURS[3], label="formula")
+        if rows.low.min() < 0:
             ax.axhline(0, color=GREY, lw=1)
-        ax.set(xlim=(-0.5, len(stages) - 0.5), xlabel="modalities of the model")
-        ax.set_xticks(at, [words(stage) for stage in stages])
-        ax.set_title(quantity, fontweight="normal", fontsize=10)
+        ax.set(xlim=(-0.5, len(rows) - 0.5), xlabel="modalities of the model")
+        ax.set_xticks(at, [words(stage) for stage in rows.stage])
+        sizes = rows[["n", "n_positive"]].iloc[-1]
+        title = f"{quantity}\nn={sizes.n:,}, {sizes.n_positive:,} positive"
+        ax.set_title(title, fontweight="normal", fontsize=10)
     for ax in axes[1:-1]:
         ax.sharey(axes[0])
     axes[0].autoscale(axis="y")
     figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=10, loc="outside lower left", ncols=3)
+    rises = compared[compared.metric == "auroc"].groupby("group", sort=False).truth.agg(["first", "last"])
+    gap = compared[compared.metric == "tpr"].truth
+    title = f"AUROC rises in {int((rises['last'] > rises['first']).sum())} of {len(rises)} groups, and the true TPR "
+    title += f"difference goes from {gap.iloc[0]:+.2f} to {gap.iloc[-1]:+.2f}"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes
 
 
+def twin_table(compared: pd.DataFrame):
+    """Study, truth and formulas of `mmlib.questions.twin_study.compare_with_truth`, a row per quantity and stage."""
+    digits = [f".{decimals(m)}f" if m == "auroc" else f"+.{decimals(m)}f" for m in compared.metric]
+    shown = {"quantity": _quantity(compared), "modalities": compared.stage.map(words)}
+    ends = compared[["estimate", "low", "high"]].to_numpy()
+    shown["study [95 %]"] = [interval(*r, form) for r, form in zip(ends, digits, strict=True)]
+    for column, label in (("truth", "truth"), ("formula", "formula"), ("correlated", "formula with correlation")):
+        shown[label] = [f"{value:{form}}" for value, form in zip(compared[column], digits, strict=True)]
+    return pd.DataFrame(shown).style.hide(axis="index")
+
+
+def twin_in_words(twin: TwinStudy) -> Markdown:
+    """What the population shows of each modality alone, and what the formulas then say."""
+    (reference, other), (old, both) = twin.measured, twin.stages
+    new = both.removeprefix(f"{old}+")
+    tau = hurdle(twin.measured)
+    rises = sum(g.new > tau * g.old for g in twin.measured)
+    probit = tpr_gaps(twin.measured).probit_gap
+    return Markdown(
+        f"In the population, *{old}* alone separates positives from negatives by {reference.old:.2f} in "
+        f"{reference.name} and by {other.old:.2f} in {other.name} patients, *{new}* alone by {reference.new:.2f} and "
+        f"{other.new:.2f}. In {other.name} patients *{new}* reads {_reads(other.shift)}. The hurdle is {tau:.2f}, so "
+        f"by the formulas AUROC rises in {rises} of 2 groups, and the probit gap changes by "
+        f"{probit['old + new'] - probit['old']:+.2f}."
+    )
+
+
+def paradox_in_short(examples: Mapping[str, Sequence[Group]], twin: TwinStudy) -> Markdown:
+    """The answer of the chapter on the paradox in a paragraph; the first example is told.
+
+    Parameters
+    ----------
+    examples : mapping of str to two Group
+    twin : TwinStudy
+    """
+    name, pair = next(iter(examples.items()))
+    found = sum(is_paradox(two) for two in examples.values())
+    auroc, gap = add_modality(pair).auroc.unstack("stage"), tpr_gaps(pair).gap
+    moves = [
+        f"from {auroc.loc[g.name, 'old']:.3f} to {auroc.loc[g.name, 'old + new']:.3f} in the {g.name}"
+        for g in pair
+    ]
+    (reference, other), (old, both) = twin.measured, twin.stages
+    change, truth = (part.changes([(old, both)]) for part in (twin.study, twin.truth))
+    area = change.metric("auroc", "race").sel(stage=both)
+    moved, true = (part.difference("tpr", "race").sel(stage=both, group=other.name) for part in (change, truth))
+    return Markdown(
+        f"**In short.** {'Yes' if found else 'Not here'}: AUROC rises in both groups and the gap in true positive rate "
+        f"widens in {found} of {len(examples)} examples. AUROC rises in a group that the new modality separates well "
+        "enough; on the probit scale, the gap widens if the group that is behind lags on the new modality by more than "
+        f"a fraction of its lag on the old ones. In the example *{name}*, AUROC goes {' and '.join(moves)}; the gap in "
+        f"true positive rate goes from {gap['old']:+.2f} to {gap['old + new']:+.2f}. In a simulated study of "
+        f"{change.metric('tpr').n:,} patients, *{both.removeprefix(f'{old}+')}* reads {_reads(twin.bias)} for "
+        f"{other.name} patients. Adding it changes AUROC by {area.sel(group=reference.name):+.3f} in {reference.name} "
+        f"and by {area.sel(group=other.name):+.3f} in {other.name} patients, and the difference in true positive rate "
+        f"by {moved:+.2f}; the true change of that difference is {float(true):+.2f}."
+    )
+
+
 def knobs(settings: Mapping[str, tuple[Sequence[Group], float]], name: str) -> HTML:
-    """Make the interactive page part: sliders for two groups, and what adding the modality then does.
+    """An interactive page part: sliders for two groups, and what adding the modality then does.
 
     Parameters
     ----------
@@ -147,3 +219,14 @@ def _values(groups, selected):
     """Name the position of every slider, as the page does."""
     own = {f"{key}-{i}": getattr(groups[i], key) for key, (*_, of) in KNOBS.items() for i in of}
     return own | {"selected-0": selected}
+
+
+def _quantity(compared: pd.DataFrame) -> pd.Series:
+    """Name of what each row of a comparison with the truth is about."""
+    pair = [f"{r.group} minus {r.reference}" if pd.notna(r.reference) else r.group for r in compared.itertuples()]
+    return compared.metric.map({"auroc": "AUROC", "tpr": "TPR"}) + ", " + pd.Series(pair, compared.index)
+
+
+def _reads(shift: float) -> str:
+    """How much too high or too low something reads, in words."""
+    return f"{abs(shift):.2g} standard deviations too {'low' if shift < 0 else 'high'}"

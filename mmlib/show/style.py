@@ -78,6 +78,16 @@ def nothing(text: str, title: str) -> plt.Axes:
     return ax
 
 
+def decimals(metric: str) -> int:
+    """Digits that a metric is shown with: three for areas under a curve, two for rates and their differences."""
+    return 3 if metric in ("auroc", "average_precision") else 2
+
+
+def sentence(text: str):
+    """A table that holds one sentence, where there is nothing to list, so that the table and its label stay."""
+    return pd.DataFrame({"": [text]}).style.hide(axis="index")
+
+
 def contrast_name(row) -> str:
     """Name the signed difference of a tidy row, with the size of the group."""
     return f"{row.group} minus {row.reference} (n={row.n:,}, {row.n_positive:,} positive)"

@@ -12,7 +12,7 @@ def test_observed_expected_and_its_exact_interval():
     scores = rng.random(500)
     y = (rng.random(500) < scores).astype(int)
     group = np.ones((1, 500), bool)
-    table = calibration.calibration(y, scores, group, ["all"]).iloc[0]
+    table = calibration.calibration_by_group(y, scores, group, ["all"]).iloc[0]
     assert table.observed_expected == pytest.approx(y.sum() / scores.sum())
     ratio = calibration.observed_expected(y, scores, np.ones((1, 500)), group)
     assert ratio.item() == pytest.approx(table.observed_expected)
@@ -28,17 +28,17 @@ def test_calibration_finds_a_known_miscalibration():
     y = (rng.random(100_000) < 1 / (1 + np.exp(-logit))).astype(int)
     overconfident, shifted = 1 / (1 + np.exp(-2 * logit)), 1 / (1 + np.exp(-(logit + 0.7)))
     group = np.ones((1, 100_000), bool)
-    assert calibration.calibration(y, overconfident, group, ["all"]).slope.item() == pytest.approx(0.5, abs=0.02)
-    assert calibration.calibration(y, shifted, group, ["all"]).intercept.item() == pytest.approx(-0.7, abs=0.03)
+    slope = calibration.calibration_by_group(y, overconfident, group, ["all"]).slope.item()
+    intercept = calibration.calibration_by_group(y, shifted, group, ["all"]).intercept.item()
+    assert slope == pytest.approx(0.5, abs=0.02) and intercept == pytest.approx(-0.7, abs=0.03)
     logistic = sm.Logit(y, sm.add_constant(2 * logit)).fit(disp=0)
-    slope = calibration.calibration(y, overconfident, group, ["all"]).slope.item()
     assert slope == pytest.approx(logistic.params[1], abs=1e-4)
 
 
 def test_calibration_without_a_fit_is_nan():
     y, scores = np.array([0, 0, 1, 1, 0, 0]), np.array([0.1, 0.2, 0.8, 0.9, 0.3, 0.3])
     groups = np.array([[1, 1, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1], [0] * 6], bool)
-    table = calibration.calibration(y, scores, groups, ["separated", "no events", "empty"])
+    table = calibration.calibration_by_group(y, scores, groups, ["separated", "no events", "empty"])
     assert np.isnan(table.slope).all()
     assert np.isfinite(table.observed_expected[:2]).all() and np.isnan(table.observed_expected[2])
 
@@ -47,7 +47,7 @@ def test_wald_intervals_are_those_of_the_logistic_fit():
     rng = np.random.default_rng(7)
     scores = rng.uniform(0.1, 0.9, 400)
     y = (rng.random(400) < scores).astype(int)
-    row = calibration.calibration(y, scores, np.ones((1, 400), bool), ["all"]).iloc[0]
+    row = calibration.calibration_by_group(y, scores, np.ones((1, 400), bool), ["all"]).iloc[0]
     fit = sm.Logit(y, sm.add_constant(np.log(scores / (1 - scores)))).fit(disp=0)
     assert [row.slope_low, row.slope_high] == pytest.approx(fit.conf_int()[1], abs=1e-4)
     assert row.intercept_low < row.intercept < row.intercept_high

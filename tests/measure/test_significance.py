@@ -202,6 +202,7 @@ def test_change_p_value_of_undefined_resamples():
     assert np.isnan(p[2])
     assert significance.change_p(np.full((1001, 1), 5.0)) == pytest.approx(2 / 1001)
     assert significance.change_p(np.zeros((1001, 1))) == 1
+    assert (significance.change_p(values, np.full(3, np.nan)) == p)[:2].all()  # one seed smooths nothing
 
 
 def test_paired_bootstrap_test_keeps_its_level():

@@ -9,6 +9,10 @@ from mmlib.questions.claims import collect_claims, judge_claims
 NAN = np.nan
 
 
+def collect(data):
+    return collect_claims({"r": data}, {"r": "Cohort"})
+
+
 def row(metric, group, reference, estimate, se, *, positives=400, retrain=NAN, **more):
     low, high = estimate - 1.96 * se, estimate + 1.96 * se
     about = {"run": "r", "metric": metric, "attribute": "sex", "group": group, "reference": reference}
@@ -43,7 +47,7 @@ def tables(*, female=400, steps=((0.02, 0.005), (0.05, 0.005)), small=-0.0002):
 
 
 def judged(**changed):
-    return judge_claims(collect_claims("r", "Cohort", tables(**changed))).set_index("claim")
+    return judge_claims(collect(tables(**changed))).set_index("claim")
 
 
 def test_every_claim_is_found_with_its_numbers():
@@ -58,7 +62,7 @@ def test_every_claim_is_found_with_its_numbers():
         "Drop rate 0.002 costs more AUROC than the margin of 0.005",
         "One masked run at drop rate 0.002 could show the loss",
     ]
-    assert found.pair.iloc[2] == "Female minus Male" and found.note.iloc[2] == "from -0.050 to -0.090"
+    assert found.pair.iloc[2] == "Female minus Male" and found.note.iloc[2] == "from -0.05 to -0.09"
     assert found.se.iloc[1] == pytest.approx(0.005)  # patients 0.003 and retraining 0.004
     assert list(found.verdict) == [
         "supported",
@@ -73,8 +77,9 @@ def test_every_claim_is_found_with_its_numbers():
 
 
 def test_holm_agrees_with_statsmodels_over_all_cohorts():
-    both = pd.concat([collect_claims(r, r, tables(small=s)) for r, s in (("x", -0.0002), ("y", -0.0051))])
-    found = judge_claims(both)
+    both = {"x": tables(small=-0.0002), "y": tables(small=-0.0051)}
+    found = judge_claims(collect_claims(both, {"x": "X", "y": "Y"}))
+    assert list(found.run) == ["x", "y"] * 8 and found.claim.nunique() == 8  # claim by claim
     tested = found[found.judged == "test"]
     assert len(tested) == 12
     p = 2 * norm.sf(abs(tested.estimate - tested.threshold) / tested.se)
@@ -113,10 +118,10 @@ def test_a_loss_is_held_against_the_margin_and_against_single_runs(loss, matters
 def test_small_effects_that_are_sure_are_said_to_be_small():
     data = tables()
     data["rq1"].loc[2, ["estimate", "se_patients", "se_retrain"]] = [0.002, 0.0002, NAN]
-    found = judge_claims(collect_claims("r", "Cohort", data))
+    found = judge_claims(collect(data))
     assert found.verdict[1] == "supported, by less than the margin"
     data["rq1"].loc[2, "estimate"] = -0.02
-    assert judge_claims(collect_claims("r", "Cohort", data)).verdict[1] == "not supported"
+    assert judge_claims(collect(data)).verdict[1] == "not supported"
 
 
 def test_small_groups_are_not_tested_and_leave_the_family():
@@ -130,7 +135,7 @@ def test_small_groups_are_not_tested_and_leave_the_family():
 def test_without_declared_groups_the_largest_is_shown_and_nothing_is_equivalent():
     data = tables()
     data["declared"] = data["declared"].iloc[:0]
-    found = judge_claims(collect_claims("r", "Cohort", data))
+    found = judge_claims(collect(data))
     assert set(found.pair) == {"", "Female minus Male"}
     assert found.p_equivalent.isna().all()
 
@@ -138,6 +143,8 @@ def test_without_declared_groups_the_largest_is_shown_and_nothing_is_equivalent(
 def test_tables_of_an_older_notebook_are_named():
     data = tables()
     with pytest.raises(ValueError, match=r"^rq2 of run 'r' has no column versus"):
-        collect_claims("r", "Cohort", data | {"rq2": data["rq2"].drop(columns="versus")})
+        collect(data | {"rq2": data["rq2"].drop(columns="versus")})
     with pytest.raises(ValueError, match=r"^The tables of run 'r' have no row with .*best single"):
-        collect_claims("r", "Cohort", data | {"rq1": data["rq1"][data["rq1"].versus != "best single"]})
+        collect(data | {"rq1": data["rq1"][data["rq1"].versus != "best single"]})
+    with pytest.raises(ValueError, match="runs is empty"):
+        collect_claims({}, {})

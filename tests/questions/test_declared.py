@@ -11,10 +11,11 @@ from mmlib.core.subsets import subset_masks
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.evaluate import select
 from mmlib.measure.expectation import expected_selection, pattern_probabilities
+from mmlib.measure.groups import Groups
 from mmlib.questions import declared
 
 RNG = np.random.default_rng(0)
-N, REFERENCES = 400, {"sex": "m", "race": "A"}
+N, GROUPS = 400, Groups({"sex": "m", "race": "A"})
 COHORT = pd.DataFrame(
     {
         "patient_id": np.arange(N).astype(str),
@@ -42,7 +43,7 @@ MASKING = xr.Dataset(
         "score": (("regime", "seed", "pattern", "sample"), SCORE.swapaxes(0, 1)[None]),
         "threshold": (("regime", "seed", "fold", "rule"), np.full((1, 2, 2, 1), 0.5)),
     },
-    {"regime": [declared.PLAIN], "pattern": NAMES, "rule": ["prevalence"]},
+    {"regime": [schema.PLAIN], "pattern": NAMES, "rule": ["prevalence"]},
 )
 WEIGHTS = resample_patients(COHORT.patient_id, 1000)
 SEX = {"attribute": "sex", "group": "f"}
@@ -59,7 +60,7 @@ DECLARED = [
 
 def compare(entries, **options):
     return declared.compare_declared(
-        entries, POWERSET, MASKING, COHORT, WEIGHTS, REFERENCES, run="toy", permutations=199, **options
+        entries, POWERSET, MASKING, COHORT, WEIGHTS, GROUPS, permutations=199, **options
     )
 
 
@@ -78,7 +79,7 @@ def recall_weighted(q, group):
 
 
 def test_estimates_are_those_of_the_definitions(found):
-    schema.RESULTS.validate(found)
+    schema.RESULTS.validate(found.assign(run="toy"))
     area = [np.mean([roc_auc_score(LABEL, s) for s in SCORE[k]]) for k in range(4)]
     assert found.estimate[0] == pytest.approx(area[3] - max(area[1:3]))
     q = (SCORE >= 0.5).astype(float)
@@ -117,15 +118,16 @@ def test_margins_give_an_equivalence_test_where_they_are_declared(found):
 def test_nothing_declared_is_an_empty_table_of_the_same_columns(found):
     empty = compare([])
     assert len(empty) == 0 and list(empty) == list(found)
-    schema.RESULTS.validate(empty)
+    schema.RESULTS.validate(empty.assign(run="toy"))
 
 
 def test_words_follow_the_corrected_p_value_and_the_margin():
     rows = pd.DataFrame({"metric": "auroc", "estimate": [0.02, 0.02, 0.0, 0.0], "p": [1e-4, 1e-4, 0.9, 0.9]})
     rows = rows.assign(se_patients=[0.004, 0.004, 0.004, 0.1], se_retrain=np.nan)
     words = declared.judge_declared(rows, {"auroc": 0.05}).verdict.tolist()
-    assert words == ["differs, by less than the margin"] * 2 + ["no difference beyond the margin", "cannot tell"]
-    assert declared.judge_declared(rows, {}).verdict.tolist() == ["differs"] * 2 + ["cannot tell"] * 2
+    same = ["no difference beyond the margin", "no clear difference"]
+    assert words == ["differs, by less than the margin"] * 2 + same
+    assert declared.judge_declared(rows, {}).verdict.tolist() == ["differs"] * 2 + ["no clear difference"] * 2
 
 
 @pytest.mark.parametrize(
@@ -150,3 +152,11 @@ def test_the_masked_rates_are_those_of_decisions_where_nothing_is_dropped():
     chosen = select(POWERSET.score.isel(subset=3), POWERSET.threshold.isel(subset=3, rule=0), COHORT.fold)
     unmasked = compare([{"question": "rq2", "metric": "selection_rate", **SEX, "rate": 1e-9}])
     assert unmasked.estimate[0] == pytest.approx(0, abs=1e-6) and chosen.shape == (2, N)
+
+
+def test_one_modality_adds_nothing_to_itself():
+    data = POWERSET.isel(subset=[0, 1]), MASKING.isel(pattern=[0, 1])
+    entries = [DECLARED[0], DECLARED[3], DECLARED[4]]
+    found = declared.compare_declared(entries, *data, COHORT, WEIGHTS, GROUPS, permutations=99)
+    assert found.estimate[0] == 0 and found.p[0] == 1 and found.verdict[0] == "no clear difference"
+    assert found.subset[2] == "a" and found.rate[1] == 0.3

@@ -6,16 +6,12 @@ import xarray as xr
 from sklearn.metrics import roc_auc_score
 
 from mmlib.core.schema import Field
-from mmlib.measure import bootstrap, calibration, evaluate, metrics
-from mmlib.questions import additions, audit, declared, paradox
+from mmlib.measure import bootstrap, evaluate, metrics
+from mmlib.questions import additions, audit
 from mmlib.show import additions as shown_additions
-from mmlib.show import calibration as shown_calibration
-from mmlib.show import claims as shown_claims
 from mmlib.show import cohort as shown_cohort
 from mmlib.show import describing as shown_describing
 from mmlib.show import encoding as shown_encoding
-from mmlib.show import fairness as shown_fairness
-from mmlib.show import paradox as shown_paradox
 
 plt.switch_backend("agg")
 DRAWS = np.random.default_rng(0).normal(size=(30, 4))
@@ -64,20 +60,10 @@ VARIANTS = pd.DataFrame(
     {"variant": ["x", "y"], "auroc": [0.8, 0.7], "low": 0.6, "high": 0.9, "difference": [0, -0.1]}
 )
 VARIANTS = VARIANTS.assign(difference_low=[0, -0.2], difference_high=[0, 0.1], at_least=0.0)
-CALIBRATION = calibration.calibration(
-    np.arange(200) % 2, np.linspace(0.3, 0.7, 200), np.ones((2, 200), bool), ["all", "f"]
-).assign(attribute="sex")
-
 ROWS = contrasts().query("metric == 'tpr' and group == 'f'")
 PATH = pd.concat([ROWS] * 4, ignore_index=True)
 GAINS = pd.DataFrame({"modality": "a", "place": ["alone", "last"] * 2, "pairs": ["all"] * 2 + ["matched"] * 2})
 GAINS = GAINS.assign(estimate=0.1, low=0.0, high=0.2, present=0.5)
-BINS = calibration.reliability(np.arange(400) % 2, np.linspace(0.3, 0.7, 400), [np.ones(400, bool)], ["f"])
-DECLARED = contrasts().assign(question="gap", versus=None, rate=np.nan, refused=["", "few"] * 2, p=[0.001, np.nan] * 2)
-DECLARED = declared.judge_declared(DECLARED.assign(se_patients=0.02, se_retrain=np.nan), {"tpr": 0.01})
-CLAIMS = contrasts().assign(claim=["a", "b"] * 2, title="Cohort", pair="f minus m", by="paper", note="", refused="")
-CLAIMS = CLAIMS.assign(threshold=0.0, detectable=0.05, p_holm=0.01, verdict=["supported", "too small to tell"] * 2)
-PAIR = (paradox.Group("m", 0.7, 0.3, 1.0, 1.0), paradox.Group("f", 0.3, 0.3, 0.8, 0.6))
 
 
 @pytest.mark.parametrize(
@@ -96,20 +82,9 @@ PAIR = (paradox.Group("m", 0.7, 0.3, 1.0, 1.0), paradox.Group("f", 0.3, 0.3, 0.8
         lambda: shown_encoding.decoded(DECODED, title="t"),
         lambda: shown_additions.additions(STEPS, title="t"),
         lambda: shown_additions.operating_points(POINTS, contrast="TPR, f minus m", title="t"),
-        lambda: shown_calibration.observed_expected(CALIBRATION, title="t"),
-        lambda: shown_calibration.reliability(BINS.assign(attribute="sex"), title="t"),
-        lambda: shown_calibration.decision_curves(
-            [0.1, 0.2, 0.3, 0.4], {"all": {"model": DRAWS, "act on everybody": DRAWS[:1]}}, title="t"
-        ),
-        lambda: shown_fairness.sweep(PATH.assign(selected=[0.1, 0.2, 0.3, 0.4]), 0.2, title="t"),
-        lambda: shown_claims.declared(DECLARED, title="t"),
-        lambda: shown_claims.forest(CLAIMS, title="t"),
         lambda: shown_additions.movement(PATH.assign(before=0.05, change="x"), title="t"),
         lambda: shown_additions.matched_presence(GAINS, title="t"),
         lambda: shown_additions.order_path(PATH, PATH, list("abc"), title="t"),
-        lambda: shown_fairness.signed_contrasts(contrasts(), {"sex": "m"}, title="t"),
-        lambda: shown_paradox.plane({"x": PAIR, "y": PAIR}, title="t"),
-        lambda: shown_paradox.twin({q: (DRAWS[:, :2], [0, 1], [0, 1]) for q in "abc"}, ["a", "a+b"], title="t"),
     ],
 )
 def test_figures_have_axes_with_labels_on_an_opaque_ground(draw):
@@ -124,34 +99,12 @@ def test_figures_have_axes_with_labels_on_an_opaque_ground(draw):
     assert "t" in [figure.get_suptitle(), *(a.get_title(loc="left") for a in axes)]
 
 
-def test_small_groups_are_hollow():
-    axes = shown_fairness.signed_contrasts(contrasts(), {"sex": "m"}, title="t")
-    large, small = (c.lines[0] for c in axes.flat[0].containers)
-    assert small.get_markerfacecolor() == "white" and large.get_markerfacecolor() != "white"
-
-
-def test_the_plane_names_each_region_where_it_is():
-    ax = shown_paradox.plane({"x": PAIR}, title="t")[0]
-    for text in ax.texts[:-1]:
-        x, y = text.get_position()
-        two = paradox.Group("m", 0.7, 0.3, 1.0, x), paradox.Group("f", 0.3, 0.3, 0.8, y)
-        assert paradox.is_paradox(two) == ("widens" in text.get_text()), text.get_text()
-        before, after = paradox.tpr_gaps(two).gap
-        assert "widens" not in text.get_text() or (before * after < 0) == ("turns" in text.get_text())
-    assert len(ax.texts) == 5
-
-
 def test_a_finding_stands_beside_its_counts_and_its_agreement():
     named = pd.DataFrame({"reports": [1200, 3], "texts": [7, 0]}, index=["opacity", "effusion"])
     agreement = np.array([[0.75, 0.5], [0.7, np.nan], [0.7, 0.5]])
     html = shown_describing.agreement_table(named, {"after": agreement}).to_html()
     assert "0.750\u00a0[0.700,\u00a00.700]" in html and "0.500, too few for an interval" in html
     assert "1,200" in html and "balanced accuracy, after [95 %]" in html
-
-
-def test_tables_write_the_interval_beside_the_estimate():
-    html = shown_fairness.contrast_table(contrasts()).to_html()
-    assert "f minus m" in html and "+0.100\u00a0[+0.000,\u00a0+0.200]" in html
 
 
 COHORT = SAMPLES.loc[np.repeat(np.arange(6), 5)].assign(fold=0, patient_id=range(30)).reset_index(drop=True)
@@ -172,8 +125,6 @@ RESULT = evaluate.evaluate(
     ranking={"auroc": ["sex"], "average_precision": []},
 )
 SHOWN = {"sex": ("f", "m")}
-FAIRLEARN = {"sex": {"demographic_parity_difference": 0.25, "equalized_odds_difference": 0.5}}
-GAPS = pd.DataFrame({"attribute": "sex", "metric": ["selection_rate", "tpr"], "gap": 0.2, "null": 0.1})
 UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
 
 
@@ -201,30 +152,6 @@ UNITS = VARIANTS.assign(texts=[10, 2], distinct=[5, 2], seconds=[0.5, 1.5])
             lambda: shown_additions.sensitivity_table(RESULT, RESULT, SHOWN),
             "TPR f minus m (n=15, 5 positive) [95 %]",
         ),
-        (
-            lambda: shown_fairness.performance_table(
-                pd.concat(
-                    {
-                        "sex": metrics.metrics_by_group(
-                            COHORT.label, SCORES[0, 0], SCORES[0, 0] > 0.5, COHORT, "sex"
-                        ).rename_axis("group")
-                    },
-                    names=["attribute"],
-                )
-            ),
-            "everybody",
-        ),
-        (lambda: shown_fairness.gap_table(GAPS, FAIRLEARN), "0.250"),
-        (lambda: shown_calibration.calibration_table(CALIBRATION), "slope [95 %]"),
-        (lambda: shown_claims.declared_table(DECLARED), "0.01, not attainable"),
-        (lambda: shown_paradox.example_table({"x": PAIR}), "-0.162"),
-        (lambda: shown_fairness.crossed_table(contrasts().replace("m", "White, m")), "f minus White, m"),
-        (
-            lambda: shown_fairness.worst_table(
-                pd.concat([contrasts().assign(n_positive=40), contrasts().assign(group="all")])
-            ),
-            "0.100 [0.000, 0.200]",
-        ),
     ],
 )
 def test_every_table_is_styled_without_its_index(table, shown):
@@ -243,22 +170,3 @@ def test_numbers_of_the_table_are_those_of_the_result():
     html = shown_additions.sensitivity_table(RESULT, RESULT, SHOWN).to_html()
     area = np.mean([roc_auc_score(COHORT.label, s) for s in SCORES.values[:, 1]])
     assert f">{area:.3f}<" in html
-
-
-def test_what_cannot_be_drawn_says_so():
-    for ax in (
-        shown_claims.declared(DECLARED[:0], title="t"),
-        shown_calibration.reliability(BINS[:0], title="t")[0],
-    ):
-        assert len(ax.texts) == 1 and ax.get_title(loc="left") == "t"
-
-
-def test_no_number_of_a_claim_that_was_not_tested_is_shown():
-    few = {"verdict": "not tested", "refused": "f has fewer than 30 positives", "n_positive": 7, "note": "from 1 to 2"}
-    shown = shown_claims.claims_table(pd.concat([CLAIMS, CLAIMS.iloc[:1].assign(**few)], ignore_index=True)).data
-    last = shown.iloc[-1]
-    assert last.verdict == "not tested: f has fewer than 30 positives"
-    assert (last["estimate [95 %]"], last.n, last.positives, last.note) == ("-", "-", "-", "")
-    assert shown.verdict[1] == "too small to tell (detectable: 0.0500)" and shown.n[0] == "50"
-    nothing = shown_claims.forest(CLAIMS.assign(verdict="not tested"), title="t")
-    assert nothing.texts[0].get_text() == "No claim could be tested."

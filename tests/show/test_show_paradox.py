@@ -1,9 +1,14 @@
 import json
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
+from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.groups import Groups
 from mmlib.questions.paradox import Group, add_modality, hurdle, is_paradox, tpr_gaps
+from mmlib.questions.twin_study import TwinStudy, compare_with_truth
 from mmlib.show import paradox as show
 from tests.show.test_explorer import CHROMIUM, FOUR, browse, numbers
 
@@ -15,6 +20,16 @@ SETTINGS = {
     "narrows": ((replace(REFERENCE, prevalence=0.97), Group("group", 0.3, 0.9, 0.1, 3.0, 0.02)), 0.99),
     "says nothing": ((replace(REFERENCE, new=0), Group("group", 0.3, 0.3, 0.8, 0.0)), 0.3),
 }
+PAIRS = {"more noise": (replace(REFERENCE, name="m"), Group("f", 0.3, 0.3, 0.8, 0.6))}
+plt.switch_backend("agg")
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
 #: Sets every slider as a reader would; a copy of the page shows each setting.
 READER = """
 <script>
@@ -75,3 +90,71 @@ def test_a_setting_off_the_sliders_is_refused():
     groups = REFERENCE, Group("group", 0.3, 0.3, 4.0, 0.6)
     with pytest.raises(ValueError, match="The setting 'x' has old-1 4; its slider goes from 0.1 to 3"):
         show.knobs({"x": (groups, 0.3)}, "demo")
+
+
+def planted(shift=-0.3):
+    """A twin in which AUROC rises by 0.1 and 0.05, and the study's TPR difference falls from 0 to -0.2."""
+
+    def evaluation(resamples, gap):
+        noise = np.r_[0, np.random.default_rng(0).normal(0, 0.01, resamples)][:, None, None]
+        auroc = np.array([[0.7, 0.7, 0.7], [0.8, 0.8, 0.75]]) + noise
+        tpr = np.array([[0.5, 0.5, 0.5], [0.6, 0.6, 0.6 + gap]]) + noise * [0, 0, 1]
+        sizes = {"race": (["all", "White", "Black"], np.array([1000, 700, 300]), np.array([300, 200, 100]))}
+        values = {("auroc", "race"): auroc, ("tpr", "race"): tpr}
+        spread = {name: part[:1] for name, part in values.items()}
+        return Evaluation(values, spread, "stage", ["labs", "labs+echo"], Groups({"race": "White"}), sizes)
+
+    pair = Group("White", 0.7, 0.3, 1.0, 1.0), Group("Black", 0.3, 0.3, 0.8, 1.0, shift)
+    return TwinStudy(evaluation(60, -0.2), evaluation(0, -0.25), pair, correlation=0.2, bias=shift)
+
+
+def test_the_plane_names_each_region_where_it_is():
+    ax = show.plane(PAIRS)[0]
+    for text in ax.texts[:-1]:
+        x, y = text.get_position()
+        two = Group("m", 0.7, 0.3, 1.0, x), Group("f", 0.3, 0.3, 0.8, y)
+        assert is_paradox(two) == ("widens" in text.get_text()), text.get_text()
+        before, after = tpr_gaps(two).gap
+        assert "widens" not in text.get_text() or (before * after < 0) == ("turns" in text.get_text())
+    assert len(ax.texts) == 5
+    assert ax.figure.get_suptitle() == "AUROC rises in both groups and the gap widens in 1 of 1 examples"
+
+
+def test_examples_show_each_group_before_and_after():
+    shown = show.example_table(PAIRS).to_html()
+    assert ">-0.16<" in shown and "AUROC f" in shown and "old + new" in shown
+
+
+def test_a_twin_is_drawn_with_truth_and_formula():
+    compared = compare_with_truth(planted())
+    axes = show.twin_panels(compared)
+    assert [ax.get_title(loc="left") for ax in axes] == [
+        "AUROC, White\nn=700, 200 positive",
+        "AUROC, Black\nn=300, 100 positive",
+        "TPR, Black minus White\nn=300, 100 positive",
+    ]
+    finding = "AUROC rises in 2 of 2 groups, and the true TPR difference goes from +0.00 to -0.25"
+    assert axes[0].figure.get_suptitle() == finding
+    drawn = {line.get_label(): line for line in axes[2].lines}
+    assert drawn["truth"].get_ydata() == pytest.approx([0, -0.25])
+    assert drawn["formula"].get_ydata() == pytest.approx(compared.formula.to_numpy()[-2:])
+    text = show.twin_table(compared).to_html().replace("\u00a0", " ")
+    assert "AUROC, White" in text and "labs + echo" in text and ">0.800 [" in text and ">-0.25<" in text
+
+
+def test_the_population_is_told_in_words():
+    told = show.twin_in_words(planted()).data
+    assert "*labs* alone separates positives from negatives by 1.00 in White and by 0.80 in Black patients" in told
+    assert "*echo* reads 0.3 standard deviations too low" in told and "AUROC rises in 2 of 2 groups" in told
+    assert "0.3 standard deviations too high" in show.twin_in_words(planted(0.3)).data
+
+
+def test_the_answer_follows_its_numbers():
+    told = show.paradox_in_short(PAIRS, planted()).data.replace("\u00a0", " ")
+    assert told.startswith("**In short.** Yes: AUROC rises in both groups") and "widens in 1 of 1 examples" in told
+    assert "AUROC goes from 0.760 to 0.841 in the m and from 0.714 to 0.759 in the f" in told
+    assert "from -0.08 to -0.16. In a simulated study of 1,000 patients, *echo* reads 0.3 standard deviations" in told
+    assert "changes AUROC by +0.100 [" in told and "and by +0.050 [" in told and "by -0.20 [" in told
+    assert told.endswith("the true change of that difference is -0.25.")
+    none = {"no lag": (replace(REFERENCE, name="m"), Group("f", 0.3, 0.3, 0.8, 1.2))}
+    assert show.paradox_in_short(none, planted()).data.startswith("**In short.** Not here: AUROC rises in both")

@@ -1,0 +1,328 @@
+"""How differently the model of all modalities treats groups, and how large a difference this cohort could show.
+
+Signed differences (group minus reference) carry intervals and are what is tested. Point estimates, max-min gaps and
+calibration describe the first training seed, as one fitted model would be described.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mmlib.core.schema import MINIMUM
+from mmlib.core.subsets import full_subset
+from mmlib.measure.calibration import calibration_by_group, net_benefit, reliability
+from mmlib.measure.estimate import Estimate, estimate
+from mmlib.measure.evaluate import Evaluation, evaluate, select
+from mmlib.measure.groups import Groups
+from mmlib.measure.metrics import RATES, metrics_by_group, paper_gaps
+from mmlib.measure.permutation import max_min_gap
+from mmlib.measure.significance import minimal_detectable_change
+
+#: Metrics whose signed differences are shown.
+SIGNED = ("tpr", "fpr", "selection_rate", "ppv", "auroc", "observed_expected")
+#: Metrics of which the worst group is shown, and those of them that are worst where they are highest.
+WORST, LOWER_IS_BETTER = ("tpr", "fpr", "ppv", "balanced_accuracy", "auroc"), ("fpr",)
+#: Metrics of max-min gaps.
+GAPS = ("tpr", "fpr", "selection_rate", "equalized_odds")
+#: Shares of all samples that a moving threshold selects.
+SHARES = tuple(np.linspace(0.02, 0.98, 25).tolist())
+#: Probabilities from which one might act.
+PRICES = tuple(np.linspace(0.05, 0.75, 15).tolist())
+
+
+def evaluate_full_model(
+    powerset: xr.Dataset, cohort: pd.DataFrame, patient_weights: np.ndarray, groups: Groups, *, rule: str = "prevalence"
+) -> Evaluation:
+    """Rates, AUROC and observed over expected of the model of all modalities, for all groups and resamples.
+
+    Parameters
+    ----------
+    powerset : xarray.Dataset
+        The artefact.
+    cohort : pandas.DataFrame
+    patient_weights : numpy.ndarray of shape (1 + B, n_samples)
+    groups : Groups
+    rule : str
+        Operating point.
+
+    Returns
+    -------
+    Evaluation
+        With one label, the subset of all modalities.
+    """
+    complete = full_subset(powerset["subset"].values)
+    full = powerset[["score", "threshold"]].sel(subset=[complete], rule=rule)
+    ranking = dict.fromkeys(("auroc", "observed_expected"), groups.attributes)
+    return evaluate(
+        full.score, full.threshold, cohort, patient_weights, groups=groups, metrics=RATES, ranking=ranking
+    )
+
+
+def group_levels(
+    result: Evaluation,
+    metrics: Sequence[str] = (*RATES, "auroc"),
+    attributes: Sequence[str] | None = None,
+    *,
+    simultaneous: bool = False,
+) -> pd.DataFrame:
+    """Metrics over all samples and of every group, a row each, attribute by attribute.
+
+    Parameters
+    ----------
+    result : Evaluation
+    metrics : sequence of str
+    attributes : sequence of str, optional
+        All of them by default.
+    simultaneous : bool
+        Whether intervals hold for all groups of an attribute at once.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of the results contract; all samples have a row for each attribute.
+    """
+    frames = []
+    for metric in metrics:
+        for attribute in attributes or result.groups.attributes:
+            overall = replace(result.metric(metric), attribute=attribute)
+            by_group = result.metric(metric, attribute)
+            frames += [overall.frame(), by_group.frame(simultaneous="group" if simultaneous else False)]
+    return pd.concat(frames, ignore_index=True)
+
+
+def signed_differences(result: Evaluation, metrics: Sequence[str] = SIGNED) -> pd.DataFrame:
+    """Signed differences of every group to its reference, with intervals that hold for all groups of an attribute.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of the results contract, metric by metric.
+    """
+    frames = [result.difference(m, a).frame(simultaneous="group") for m in metrics for a in result.groups.attributes]
+    return pd.concat(frames, ignore_index=True)
+
+
+def detectable_differences(result: Evaluation) -> pd.DataFrame:
+    """Differences in true positive rate of the groups large enough to be tested, with the smallest detectable ones.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of the results contract for protected attributes, without groups that have fewer than 30 positives or
+        whose reference has. ``detectable`` holds the smallest difference detected with 80 % power at the 5 % level,
+        Bonferroni over the groups of the attribute; ``clear`` is 1 or -1 where the simultaneous interval lies above
+        or below 0, else 0.
+    """
+    frames = []
+    for attribute, reference in result.groups.protected.items():
+        difference = result.difference("tpr", attribute)
+        names, _, positives = result.sizes[attribute]
+        clear = difference.clear(simultaneous="group").values.reshape(-1)
+        rows = difference.frame(simultaneous="group").assign(clear=clear)
+        rows = rows[(rows.n_positive >= MINIMUM) & (positives[names.index(reference)] >= MINIMUM)]
+        error = np.hypot(rows.se_patients, rows.se_retrain.fillna(0))
+        frames.append(rows.assign(detectable=minimal_detectable_change(error, comparisons=max(len(rows), 1))))
+    return pd.concat(frames, ignore_index=True)
+
+
+def worst_groups(result: Evaluation, metrics: Sequence[str] = WORST) -> pd.DataFrame:
+    """The group that fares worst by each metric, among those with 30 positives or more.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row of the results contract per protected attribute and metric, with the value over all samples as
+        ``overall``; none for attributes with fewer than two such groups. Intervals hold for all groups of the
+        attribute, whichever turned out to be the worst.
+    """
+    rows = []
+    for attribute in result.groups.protected:
+        for metric in metrics:
+            levels = group_levels(result, [metric], [attribute], simultaneous=True)
+            large = levels[(levels.group != "all") & (levels.n_positive >= MINIMUM) & levels.estimate.notna()]
+            if len(large) > 1:
+                order = large.estimate if metric in LOWER_IS_BETTER else -large.estimate
+                overall = levels.set_index("group").estimate["all"]
+                rows.append(large.loc[order.idxmax()].to_dict() | {"overall": overall})
+    return pd.DataFrame(rows)
+
+
+def describe_groups(
+    powerset: xr.Dataset, cohort: pd.DataFrame, groups: Groups, *, rule: str = "prevalence"
+) -> pd.DataFrame:
+    """Point estimates of the first training seed by group, from fairlearn.
+
+    Returns
+    -------
+    pandas.DataFrame
+        All samples first, then a row per group of the protected attributes: ``attribute, group`` and the columns of
+        `mmlib.measure.metrics.metrics_by_group`.
+    """
+    score, selected = _first_seed(powerset, cohort, rule)
+    frames = []
+    for attribute in groups.protected:
+        table = metrics_by_group(cohort["label"], score, selected, cohort, attribute)
+        table = table.rename_axis("group").reset_index()
+        frames.append(table.assign(attribute=attribute)[["attribute", *table.columns]])
+    first = frames[0].query("group == 'all'").assign(attribute="")
+    return pd.concat([first, *(table.query("group != 'all'") for table in frames)], ignore_index=True)
+
+
+def max_min_gaps(
+    powerset: xr.Dataset,
+    cohort: pd.DataFrame,
+    groups: Groups,
+    *,
+    rule: str = "prevalence",
+    permutations: int = 500,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Max-min gaps of the first training seed, as in the paper, beside those that chance alone produces.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per attribute (crossed ones included) and metric: ``attribute, metric, gap``, ``null`` (mean gap with
+        group labels shuffled within the outcome) and ``fairlearn`` (its own number over all groups, where it has
+        one). Gaps are over groups with 30 samples or more of each label that the metric needs.
+    """
+    _, selected = _first_seed(powerset, cohort, rule)
+    theirs = {"selection_rate": "demographic_parity_difference", "equalized_odds": "equalized_odds_difference"}
+    y, patients, rows = cohort["label"], cohort["patient_id"], []
+    for attribute, (_, masks) in groups.masks(cohort).items():
+        known = paper_gaps(y, selected, cohort, attribute)
+        for metric in GAPS:
+            gap, null = max_min_gap(y, selected, masks[1:], patients, metric, permutations=permutations, seed=seed)
+            rows.append((attribute, metric, gap.item(), null.item(), known.get(theirs.get(metric), np.nan)))
+    return pd.DataFrame(rows, columns=["attribute", "metric", "gap", "null", "fairlearn"])
+
+
+def calibrate_groups(powerset: xr.Dataset, cohort: pd.DataFrame, groups: Groups) -> pd.DataFrame:
+    """Calibration of the first training seed over all samples and in every group of the protected attributes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``attribute`` (empty for all samples, which come first) and the columns of
+        `mmlib.measure.calibration.calibration_by_group`.
+    """
+    return _by_attribute(calibration_by_group, powerset, cohort, groups, overall=True)
+
+
+def reliability_bins(powerset: xr.Dataset, cohort: pd.DataFrame, groups: Groups) -> pd.DataFrame:
+    """Observed share of events in fifths of the first seed's prediction, for groups with 100 events or more.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``attribute`` and the columns of `mmlib.measure.calibration.reliability`.
+    """
+    return _by_attribute(reliability, powerset, cohort, groups, overall=False)
+
+
+def sweep_thresholds(
+    powerset: xr.Dataset,
+    cohort: pd.DataFrame,
+    patient_weights: np.ndarray,
+    groups: Groups,
+    *,
+    shares: Sequence[float] = SHARES,
+    metrics: Sequence[str] = ("tpr", "selection_rate"),
+) -> Evaluation:
+    """Rates of the full model as one threshold for all samples moves, for all groups and resamples.
+
+    Parameters
+    ----------
+    powerset : xarray.Dataset
+    cohort : pandas.DataFrame
+    patient_weights : numpy.ndarray of shape (1 + B, n_samples)
+    groups : Groups
+        Crossed attributes are left out.
+    shares : sequence of float
+        Shares of all samples that are selected, by the scores of each seed.
+    metrics : sequence of str
+
+    Returns
+    -------
+    Evaluation
+        With the key ``selected``.
+    """
+    score = _full_score(powerset)
+    cut = np.quantile(score.values, 1 - np.asarray(shares), axis=1)
+    folds = {"fold": np.unique(cohort["fold"])}
+    threshold = xr.DataArray(cut, {"selected": list(shares)}, ("selected", "seed")).expand_dims(folds)
+    swept = score.expand_dims(selected=list(shares))
+    return evaluate(swept, threshold, cohort, patient_weights, groups=groups.single(), metrics=metrics)
+
+
+def decision_curves(
+    powerset: xr.Dataset,
+    cohort: pd.DataFrame,
+    patient_weights: np.ndarray,
+    groups: Groups,
+    *,
+    prices: Sequence[float] = PRICES,
+) -> dict[str, dict[str, Estimate]]:
+    """Standardised net benefit of acting on the full model from a probability on [Vickers2006]_.
+
+    Parameters
+    ----------
+    powerset : xarray.Dataset
+    cohort : pandas.DataFrame
+    patient_weights : numpy.ndarray of shape (1 + B, n_samples)
+    groups : Groups
+        Groups named in its contrasts are compared with their reference.
+    prices : sequence of float
+        Probabilities from which one acts.
+
+    Returns
+    -------
+    dict of str to dict of str to Estimate
+        ``"all"`` holds ``"model"`` and ``"act on all"``; each attribute with a contrast holds the group and its
+        reference, by name, each at its own prevalence. Estimates have the dimension ``threshold``.
+    """
+    y, scores = cohort["label"].to_numpy(), _full_score(powerset).values
+
+    def benefit(acted_on, names, masks, attribute):
+        by_seed = [net_benefit(y, s, prices, patient_weights, masks) for s in acted_on]
+        about = {"n": masks.sum(axis=1), "n_positive": masks[:, y == 1].sum(axis=1), "attribute": attribute}
+        spread = [values[0] for values in by_seed]
+        return estimate(
+            np.mean(by_seed, axis=0), {"threshold": prices, "group": names}, spread=spread, name="net_benefit", **about
+        )
+
+    everyone = np.ones((1, len(cohort)), bool)
+    overall = {"model": scores, "act on all": np.ones_like(scores)}
+    curves = {"all": {name: benefit(s, ["all"], everyone, "").sel(group="all") for name, s in overall.items()}}
+    masks = groups.masks(cohort)
+    for attribute, group in groups.contrasts.items():
+        by_group = benefit(scores, *masks[attribute], attribute)
+        curves[attribute] = {name: by_group.sel(group=name) for name in (group, groups.reference(attribute))}
+    return curves
+
+
+def _full_score(powerset) -> xr.DataArray:
+    """Scores (seed, sample) of the model of all modalities."""
+    complete = full_subset(powerset["subset"].values)
+    return powerset["score"].sel(subset=complete, drop=True).transpose("seed", "sample")
+
+
+def _first_seed(powerset, cohort, rule) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of the full model's first seed, and its decisions."""
+    score = _full_score(powerset).isel(seed=0)
+    threshold = powerset["threshold"].sel(subset=full_subset(powerset["subset"].values), rule=rule).isel(seed=0)
+    return score.values, select(score, threshold, cohort["fold"]).values
+
+
+def _by_attribute(describe, powerset, cohort, groups, *, overall: bool) -> pd.DataFrame:
+    """Describe the groups of each protected attribute, and all samples once or never."""
+    score = _full_score(powerset).isel(seed=0).values
+    frames = []
+    for attribute, (names, masks) in groups.single().masks(cohort).items():
+        skipped = 0 if overall and not frames else 1
+        table = describe(cohort["label"], score, masks[skipped:], names[skipped:])
+        frames.append(table.assign(attribute=np.where(table["group"] == "all", "", attribute)))
+    return pd.concat(frames, ignore_index=True)
