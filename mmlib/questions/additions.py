@@ -10,12 +10,126 @@ import pandas as pd
 import xarray as xr
 from sklearn.metrics import roc_auc_score
 
+from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import full_subset, members
-from mmlib.measure.bootstrap import simultaneous_interval
+from mmlib.measure.bootstrap import resample_patients
+from mmlib.measure.estimate import Estimate
+from mmlib.measure.evaluate import Evaluation, evaluate
+from mmlib.measure.groups import Groups
+
+#: What the single modality is called that validation patients chose.
+BEST_SINGLE = "best single"
+#: Metrics at one threshold of which tables are written.
+RATES = ("selection_rate", "tpr", "fpr")
 
 
-def additions(subsets: Sequence[str]) -> pd.DataFrame:
-    """List every way to add one modality to a subset.
+def evaluate_subsets(
+    powerset: xr.Dataset,
+    cohort: pd.DataFrame,
+    groups: Groups,
+    *,
+    subsets: Sequence[str] | None = None,
+    rule: str = "prevalence",
+    metrics: Sequence[str] = RATES,
+    ranking: Mapping[str, Sequence[str]] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Metrics of subsets of modalities on tested patients, for all groups.
+
+    Parameters
+    ----------
+    powerset : xarray.Dataset
+        The artefact, or any ``score`` and ``threshold`` over the dimension ``subset``.
+    cohort : pandas.DataFrame
+        The artefact ``cohort``.
+    groups : Groups
+    subsets : sequence of str, optional
+        Some of the power set, by default all.
+    rule : str
+        Operating point.
+    metrics, ranking
+        As in `mmlib.measure.evaluate.evaluate`; by default AUROC over all samples.
+    resamples, seed : int
+        Of the bootstrap of patients.
+
+    Returns
+    -------
+    Evaluation
+        With the key ``subset``.
+    """
+    part = powerset if subsets is None else powerset.sel(subset=list(subsets))
+    return evaluate(
+        part["score"],
+        part["threshold"].sel(rule=rule),
+        cohort,
+        resample_patients(cohort["patient_id"], resamples, seed),
+        groups=groups,
+        metrics=metrics,
+        ranking={"auroc": []} if ranking is None else ranking,
+    )
+
+
+def evaluate_singles(
+    powerset: xr.Dataset,
+    cohort: pd.DataFrame,
+    groups: Groups,
+    *,
+    rule: str = "prevalence",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """AUROC, AUPRC, F1 and balanced accuracy of each modality alone and of all together, over all samples.
+
+    Parameters
+    ----------
+    powerset, cohort, groups, rule, resamples, seed
+        As in `evaluate_subsets`.
+
+    Returns
+    -------
+    Evaluation
+        With the key ``subset``: the single modalities, then the full set.
+    """
+    names = list(map(str, powerset["subset"].values))
+    kept = dict.fromkeys([*(s for s in names if len(members(s)) == 1), full_subset(names)])
+    return evaluate_subsets(
+        powerset,
+        cohort,
+        Groups({groups.first: groups.reference(groups.first)}),
+        subsets=list(kept),
+        rule=rule,
+        metrics=("f1", "balanced_accuracy"),
+        ranking={"auroc": [], "average_precision": []},
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def evaluate_rules(
+    powerset: xr.Dataset, cohort: pd.DataFrame, groups: Groups, *, resamples: int = 1000, seed: int = 0
+) -> dict[str, Evaluation]:
+    """Rates of all subsets at every operating point.
+
+    Parameters
+    ----------
+    powerset, cohort, groups, resamples, seed
+        As in `evaluate_subsets`.
+
+    Returns
+    -------
+    dict of str to Evaluation
+        Operating point -> rates, without AUROC, which needs none.
+    """
+    settings = {"ranking": {}, "resamples": resamples, "seed": seed}
+    return {
+        rule: evaluate_subsets(powerset, cohort, groups, rule=rule, **settings)
+        for rule in map(str, powerset["rule"].values)
+    }
+
+
+def single_additions(subsets: Sequence[str]) -> pd.DataFrame:
+    """Every way to add one modality to a subset.
 
     Parameters
     ----------
@@ -25,88 +139,182 @@ def additions(subsets: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns modality, before, after (names), i, j (their positions), size (of the subset before).
+        Columns modality, before, after (names), size (of the subset before).
+
+    Examples
+    --------
+    >>> single_additions(["none", "labs"]).values.tolist()
+    [['labs', 'none', 'labs', 0]]
     """
-    sets = [frozenset(members(s)) for s in subsets]
-    where = {s: i for i, s in enumerate(sets)}
+    where = _by_members(subsets)
     rows = [
-        (m, subsets[i], subsets[where[s | {m}]], i, where[s | {m}], len(s))
-        for i, s in enumerate(sets)
-        for m in _modalities(subsets)
-        if m not in s
+        (m, before, where[held | {m}], len(held))
+        for held, before in where.items()
+        for m in members(full_subset(subsets))
+        if m not in held
     ]
-    return pd.DataFrame(rows, columns=["modality", "before", "after", "i", "j", "size"])
+    return pd.DataFrame(rows, columns=["modality", "before", "after", "size"])
 
 
-def order_positions(subsets: Sequence[str], order: Sequence[str]) -> list[int]:
-    """Positions of the subsets that one order of addition passes through, the empty set first."""
-    where = {frozenset(members(s)): i for i, s in enumerate(subsets)}
-    if sorted(order) != sorted(_modalities(subsets)):
-        raise ValueError(f"order is {list(order)}; expected each of {_modalities(subsets)} once.")
+def addition_path(subsets: Sequence[str], order: Sequence[str] = ()) -> list[str]:
+    """Subsets that one order of addition passes through, the empty set first.
+
+    Parameters
+    ----------
+    subsets : sequence of str
+        Names of the power set.
+    order : sequence of str
+        Every modality once; by default cohort order.
+
+    Examples
+    --------
+    >>> addition_path(["none", "vitals", "labs", "vitals+labs"], ["labs", "vitals"])
+    ['none', 'labs', 'vitals+labs']
+    """
+    where, modalities = _by_members(subsets), members(full_subset(subsets))
+    order = list(order) or list(modalities)
+    if sorted(order) != sorted(modalities):
+        raise ValueError(f"order is {order}; expected each of {list(modalities)} once.")
     return [where[frozenset(order[:k])] for k in range(len(order) + 1)]
 
 
-def shapley(values: np.ndarray, subsets: Sequence[str], *, axis: int = 1) -> np.ndarray:
-    """Share out a quantity among modalities: the mean gain of adding each, over all orders [Shapley1953]_.
+def addition_changes(levels: Estimate) -> Estimate:
+    """Change that each single addition brings; the variance of retraining is pooled over additions.
 
     Parameters
     ----------
-    values : array-like with 2**M subsets along ``axis``
-        For example (1 + B, K, G). Any *linear* quantity: AUROC, a rate, a signed contrast; never an absolute
-        gap.
-    subsets : sequence of str
-        Their names.
-    axis : int
+    levels : Estimate with the dimension ``subset``
+        Of the whole power set.
 
     Returns
     -------
-    numpy.ndarray
-        Like ``values`` with M modalities along ``axis``; they add up to the full set minus the empty set.
+    Estimate
+        In the order of `single_additions`: ``subset`` is what there is after the addition, ``versus`` before.
+
+    Examples
+    --------
+    >>> from mmlib.measure.estimate import estimate
+    >>> levels = estimate([[.5, .7], [.5, .6], [.5, .8]], {"subset": ["none", "labs"]}, name="auroc")
+    >>> addition_changes(levels).value.values.round(2).tolist()
+    [0.2]
     """
-    values, table, names = (
-        np.moveaxis(np.asarray(values, float), axis, 0),
-        additions(subsets),
-        _modalities(subsets),
-    )
-    m = len(names)
-    weight = table["size"].map(lambda s: factorial(s) * factorial(m - s - 1) / factorial(m)).to_numpy()
-    matrix = np.zeros((m, len(subsets)))
-    for at, (modality, i, j) in enumerate(zip(table.modality, table.i, table.j, strict=True)):
-        matrix[names.index(modality), j] += weight[at]
-        matrix[names.index(modality), i] -= weight[at]
-    return np.moveaxis(np.tensordot(matrix, values, axes=1), 0, axis)
+    return _along_additions(levels)
 
 
-def interactions(values: np.ndarray, subsets: Sequence[str], *, axis: int = 1) -> np.ndarray:
-    """Measure what two modalities do together beyond what each does alone [Grabisch1999]_.
+def count_additions(result: Evaluation, metrics: Sequence[str] = ("tpr", "selection_rate")) -> pd.DataFrame:
+    """Numbers of single additions that raise AUROC, and that widen the signed differences shown.
 
     Parameters
     ----------
-    values, subsets, axis
-        As in :func:`shapley`: any linear quantity.
+    result : Evaluation
+        Of the power set, with AUROC.
+    metrics : sequence of str
+        Whose signed differences are counted.
 
     Returns
     -------
-    numpy.ndarray
-        Like ``values`` with the pairs of modalities along ``axis``, in the order of
-        ``itertools.combinations``. Negative: each repeats part of what the other says (for AUROC); positive:
-        they need one another; zero on average over all subsets of the others: they add up.
+    pandas.DataFrame
+        A row for AUROC and one for each difference. Columns metric, contrast (its label; empty for AUROC),
+        additions, up (raise AUROC, or move the difference away from zero), clear_up and clear_down (the 95 %
+        interval of the change, simultaneous over all additions, excludes 0).
     """
-    values, names = np.moveaxis(np.asarray(values, float), axis, 0), _modalities(subsets)
-    sets = [frozenset(members(s)) for s in subsets]
-    where, m = {s: i for i, s in enumerate(sets)}, len(names)
-    pairs = list(combinations(names, 2))
+    levels = [("", result.metric("auroc"))]
+    levels += [pair for metric in metrics for pair in result.contrasts(metric).items()]
+    rows = []
+    for contrast, level in levels:
+        change = _along_additions(level, widening=bool(contrast))
+        clear = change.clear(simultaneous=True)
+        counts = [int(c.sum()) for c in (change.value > 0, clear > 0, clear < 0)]
+        rows.append((level.name, contrast, change.value.size, *counts))
+    return pd.DataFrame(rows, columns=["metric", "contrast", "additions", "up", "clear_up", "clear_down"])
+
+
+def shapley(levels: Estimate) -> Estimate:
+    """Exact Shapley value of each modality: its mean gain over all orders of addition [Shapley1953]_.
+
+    Parameters
+    ----------
+    levels : Estimate with the dimension ``subset``
+        Of the whole power set; any *linear* quantity: AUROC, a rate, a signed difference; never an absolute gap.
+
+    Returns
+    -------
+    Estimate
+        With the dimension ``modality`` in place of ``subset``; values add up to the full set minus the empty set.
+
+    Examples
+    --------
+    >>> from mmlib.measure.estimate import estimate
+    >>> levels = estimate([[.5, .7, .6, .9]], {"subset": ["none", "vitals", "labs", "vitals+labs"]}, name="auroc")
+    >>> shapley(levels).value.values.round(3).tolist()
+    [0.25, 0.15]
+    """
+    subsets = levels.labels("subset")
+    modalities, steps = members(full_subset(subsets)), single_additions(subsets)
+    m = len(modalities)
+    weight = steps["size"].map(lambda size: factorial(size) * factorial(m - size - 1) / factorial(m)).to_numpy()
+    adds = np.array([steps["modality"] == name for name in modalities]) * weight
+    return _named(levels.map(adds @ _step_matrix(subsets), "subset", "modality", modalities), "shapley")
+
+
+def interactions(levels: Estimate) -> Estimate:
+    """Shapley interaction of each pair: what two modalities do together beyond what each does alone [Grabisch1999]_.
+
+    Parameters
+    ----------
+    levels : Estimate with the dimension ``subset``
+        As in `shapley`.
+
+    Returns
+    -------
+    Estimate
+        With the dimension ``pair`` in place of ``subset``, pairs in the order of ``itertools.combinations``. Below
+        zero for AUROC: each repeats part of what the other says; above: they need one another.
+    """
+    subsets = levels.labels("subset")
+    modalities, where = members(full_subset(subsets)), _by_members(subsets)
+    m, pairs = len(modalities), list(combinations(modalities, 2))
     matrix = np.zeros((len(pairs), len(subsets)))
     for row, pair in zip(matrix, pairs, strict=True):
-        for s in (s for s in sets if not s & set(pair)):
-            weight = factorial(len(s)) * factorial(m - len(s) - 2) / factorial(m - 1)
+        for held in (h for h in where if not h & set(pair)):
+            weight = factorial(len(held)) * factorial(m - len(held) - 2) / factorial(m - 1)
             for added, sign in ((set(pair), 1), ({pair[0]}, -1), ({pair[1]}, -1), (set(), 1)):
-                row[where[s | added]] += sign * weight
-    return np.moveaxis(np.tensordot(matrix, values, axes=1), 0, axis)
+                row[subsets.index(where[held | added])] += sign * weight
+    return _named(levels.map(matrix, "subset", "pair", ["+".join(p) for p in pairs]), "interaction")
+
+
+def shapley_shares(result: Evaluation) -> dict[str, Estimate]:
+    """Shapley values of AUROC and of the signed TPR differences shown, by what a figure calls them.
+
+    Parameters
+    ----------
+    result : Evaluation
+        Of the power set, with AUROC.
+    """
+    differences = {f"TPR, {label}": shapley(level) for label, level in result.contrasts("tpr").items()}
+    return {"AUROC": shapley(result.metric("auroc"))} | differences
+
+
+def shapley_by_group(result: Evaluation) -> dict[str, Estimate]:
+    """Shapley values of overall AUROC, and of the TPR of every group that is large enough, by what a figure calls them.
+
+    Parameters
+    ----------
+    result : Evaluation
+        Of the power set, with AUROC.
+    """
+    shares = {"AUROC, overall": shapley(result.metric("auroc"))}
+    for attribute in result.groups.attributes:
+        levels = result.metric("tpr", attribute)
+        for group in levels.labels("group"):
+            level = levels.sel(group=group)
+            if int(level.n_positive) >= MINIMUM:
+                shares[f"TPR, {group} ({int(level.n_positive):,} positives)"] = shapley(level)
+    return shares
 
 
 def best_single(powerset: xr.Dataset, cohort: pd.DataFrame) -> xr.Dataset:
-    """Compose the best single modality, chosen in every fold and seed by AUROC on its validation patients.
+    """Scores of the best single modality, chosen in every fold and seed by AUROC on its validation patients.
 
     What is reported was then never used to choose, as it would be if the best of the tested AUROCs were taken.
 
@@ -139,75 +347,102 @@ def best_single(powerset: xr.Dataset, cohort: pd.DataFrame) -> xr.Dataset:
     return found.assign(chosen=(("seed", "fold"), np.array(singles, dtype=object)[best.values]))
 
 
-def shapley_values(result):
-    """Share out everything that an ``Evaluation`` over the power set holds, retraining spread included.
+def evaluate_best_single(
+    powerset: xr.Dataset,
+    cohort: pd.DataFrame,
+    groups: Groups,
+    *,
+    rule: str = "prevalence",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Metrics with the best single modality and with all, on tested patients, for all groups.
 
     Parameters
     ----------
-    result : mmlib.measure.evaluate.Evaluation
-        Its vectors are the subsets; its metrics must be linear (see `shapley`).
+    powerset, cohort, groups, rule, resamples, seed
+        As in `evaluate_subsets`.
 
     Returns
     -------
-    mmlib.measure.evaluate.Evaluation
-        Its vectors are the modalities.
+    Evaluation
+        With the key ``subset``: `BEST_SINGLE`, then the full set.
     """
-    share = {
-        part: {k: shapley(v, result.labels) for k, v in getattr(result, part).items()}
-        for part in ("values", "spread")
-    }
-    return replace(result, key="modality", labels=_modalities(result.labels), **share)
+    everything = full_subset(map(str, powerset["subset"].values))
+    both = [best_single(powerset, cohort), powerset.sel(subset=everything, drop=True)]
+    names = pd.Index([BEST_SINGLE, everything], name="subset")
+    both = [part[["score", "threshold"]] for part in both]
+    both = xr.concat(both, names, coords="minimal", compat="override")
+    return evaluate_subsets(both, cohort, groups, rule=rule, resamples=resamples, seed=seed)
 
 
-def additions_interval(draws: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cover the changes of all additions at once (max-T), retraining included.
+def addition_table(result: Evaluation, moved: Evaluation, by_group: Evaluation) -> pd.DataFrame:
+    """Tidy rows of chapter 3: metrics of all subsets, the step from the best single modality, every single addition.
 
     Parameters
     ----------
-    draws : numpy.ndarray of shape (1 + B, n_additions)
-    spread : numpy.ndarray of shape (S, n_additions)
-        The change of each training seed. Its variance is pooled over additions, since each alone has few seeds.
-
-    Returns
-    -------
-    low, high : numpy.ndarray of shape (n_additions,)
-    """
-    seeds = len(spread)
-    pooled = np.sqrt(spread.var(axis=0, ddof=1).mean() / seeds) if seeds > 1 else 0.0
-    return simultaneous_interval(draws, se_retrain=pooled)
-
-
-def count_additions(quantities: Mapping[str, tuple], steps: pd.DataFrame) -> pd.DataFrame:
-    """Count single additions by what they do, and how many of these verdicts survive looking at all of them at once.
-
-    Parameters
-    ----------
-    quantities : mapping of str to (draws, spread)
-        Values of every subset, ``(1 + B, 2**M)`` and ``(S, 2**M)``: AUROC first, then signed differences, of which
-        the *widening* is counted.
-    steps : pandas.DataFrame
-        From :func:`additions`.
+    result : Evaluation
+        From `evaluate_subsets`, of the power set.
+    moved : Evaluation
+        From `evaluate_best_single`.
+    by_group : Evaluation
+        From `evaluate_subsets`, of the full set, with AUROC by group.
 
     Returns
     -------
     pandas.DataFrame
-        Columns quantity, additions, raise or widen, share, surely (raise or widen), surely the opposite. Sure: the
-        interval of `additions_interval` excludes zero.
+        The artefact ``rq1``, with ``subset``, and for changes ``versus``. Signed differences are simultaneous over
+        groups, changes in AUROC by single additions over all additions.
     """
-    table = []
-    for at, (name, parts) in enumerate(quantities.items()):
-        before, after = ([part[:, steps[end]] for part in parts] for end in ("i", "j"))
+    attributes, parts = result.groups.attributes, []
+
+    def levels(evaluation, metric):
+        every = evaluation.metric(metric)
+        return [e for a in attributes for e in (replace(every, attribute=a), evaluation.metric(metric, a))]
+
+    def differences(evaluation):
+        return [evaluation.difference(m, a).frame(simultaneous="group") for m in RATES for a in attributes]
+
+    parts += [e.frame() for m in RATES for e in levels(result, m)]
+    parts += [result.metric("auroc").frame(), *(e.frame() for e in levels(by_group, "auroc"))]
+    single = pd.concat([*differences(moved), moved.metric("auroc").frame()])
+    gained = moved.changes([tuple(moved.labels)])
+    parts += [*differences(result), single[single["subset"] == BEST_SINGLE]]
+    parts += [*differences(gained), gained.metric("auroc").frame()]
+    parts.append(addition_changes(result.metric("auroc")).frame(simultaneous=True))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _by_members(subsets):
+    """Members of each subset -> its name."""
+    return {frozenset(members(s)): s for s in map(str, subsets)}
+
+
+def _step_matrix(subsets):
+    """Matrix (additions, subsets) that subtracts what there is before each single addition from what is after."""
+    steps, at = single_additions(subsets), {s: i for i, s in enumerate(subsets)}
+    matrix, rows = np.zeros((len(steps), len(subsets))), np.arange(len(steps))
+    matrix[rows, steps["after"].map(at)] = 1
+    matrix[rows, steps["before"].map(at)] = -1
+    return matrix
+
+
+def _along_additions(levels: Estimate, *, widening: bool = False) -> Estimate:
+    """Changes by all single additions; if asked for, above zero where a difference moves away from zero."""
+    subsets = levels.labels("subset")
+    steps, matrix = single_additions(subsets), _step_matrix(subsets)
+    if widening:
         # |after| > |before| exactly if the change has the sign of their sum
-        sign = np.sign(before[0][0] + after[0][0]) if at else 1
-        change, spread = ((a - b) * sign for a, b in zip(after, before, strict=True))
-        low, high = additions_interval(change, spread)
-        up = change[0] > 0
-        table.append(
-            (name, len(steps), int(up.sum()), f"{up.mean():.0%}", int((low > 0).sum()), int((high < 0).sum()))
-        )
-    columns = ["quantity", "additions", "raise or widen", "share", "surely", "surely the opposite"]
-    return pd.DataFrame(table, columns=columns)
+        matrix *= np.sign(np.abs(matrix) @ levels.value.values)[:, None]
+    changes = levels.map(matrix, "subset", "addition", steps["after"])
+
+    def name(part):
+        return part.rename(addition="subset").assign_coords(versus=("subset", steps["before"].to_numpy(object)))
+
+    spread = None if changes.spread is None else name(changes.spread)
+    return replace(changes, values=name(changes.values), spread=spread).pool("subset")
 
 
-def _modalities(subsets: Sequence[str]) -> list[str]:
-    return list(members(full_subset(subsets)))
+def _named(estimate, prefix):
+    """The same under the name of what it is a share of."""
+    return replace(estimate, name=f"{prefix}_{estimate.name}{'_difference' if estimate.reference else ''}")

@@ -1,19 +1,23 @@
-"""Choose modalities on validation patients, to be reported on others: fronts, searches, limits, costs.
+"""Subsets of modalities chosen on validation patients and reported on others: fronts, searches, limits, costs.
 
 A choice for the patients that a fold tests is made on validation patients whom that fold does not test. What
 is reported was never used to choose.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import NONE, full_subset, members
-from mmlib.measure.bootstrap import simultaneous_interval
-from mmlib.measure.evaluate import evaluate
+from mmlib.measure.bootstrap import resample_patients
+from mmlib.measure.estimate import Estimate, stack
+from mmlib.measure.evaluate import Evaluation, evaluate
+from mmlib.measure.groups import Groups
+from mmlib.questions.additions import interactions, shapley
 
 #: The ways to choose, in the order in which they are shown.
 RULES = ("all", "best single", "best AUROC", "greedy", "cheapest", "constrained")
@@ -25,30 +29,43 @@ class Choices:
 
     Parameters
     ----------
-    subsets : list of str
-        Names of the power set, ``none`` included.
-    auroc : numpy.ndarray of shape (1 + B, K)
+    auroc : Estimate with the dimension ``subset``
         On all validation rows.
-    contrast : numpy.ndarray of shape (1 + B, K, C)
-        Signed differences, group minus reference.
-    limit : numpy.ndarray of shape (K,)
-        From :func:`upper_limit`.
+    differences : dict of str to Estimate
+        Protected attribute -> signed difference that was bounded, with the dimension ``subset``.
+    limit : pandas.Series
+        Subset -> from :func:`upper_limit`.
+    margin : float
+        Largest admissible ``limit``.
+    costs : mapping of str to float
+        Modality -> cost.
     overall : dict of str to str
         Way to choose -> subset, from all validation rows.
     by_fold : dict of str to list of str
         Way to choose -> the subset chosen for the patients that each fold tests.
     """
 
-    subsets: list[str]
-    auroc: np.ndarray
-    contrast: np.ndarray
-    limit: np.ndarray
+    auroc: Estimate
+    differences: dict[str, Estimate]
+    limit: pd.Series
+    margin: float
+    costs: Mapping[str, float]
     overall: dict[str, str]
     by_fold: dict[str, list[str]]
 
+    @property
+    def subsets(self) -> list[str]:
+        """Names of the subsets to choose from: all but the empty one."""
+        return [name for name in self.limit.index if name != NONE]
+
+    @property
+    def kept(self) -> list[str]:
+        """Names of the subsets whose differences keep the margin, by their upper limit."""
+        return [name for name in self.subsets if self.limit[name] <= self.margin]
+
 
 def validation_rows(powerset: xr.Dataset, cohort: pd.DataFrame) -> tuple[xr.DataArray, pd.DataFrame]:
-    """Lay out validation scores in rows: a sample appears once for every fold that sets it aside.
+    """Validation scores in rows: a sample appears once for every fold that sets it aside.
 
     Parameters
     ----------
@@ -78,26 +95,35 @@ def validation_rows(powerset: xr.Dataset, cohort: pd.DataFrame) -> tuple[xr.Data
     )
 
 
-def upper_limit(contrasts: np.ndarray, level: float = 0.95) -> np.ndarray:
-    """Bound the size of signed differences: the end farthest from zero of their simultaneous interval.
+def upper_limit(differences: Mapping[str, Estimate]) -> pd.Series:
+    """Largest size that signed differences may have: the end farthest from zero of their simultaneous 95 % interval.
 
     Parameters
     ----------
-    contrasts : array-like of shape (1 + B, K, C)
-        C signed differences of K subsets; the interval covers the C of one subset at once.
-    level : float
+    differences : mapping of str to Estimate
+        What is bounded -> signed difference with the dimension ``subset``; the interval holds for all differences
+        of one subset at once, over patients: the spread of retraining is left out.
 
     Returns
     -------
-    numpy.ndarray of shape (K,)
-        The largest over the C; ``inf`` where one of them has no interval, since nothing bounds it then.
+    pandas.Series
+        Subset -> limit; ``inf`` where a difference has no interval, since nothing bounds it then.
+
+    Examples
+    --------
+    >>> from mmlib.measure.estimate import estimate
+    >>> difference = estimate([[.1], [.0], [.2], [.1]], {"subset": ["labs"]})
+    >>> upper_limit({"sex": difference}).round(2).to_dict()
+    {'labs': 0.2}
     """
-    ends = np.abs(simultaneous_interval(contrasts, level)).max(axis=0)
-    return np.where(np.isnan(ends), np.inf, ends).max(axis=-1)
+    over_patients = {name: replace(difference, spread=None) for name, difference in differences.items()}
+    ends = stack(over_patients, "difference").interval(simultaneous="difference")
+    farthest = np.maximum(*(np.abs(end) for end in ends)).fillna(np.inf).max("difference")
+    return pd.Series(farthest.values, farthest["subset"].values)
 
 
 def pareto(quality, harm) -> np.ndarray:
-    """Mark what nothing else dominates: nothing has as much quality and as little harm, and more or less of one.
+    """Pareto front: True where nothing has as much quality and as little harm, and more quality or less harm.
 
     Parameters
     ----------
@@ -116,12 +142,12 @@ def pareto(quality, harm) -> np.ndarray:
 
 
 def cost_of(subset: str, costs: Mapping[str, float]) -> float:
-    """Add up what the modalities of a subset cost; one that is not listed costs 1."""
+    """Cost of a subset, the sum over its modalities; one that is not listed costs 1."""
     return float(sum(costs.get(m, 1) for m in members(subset)))
 
 
 def greedy(auroc, subsets: Sequence[str], costs: Mapping[str, float]) -> str:
-    """Add, one after another, the modality that gains most AUROC per unit of cost, until none gains any."""
+    """Subset reached by adding the modality that gains most AUROC per unit of cost, until none gains any."""
     names = {frozenset(members(s)): s for s in subsets}
     value = dict(zip(names, auroc, strict=True))
     chosen = frozenset()
@@ -136,10 +162,10 @@ def greedy(auroc, subsets: Sequence[str], costs: Mapping[str, float]) -> str:
         chosen |= {best}
 
 
-def choose(
+def choose_by_rule(
     auroc, limit, subsets: Sequence[str], *, margin: float, tolerance: float, costs: Mapping[str, float]
 ) -> dict[str, str]:
-    """Choose a subset in every way of :data:`RULES` from one table of validation numbers.
+    """Subset that each way of :data:`RULES` chooses from one table of validation numbers.
 
     Parameters
     ----------
@@ -178,59 +204,67 @@ def choose(
 def choose_subsets(
     powerset: xr.Dataset,
     cohort: pd.DataFrame,
-    patient_weights: np.ndarray,
+    groups: Groups,
     *,
-    contrasts: Mapping[str, tuple[str, str]],
     rule: str = "prevalence",
     metric: str = "tpr",
     margin: float = 0.1,
     tolerance: float = 0.005,
     costs: Mapping[str, float] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> Choices:
-    """Choose subsets from the validation scores of the power set, overall and for each fold without its own patients.
+    """Subsets chosen from the validation scores of the power set, overall and for each fold without its own patients.
 
     Parameters
     ----------
     powerset : xarray.Dataset
     cohort : pandas.DataFrame
-    patient_weights : numpy.ndarray of shape (1 + B, n_samples)
-        From :func:`mmlib.measure.bootstrap.resample_patients`.
-    contrasts : mapping of str to (str, str)
-        Protected attribute -> group and reference whose signed difference is bounded.
+    groups : Groups
+        Its contrasts are the signed differences that are bounded; without any, all subsets keep the margin.
     rule, metric : str
         Operating point, and the rate that is compared.
     margin, tolerance, costs
-        As in :func:`choose`.
+        As in :func:`choose_by_rule`.
+    resamples, seed : int
+        Of the bootstrap of patients.
 
     Returns
     -------
     Choices
     """
     score, rows = validation_rows(powerset, cohort)
-    threshold, subsets = powerset.threshold.sel(rule=rule), [str(s) for s in powerset.subset.values]
-    w, settings = patient_weights[:, rows["position"]], {"attributes": list(contrasts), "metrics": (metric,)}
+    threshold, subsets = powerset["threshold"].sel(rule=rule), [str(s) for s in powerset["subset"].values]
+    weights = resample_patients(cohort["patient_id"], resamples, seed)[:, rows["position"]]
+    settings = {"groups": groups.single(), "metrics": (metric,)}
 
-    def gaps(kept):
-        rated = evaluate(score, threshold, rows, w * kept, **settings)
-        return np.stack([rated.contrast(metric, a, g, r) for a, (g, r) in contrasts.items()], axis=-1)
+    def differences(kept):
+        rated = evaluate(score, threshold, rows, weights * kept, **settings)
+        return {a: rated.difference(metric, a).sel(group=g) for a, g in groups.contrasts.items()}
+
+    def limits(bounded):
+        return upper_limit(bounded) if bounded else pd.Series(0.0, subsets)
 
     def decide(auroc, limit):
-        return choose(auroc, limit, subsets, margin=margin, tolerance=tolerance, costs=costs or {})
+        return choose_by_rule(auroc, limit, subsets, margin=margin, tolerance=tolerance, costs=costs or {})
 
-    ranking = {**settings, "ranking": {"auroc": []}}
-    auroc = evaluate(score, threshold, rows, w, **ranking).overall("auroc")
-    contrast = gaps(np.ones(len(rows)))
-    limit = upper_limit(contrast)
+    auroc = evaluate(score, threshold, rows, weights, ranking={"auroc": []}, **settings).metric("auroc")
+    bounded = differences(np.ones(len(rows)))
     folds = np.sort(cohort["fold"].unique())
     others = (rows["tested"].to_numpy() != folds[:, None]).astype(np.float32)
-    without = evaluate(score, threshold, rows, others, **ranking).overall("auroc")
-    by_fold = [decide(a, upper_limit(gaps(kept))) for a, kept in zip(without, others, strict=True)]
+    # here a row of weights is no resample, but the patients that one fold does not test
+    without = evaluate(score, threshold, rows, others, ranking={"auroc": []}, **settings).metric("auroc")
+    by_fold = [
+        decide(a, limits(differences(kept)).to_numpy()) for a, kept in zip(without.values.values, others, strict=True)
+    ]
+    limit = limits(bounded)
     return Choices(
-        subsets,
         auroc,
-        contrast,
+        bounded,
         limit,
-        decide(auroc[0], limit),
+        margin,
+        dict(costs or {}),
+        decide(auroc.value.values, limit.to_numpy()),
         {way: [choice[way] for choice in by_fold] for way in RULES},
     )
 
@@ -238,7 +272,7 @@ def choose_subsets(
 def chosen_scores(
     powerset: xr.Dataset, by_fold: Mapping[str, Sequence[str]], cohort: pd.DataFrame
 ) -> xr.Dataset:
-    """Score every sample with the subset chosen for its fold.
+    """Scores of every sample by the subset chosen for its fold.
 
     Parameters
     ----------
@@ -265,3 +299,118 @@ def chosen_scores(
         )
     joined = xr.concat(parts, pd.Index(list(by_fold), name="choice"), coords="minimal", compat="override")
     return joined.transpose("choice", "seed", "fold", "rule", "sample")
+
+
+def evaluate_choices(
+    powerset: xr.Dataset,
+    choices: Choices,
+    cohort: pd.DataFrame,
+    groups: Groups,
+    *,
+    rule: str = "prevalence",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Evaluation:
+    """Metrics of what each way chose, on tested patients who had no part in the choice.
+
+    Parameters
+    ----------
+    powerset : xarray.Dataset
+    choices : Choices
+    cohort : pandas.DataFrame
+    groups : Groups
+    rule : str
+    resamples, seed : int
+        Of the bootstrap of patients.
+
+    Returns
+    -------
+    Evaluation
+        With the key ``choice``: :data:`RULES`.
+    """
+    chosen = chosen_scores(powerset, choices.by_fold, cohort)
+    weights = resample_patients(cohort["patient_id"], resamples, seed)
+    threshold = chosen["threshold"].sel(rule=rule)
+    return evaluate(chosen["score"], threshold, cohort, weights, groups=groups, ranking={"auroc": []})
+
+
+def auroc_given_up(outcome: Evaluation) -> Estimate:
+    """AUROC of each way to choose minus that of all modalities, with the dimension ``choice``.
+
+    Parameters
+    ----------
+    outcome : Evaluation
+        From :func:`evaluate_choices`.
+    """
+    return outcome.changes([(RULES[0], way) for way in outcome.labels], ["auroc"]).metric("auroc")
+
+
+def lowest_rates(outcome: Evaluation, metric: str = "tpr") -> pd.Series:
+    """Lowest rate of any group with enough positives, by way to choose; nan if no group has enough.
+
+    Parameters
+    ----------
+    outcome : Evaluation
+        From :func:`evaluate_choices`.
+    metric : str
+    """
+    lowest = pd.Series(np.nan, outcome.labels)
+    for attribute in outcome.groups.attributes:
+        rates = outcome.metric(metric, attribute)
+        large = rates.n_positive["group"].values[rates.n_positive.values >= MINIMUM].tolist()
+        if large:
+            lowest = np.fmin(lowest, rates.sel(group=large).value.min("group").values)
+    return lowest
+
+
+def front_points(choices: Choices, result: Evaluation) -> pd.DataFrame:
+    """Subsets on tested patients, with whether validation patients put them on the front of AUROC and difference.
+
+    Parameters
+    ----------
+    choices : Choices
+    result : Evaluation
+        Of the power set, on tested patients.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each difference and subset: contrast, subset, auroc, estimate, low, high and size (of the
+        difference), front (on validation patients), membership (share of their resamples in which the subset is
+        on the front), still (on the front of tested patients).
+    """
+    names, parts = choices.subsets, []
+    quality = choices.auroc.sel(subset=names).values.values
+    tested = result.metric("auroc").sel(subset=names).value.values
+    for attribute, group in result.groups.contrasts.items():
+        harm = np.abs(choices.differences[attribute].sel(subset=names).values.values)
+        on_front = pareto(quality, harm)
+        difference = result.difference("tpr", attribute).sel(subset=names, group=group)
+        part = difference.frame()[["subset", "estimate", "low", "high"]].assign(contrast=difference.label)
+        part = part.assign(auroc=tested, size=lambda d: d["estimate"].abs(), front=on_front[0])
+        part = part.assign(membership=on_front[1:].mean(axis=0), still=lambda d: pareto(d["auroc"], d["size"]))
+        parts.append(part)
+    columns = ["contrast", "subset", "auroc", "estimate", "low", "high", "size", "front", "membership", "still"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def selection_table(result: Evaluation, outcome: Evaluation) -> pd.DataFrame:
+    """Tidy rows of chapter 6: what the choices give on tested patients, Shapley values, and interactions.
+
+    Parameters
+    ----------
+    result : Evaluation
+        Of the power set.
+    outcome : Evaluation
+        From :func:`evaluate_choices`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The artefact ``selection``, with ``choice``, ``modality`` and ``pair``.
+    """
+    auroc, contrasts = result.metric("auroc"), result.contrasts("tpr").values()
+    parts = [outcome.metric("auroc").frame()]
+    parts += [outcome.difference("tpr", a).frame(simultaneous="group") for a in outcome.groups.attributes]
+    shares = [shapley(auroc), interactions(auroc), *(shapley(level) for level in contrasts)]
+    return pd.concat([*parts, *(share.frame() for share in shares if share.value.size)], ignore_index=True)

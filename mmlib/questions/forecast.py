@@ -3,19 +3,21 @@
 The cohort is the unit throughout: additions within a cohort share patients and models.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.stats import binom, spearmanr
+from scipy.stats import binom, binomtest, spearmanr
 from sklearn.linear_model import RidgeCV
 
+from mmlib.measure.groups import Groups
 from mmlib.questions.predictors import KEYS, PREDICTORS, measure_outcomes, measure_predictors
+
+#: Columns of `judge_forecasts` beside the cohort and the number of additions.
+JUDGED = ("rank_correlation", "sign_accuracy", "error", "error_no_change", "error_average", "ceiling")
 
 
 def learn(table: pd.DataFrame, outcome: str = "change") -> pd.Series:
-    """Fit a ridge regression without intercept, its penalty chosen by leave-one-out, to many cohorts' additions.
+    """Coefficients of a ridge regression without intercept, its penalty chosen by leave-one-out, over many cohorts.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ def learn(table: pd.DataFrame, outcome: str = "change") -> pd.Series:
 
 
 def predict(table: pd.DataFrame, coefficients: pd.Series) -> np.ndarray:
-    """Predict the change of every row of :func:`measure_predictors`."""
+    """Change predicted for every row of :func:`measure_predictors`."""
     if missing := sorted(set(PREDICTORS) - set(coefficients.index)):
         raise ValueError(
             f"The predictor has no coefficient for {missing[0]!r}; expected {', '.join(PREDICTORS)}."
@@ -46,7 +48,7 @@ def predict(table: pd.DataFrame, coefficients: pd.Series) -> np.ndarray:
 
 
 def skill(predicted, observed) -> dict[str, float]:
-    """Compare predicted with observed changes within one cohort.
+    """Agreement of predicted with observed changes within one cohort.
 
     Parameters
     ----------
@@ -72,7 +74,7 @@ def skill(predicted, observed) -> dict[str, float]:
 
 
 def judge_forecasts(table: pd.DataFrame) -> pd.DataFrame:
-    """Judge predictions cohort by cohort, beside what the noise allows and what knows nothing of the modality.
+    """Agreement cohort by cohort, beside what the noise allows and what knows nothing of the modality.
 
     Parameters
     ----------
@@ -107,16 +109,16 @@ def predict_halves(
     powerset: xr.Dataset,
     embeddings: xr.Dataset,
     cohort: pd.DataFrame,
-    coefficients: pd.Series,
+    groups: Groups,
     *,
-    contrasts: Mapping[str, tuple[str, str]],
+    coefficients: pd.Series,
     rule: str = "prevalence",
 ) -> pd.DataFrame:
-    """Predict every addition from one half of the patients and observe it in the other; then the other way round.
+    """Change predicted for every addition from one half of the patients, and observed in the other; both ways round.
 
     Parameters
     ----------
-    powerset, embeddings, cohort, contrasts, rule
+    powerset, embeddings, cohort, groups, rule
         As in :func:`mmlib.questions.predictors.measure_predictors`. The halves are the even and the odd folds, so that
         nobody who was used to predict is among those in whom the change is observed.
     coefficients : pandas.Series
@@ -126,7 +128,8 @@ def predict_halves(
     -------
     pandas.DataFrame
         Rows of the predictors, twice, with ``half``, ``predicted``, ``change`` and, to know the noise, the
-        change in two halves of the observed patients, ``first`` and ``second``.
+        change in two halves of the observed patients, ``first`` and ``second``; no rows if there is one
+        modality or no contrast.
     """
     odd = cohort["fold"].to_numpy() % 2 == 1
     if odd.all() or not odd.any():
@@ -134,11 +137,11 @@ def predict_halves(
     patients = pd.factorize(cohort["patient_id"])[0]
     parts = []
     for half, measured in enumerate((odd, ~odd)):
-        table = measure_predictors(powerset, embeddings, cohort, measured, contrasts=contrasts, rule=rule)
+        table = measure_predictors(powerset, embeddings, cohort, groups, measured=measured, rule=rule)
         observed = ~measured
         shuffled = np.random.default_rng(half).permutation(patients.max() + 1)[patients] % 2 == 1
         patient_weights = np.stack([observed, observed & shuffled, observed & ~shuffled]).astype(float)
-        changes = measure_outcomes(powerset, cohort, patient_weights, contrasts=contrasts, rule=rule)
+        changes = measure_outcomes(powerset, cohort, groups, patient_weights=patient_weights, rule=rule)
         named = dict(zip(("change", "first", "second"), changes, strict=True))
         parts.append(table.assign(half=half, predicted=predict(table, coefficients), **named))
     return pd.concat(parts, ignore_index=True)[
@@ -147,7 +150,7 @@ def predict_halves(
 
 
 def cohorts_needed(share: float, *, alpha: float = 0.05, power: float = 0.8, most: int = 1000) -> float:
-    """Count the cohorts that a one-sided sign test needs, if predictions point the right way in this share of them.
+    """Cohorts that a one-sided sign test needs, if predictions point the right way in this share of them.
 
     Parameters
     ----------
@@ -169,3 +172,49 @@ def cohorts_needed(share: float, *, alpha: float = 0.05, power: float = 0.8, mos
     if not len(short):
         return 1.0
     return float(n[short[-1]] + 1) if short[-1] + 1 < most else np.inf
+
+
+def judge_halves(predicted: pd.DataFrame, average: float) -> pd.Series:
+    """Agreement of predicted with observed changes in one cohort, as the mean over its halves.
+
+    Parameters
+    ----------
+    predicted : pandas.DataFrame
+        From :func:`predict_halves`.
+    average : float
+        What the teaching cohorts changed by on average.
+
+    Returns
+    -------
+    pandas.Series
+        The numbers of :func:`judge_forecasts`; nan if nothing was predicted.
+    """
+    judged = judge_forecasts(predicted.assign(cohort=predicted["half"], average=average))
+    return judged.reindex(columns=["n", *JUDGED]).mean().rename("this cohort")
+
+
+def sign_test(real: pd.DataFrame, twins: pd.DataFrame) -> dict[str, float]:
+    """One-sided sign test over real cohorts, of whether predictions rank changes better than chance.
+
+    Parameters
+    ----------
+    real, twins : pandas.DataFrame
+        A row per cohort, from :func:`judge_forecasts`.
+
+    Returns
+    -------
+    dict of str to float
+        ``real`` (cohorts), ``real_positive`` (those with a rank correlation above zero), ``real_p``, ``real_least``
+        (the smallest p-value that so many cohorts can give), ``twins``, ``twin_right`` (share of twins above zero)
+        and ``cohorts_needed`` for 80 % power, were real cohorts like twins.
+    """
+    positive, right = int((real["rank_correlation"] > 0).sum()), float((twins["rank_correlation"] > 0).mean())
+    return {
+        "real": len(real),
+        "real_positive": positive,
+        "real_p": float(binomtest(positive, len(real), alternative="greater").pvalue) if len(real) else 1.0,
+        "real_least": 0.5 ** len(real),
+        "twins": len(twins),
+        "twin_right": right,
+        "cohorts_needed": cohorts_needed(right),
+    }

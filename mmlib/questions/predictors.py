@@ -4,8 +4,6 @@ Predictors are measured on validation patients from models that exist already: t
 new modality alone. Outcomes are measured on other, tested patients.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -18,10 +16,12 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import NONE
 from mmlib.measure.evaluate import evaluate
+from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import operating_point
-from mmlib.questions.additions import additions
+from mmlib.questions.additions import addition_changes, single_additions
 from mmlib.questions.choose import validation_rows
 
 #: Name -> what it is. Every one changes its sign when group and reference change places, as the outcome does.
@@ -43,12 +43,12 @@ def measure_predictors(
     powerset: xr.Dataset,
     embeddings: xr.Dataset,
     cohort: pd.DataFrame,
-    measured: np.ndarray,
+    groups: Groups,
     *,
-    contrasts: Mapping[str, tuple[str, str]],
+    measured: np.ndarray,
     rule: str = "prevalence",
 ) -> pd.DataFrame:
-    """Measure the predictors of every addition to a subset that is not empty.
+    """Predictors of every addition to a subset that is not empty.
 
     Parameters
     ----------
@@ -57,10 +57,10 @@ def measure_predictors(
     embeddings : xarray.Dataset
         The artefact ``embeddings``, for decoding the group.
     cohort : pandas.DataFrame
+    groups : Groups
+        Its contrasts are the signed differences that are predicted.
     measured : array of bool, shape (n_samples,)
         The samples to measure on, of which only validation scores are used.
-    contrasts : mapping of str to (str, str)
-        Protected attribute -> group and reference.
     rule : str
         Operating point.
 
@@ -68,47 +68,45 @@ def measure_predictors(
     -------
     pandas.DataFrame
         Columns attribute, group, reference, modality, before, after, and :data:`PREDICTORS`; a row per
-        attribute and addition.
+        attribute and addition, none if there is one modality or no contrast.
     """
+    names = [str(s) for s in powerset["subset"].values]
+    steps = _additions_to_models(names)
+    if steps.empty or not groups.contrasts:
+        return pd.DataFrame(columns=[*KEYS, *PREDICTORS])
     score, rows = validation_rows(powerset, cohort)
     kept = np.asarray(measured, bool)[rows["position"]]
     score, rows = score[..., kept], rows[kept].reset_index(drop=True)
-    names = [str(s) for s in powerset.subset.values]
-    steps = additions(names)
-    steps = steps[steps["before"] != NONE].reset_index(drop=True)
-    before, alone = steps["i"].to_numpy(), np.array([names.index(m) for m in steps["modality"]])
-    patient_weights = np.ones((1, len(rows)))
-    settings = {"attributes": list(contrasts), "metrics": ("tpr",)}
-    threshold = powerset.threshold.sel(rule=rule)
-    each = evaluate(score, threshold, rows, patient_weights, **settings, ranking={"auroc": list(contrasts)})
-    fused = evaluate(*_late_fusion(score, rows, before, alone, rule), rows, patient_weights, **settings)
-    strength = np.maximum(each.overall("auroc")[0] - 0.5, 1e-3)
+    before, alone = ([names.index(s) for s in steps[column]] for column in ("before", "modality"))
+    once = np.ones((1, len(rows)))
+    settings = {"groups": groups.single(), "metrics": ("tpr",)}
+    ranking = {"auroc": list(groups.contrasts)}
+    each = evaluate(score, powerset["threshold"].sel(rule=rule), rows, once, ranking=ranking, **settings)
+    fused = evaluate(*_late_fusion(score, rows, before, alone, rule), rows, once, **settings)
+    strength = np.maximum(each.metric("auroc").value.values - 0.5, 1e-3)
     share = strength[alone] / (strength[alone] + strength[before])
     positive = score.mean("seed").values[:, rows["label"] == 1]
     ranks = np.corrcoef(np.apply_along_axis(lambda s: s.argsort().argsort(), 1, positive))
     redundancy = np.nan_to_num(ranks[alone, before])
+    label, present = cohort["label"].to_numpy(), embeddings["present"].values
     parts = []
-    for attribute, (group, reference) in contrasts.items():
-        value = each.contrast("tpr", attribute, group, reference)[0]
-        ranked = each.contrast("auroc", attribute, group, reference)[0]
+    for attribute, group in groups.contrasts.items():
+        reference = groups.reference(attribute)
+        value, ranked, late = (
+            result.difference(metric, attribute).sel(group=group).value.values
+            for result, metric in ((each, "tpr"), (each, "auroc"), (fused, "tpr"))
+        )
         pull = share * (value[alone] - value[before])
         members = [((cohort[attribute] == g) & measured).to_numpy() for g in (group, reference)]
-        label = cohort["label"].to_numpy()
         base = label[members[0]].mean() - label[members[1]].mean()
-        present = embeddings["present"].values
-        there = dict(
-            zip(
-                embeddings.modality.values,
-                present[members[0]].mean(0) - present[members[1]].mean(0),
-                strict=True,
-            )
-        )
+        share_present = present[members[0]].mean(0) - present[members[1]].mean(0)
+        there = dict(zip(embeddings["modality"].values, share_present, strict=True))
         decoded = {
             str(m): decode(embeddings["embedding"].values[:, i], present[:, i], members, cohort["patient_id"])
-            for i, m in enumerate(embeddings.modality.values)
+            for i, m in enumerate(embeddings["modality"].values)
         }
         columns = [
-            fused.contrast("tpr", attribute, group, reference)[0] - value[before],
+            late - value[before],
             pull,
             value[alone],
             value[before],
@@ -118,30 +116,24 @@ def measure_predictors(
             2 * (steps["modality"].map(decoded) - 0.5) * base,
             redundancy * pull,
         ]
-        parts.append(
-            steps[["modality", "before", "after"]].assign(
-                attribute=attribute,
-                group=group,
-                reference=reference,
-                **dict(zip(PREDICTORS, columns, strict=True)),
-            )
-        )
+        about = {"attribute": attribute, "group": group, "reference": reference}
+        parts.append(steps.assign(**about, **dict(zip(PREDICTORS, columns, strict=True))))
     return pd.concat(parts, ignore_index=True)[[*KEYS, *PREDICTORS]]
 
 
 def measure_outcomes(
     powerset: xr.Dataset,
     cohort: pd.DataFrame,
-    patient_weights: np.ndarray,
+    groups: Groups,
     *,
-    contrasts: Mapping[str, tuple[str, str]],
+    patient_weights: np.ndarray,
     rule: str = "prevalence",
 ) -> np.ndarray:
-    """Measure the change of the signed TPR difference that every addition brings, in the rows of the predictors.
+    """Change of the signed TPR difference that every addition brings, in the rows of the predictors.
 
     Parameters
     ----------
-    powerset, cohort, contrasts, rule
+    powerset, cohort, groups, rule
         As in :func:`measure_predictors`.
     patient_weights : numpy.ndarray of shape (W, n_samples)
         Each row one way to weight tested samples: zeros leave samples out.
@@ -150,22 +142,15 @@ def measure_outcomes(
     -------
     numpy.ndarray of shape (W, n_rows)
     """
-    steps = additions([str(s) for s in powerset.subset.values])
-    steps = steps[steps["before"] != NONE]
-    result = evaluate(
-        powerset.score,
-        powerset.threshold.sel(rule=rule),
-        cohort,
-        np.asarray(patient_weights, float),
-        attributes=list(contrasts),
-        metrics=("tpr",),
-    )
-    values = [result.contrast("tpr", a, g, r) for a, (g, r) in contrasts.items()]
-    return np.concatenate([v[:, steps["j"]] - v[:, steps["i"]] for v in values], axis=1)
+    weights, threshold = np.asarray(patient_weights, float), powerset["threshold"].sel(rule=rule)
+    result = evaluate(powerset["score"], threshold, cohort, weights, groups=groups.single(), metrics=("tpr",))
+    changes = [addition_changes(level).values for level in result.contrasts("tpr").values()]
+    parts = [change.values[:, change["versus"].values != NONE] for change in changes]
+    return np.concatenate([np.empty((len(weights), 0)), *parts], axis=1)
 
 
 def decode(X: np.ndarray, present: np.ndarray, members, patient_id) -> float:
-    """Say how well a group can be told from its reference by what a modality says: cross-validated AUROC.
+    """Cross-validated AUROC of telling a group from its reference by what a modality says.
 
     Parameters
     ----------
@@ -179,12 +164,12 @@ def decode(X: np.ndarray, present: np.ndarray, members, patient_id) -> float:
     Returns
     -------
     float
-        One half if either has fewer than 30 samples with the modality, and never less: a decoder that is
+        One half if either has fewer than `MINIMUM` samples with the modality, and never less: a decoder that is
         worse than chance has found nothing.
     """
     rows = np.flatnonzero(present & (members[0] | members[1]))
     group = members[0][rows].astype(int)
-    if min(group.sum(), len(group) - group.sum()) < 30:
+    if min(group.sum(), len(group) - group.sum()) < MINIMUM:
         return 0.5
     steps = [SimpleImputer(), StandardScaler(), PCA(min(32, X.shape[1])), LogisticRegression(max_iter=500)]
     if not np.nanstd(X[rows], axis=0).any():
@@ -198,6 +183,12 @@ def decode(X: np.ndarray, present: np.ndarray, members, patient_id) -> float:
         method="predict_proba",
     )
     return max(0.5, float(roc_auc_score(group, found[:, 1])))
+
+
+def _additions_to_models(names):
+    """Single additions to subsets that are not empty, where a model is in use already."""
+    steps = single_additions(names)
+    return steps.loc[steps["before"] != NONE, ["modality", "before", "after"]].reset_index(drop=True)
 
 
 def _late_fusion(score, rows, before, alone, rule):

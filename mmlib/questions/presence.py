@@ -1,16 +1,22 @@
 """What a modality adds beyond its presence: that a test was ordered is information too, whatever its result."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from mmlib.core.subsets import full_subset, members, subset_name
-from mmlib.measure.bootstrap import average_seeds, percentile_interval, widen
+from mmlib.measure.bootstrap import resample_patients
+from mmlib.measure.estimate import Estimate, estimate
 from mmlib.measure.ranking import auroc, divide
+
+#: Where a modality is added, and the pairs of a positive and a negative sample that are compared.
+PLACES, PAIRS = ("alone", "last"), ("all pairs", "pairs matched in presence")
 
 
 def matched_auroc(y, scores, patient_weights, stratum) -> np.ndarray:
-    """Compute the AUROC over those pairs of a positive and a negative that lie in the same stratum.
+    """AUROC over those pairs of a positive and a negative that lie in the same stratum.
 
     Parameters
     ----------
@@ -33,8 +39,10 @@ def matched_auroc(y, scores, patient_weights, stratum) -> np.ndarray:
     return divide((areas * pairs).sum(axis=-1), pairs.sum(axis=-1))
 
 
-def matched_gains(powerset: xr.Dataset, cohort: pd.DataFrame, patient_weights: np.ndarray) -> pd.DataFrame:
-    """Compare what each modality adds to AUROC over all pairs with what it adds where its presence is the same.
+def matched_gains(
+    powerset: xr.Dataset, cohort: pd.DataFrame, *, resamples: int = 1000, seed: int = 0
+) -> Estimate:
+    """Gain in AUROC of each modality over all pairs, and over pairs in which its presence is the same.
 
     Parameters
     ----------
@@ -42,30 +50,35 @@ def matched_gains(powerset: xr.Dataset, cohort: pd.DataFrame, patient_weights: n
         The artefact.
     cohort : pandas.DataFrame
         With ``present_<modality>``.
-    patient_weights : numpy.ndarray of shape (1 + B, n)
+    resamples, seed : int
+        Of the bootstrap of patients.
 
     Returns
     -------
-    pandas.DataFrame
-        For each modality, added ``alone`` (to nothing, AUROC one half) and ``last`` (to all others), over ``all
-        pairs`` and over ``pairs matched in presence``: columns modality, place, pairs, estimate, low, high (95 %,
-        retraining included), present (share of samples), n, n_positive (who have it).
+    Estimate
+        With the dimensions ``modality``; ``place``: added ``alone`` (to nothing, AUROC one half) or ``last`` (to all
+        others); and ``pairs``: ``all pairs`` or ``pairs matched in presence``. Sizes are those who have the
+        modality, and the label ``present`` is their share.
     """
-    y, names = cohort["label"].to_numpy(), [str(s) for s in powerset["subset"].values]
-    full = full_subset(names)
+    y, weights = cohort["label"].to_numpy(), resample_patients(cohort["patient_id"], resamples, seed)
+    full = full_subset(map(str, powerset["subset"].values))
     modalities = members(full)
-    rows = []
-    for modality in modalities:
+    has = np.stack([cohort[f"present_{m}"].to_numpy() for m in modalities])
+    gains = []
+    for modality, there in zip(modalities, has, strict=True):
         others = subset_name(m for m in modalities if m != modality)
-        has = cohort[f"present_{modality}"].to_numpy()
-        score = powerset["score"].sel(subset=[modality, others, full]).transpose("seed", "subset", "sample")
-        for pairs, stratum in (("all pairs", np.zeros(len(y))), ("pairs matched in presence", has)):
-            areas = np.stack([matched_auroc(y, s, patient_weights, stratum) for s in score.values])
-            places = {"alone": areas[..., 0] - 0.5, "last": areas[..., 2] - areas[..., 1]}
-            for place, values in places.items():
-                mean, s_retrain = average_seeds(values)
-                low, high = widen(mean[0], *percentile_interval(mean), s_retrain, len(values))
-                gain = (mean[0], float(low), float(high))
-                rows.append((modality, place, pairs, *gain, has.mean(), has.sum(), y[has].sum()))
-    columns = ["modality", "place", "pairs", "estimate", "low", "high", "present", "n", "n_positive"]
-    return pd.DataFrame(rows, columns=columns)
+        score = powerset["score"].sel(subset=[modality, others, full]).transpose("seed", "subset", "sample").values
+        by_pairs = []
+        for stratum in (np.zeros(len(y)), there):
+            area = np.stack([matched_auroc(y, s, weights, stratum) for s in score])
+            by_pairs.append(np.stack([area[..., 0] - 0.5, area[..., 2] - area[..., 1]], axis=-1))
+        gains.append(np.stack(by_pairs, axis=-1))
+    values = np.stack(gains, axis=2)  # seed, resample, modality, place, pairs
+    labels = {"modality": modalities, "place": PLACES, "pairs": PAIRS}
+    found = estimate(values.mean(axis=0), labels, spread=values[:, 0], name="auroc")
+    n, n_positive = (
+        xr.DataArray(size, {"modality": found.values["modality"]}, ("modality",))
+        for size in (has.sum(axis=1), (has & (y == 1)).sum(axis=1))
+    )
+    share = ("modality", has.mean(axis=1))
+    return replace(found, values=found.values.assign_coords(present=share), n=n, n_positive=n_positive)

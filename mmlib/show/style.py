@@ -40,6 +40,8 @@ METRIC_NAMES = {
 RULE_NAMES = {"prevalence": "matched selection", "f1": "F1-maximal", "half": "0.5"}
 COLOURS = sns.color_palette("colorblind")
 GREY = "0.45"
+#: Said where a run names no group to be shown against a reference.
+NO_CONTRAST = "This run shows no group against a reference group."
 
 
 def words(name: str) -> str:
