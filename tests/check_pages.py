@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 FORBIDDEN = re.compile(r"\b(surely|beyond (any )?doubt|(ir)?recoverable|best single|nan)\b", re.I)
 ERRATA = "errata"
 #: Quantities from 0 to 1, as headings and labels name them; differences and changes of them reach from -1.
-SHARE = re.compile(r"\b(tpr|fpr|ppv|auroc|auprc|f1|selected|selection rate|true positive rate|accuracy|sensitivity)\b", re.I)
+SHARE = re.compile(r"\b(tpr|fpr|ppv|auroc|auprc|f1|selected|(selection|true positive) rate|accuracy)\b", re.I)
 SIGNED = re.compile(r"minus|difference|change|gain|lower by|against|\+/-", re.I)
 INTERVAL = re.compile(r"\[\s*([-+−]?\d*\.?\d+)\s*,\s*([-+−]?\d*\.?\d+)\s*\]")
 
