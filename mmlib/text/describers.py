@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from mmlib.core.schema import Cohort, Field
 from mmlib.core.storage import cache_folder
+from mmlib.data.cohorts import load_cohort
 from mmlib.text import radiograph, signals
 
 IMAGE_PROMPT = (
@@ -71,6 +72,32 @@ MEASURED_XRAY = {
         for zone in radiograph.ZONES
     },
 }
+
+
+def load_described(settings: Mapping, protected_inputs: str | None = None) -> Cohort:
+    """The cohort of a run, its images and ECGs in words or numbers.
+
+    Parameters
+    ----------
+    settings : mapping
+        Those of chapter 1, ``run.settings("01_cohort")``: ``cohort``, ``root``, ``cohort_options``, ``drop_fields``
+        and ``protected_inputs`` of `mmlib.data.cohorts.load_cohort`, and ``describers``, the options of
+        `describe_files`.
+    protected_inputs : {"none", "modality", "lineage"}, optional
+        In place of the stored one.
+
+    Returns
+    -------
+    mmlib.core.schema.Cohort
+    """
+    cohort = load_cohort(
+        settings["cohort"],
+        settings["root"] or None,
+        protected_inputs=settings["protected_inputs"] if protected_inputs is None else protected_inputs,
+        drop_fields=settings["drop_fields"],
+        **settings["cohort_options"],
+    )
+    return describe_files(cohort, **settings["describers"])
 
 
 def describe_files(
