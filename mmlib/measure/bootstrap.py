@@ -117,36 +117,6 @@ def simultaneous_interval(values, level: float = 0.95, se_retrain=0.0) -> tuple[
     return values[0] - reach, values[0] + reach
 
 
-def simultaneous_rows(found: pd.DataFrame, values, **about) -> pd.DataFrame:
-    """Rows of a frame with their estimates and an interval that holds for all rows at once (max-T).
-
-    Parameters
-    ----------
-    found : pandas.DataFrame
-        One row per column of ``values``, with its names and sizes.
-    values : array-like of shape (1 + B, n_rows)
-    **about
-        Columns that are the same in all rows.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With ``estimate, low, high, se_patients`` and the other columns of the results contract: no reference, nothing
-        retrained, not primary.
-    """
-    low, high = simultaneous_interval(values)
-    return found.assign(
-        **about,
-        reference=None,
-        estimate=np.asarray(values)[0],
-        low=low,
-        high=high,
-        se_patients=standard_error(values),
-        se_retrain=np.nan,
-        primary=False,
-    )
-
-
 def _defined(values):
     """Resamples, and a mask of where too few of them are defined (they are 0 there)."""
     values = np.asarray(values, dtype=float)

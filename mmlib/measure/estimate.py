@@ -296,6 +296,36 @@ class Estimate:
         return replace(self, values=values, spread=spread)
 
 
+def simultaneous_rows(found: pd.DataFrame, values, **about) -> pd.DataFrame:
+    """Tidy rows of quantities that differ in kind or size, with intervals that hold for all of them at once (max-T).
+
+    Parameters
+    ----------
+    found : pandas.DataFrame
+        A row per quantity: its names, ``n`` and ``n_positive``.
+    values : array-like of shape (1 + B, n_rows)
+    **about
+        ``name``, ``attribute`` or ``reference`` of `Estimate`, the same in all rows unless ``found`` has them.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Examples
+    --------
+    >>> found = pd.DataFrame({"metric": ["auroc", "tpr"], "field": "crp", "n": [50, 20], "n_positive": 20})
+    >>> simultaneous_rows(found, [[.7, .8], [.8, .8], [.6, .9]])[["metric", "field", "estimate", "n"]]
+      metric field  estimate   n
+    0  auroc   crp       0.7  50
+    1    tpr   crp       0.8  20
+    """
+    sizes = {size: found[size].to_numpy() for size in ("n", "n_positive")}
+    table = estimate(values, {"row": range(len(found))}, **sizes, **about).frame(simultaneous=True)
+    first, rest = list(table.columns[:4]), list(table.columns[5:])
+    names = [c for c in found if c not in (*first, *rest)]
+    return table.assign(**{c: found[c].to_numpy() for c in found})[[*first, *names, *rest]]
+
+
 def estimate(values, labels: Mapping[str, Sequence] | None = None, *, spread=None, **about) -> Estimate:
     """Estimate, from an array of resamples and labels.
 

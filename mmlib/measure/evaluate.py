@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmlib.measure.bootstrap import average_seeds, percentile_interval
+from mmlib.measure.bootstrap import average_seeds
 from mmlib.measure.calibration import observed_expected
-from mmlib.measure.estimate import RESAMPLE, SEED, Estimate
+from mmlib.measure.estimate import RESAMPLE, SEED, Estimate, estimate
 from mmlib.measure.expectation import expected_auroc, expected_selection
 from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import rates, sizes
@@ -308,73 +308,42 @@ def _collect(chosen, measures, wanted, key, labels, cohort, patient_weights, gro
 
 
 def compare_auroc(
-    scores: Mapping[str, np.ndarray], cohort: pd.DataFrame, patient_weights: np.ndarray, *, reference: str
-) -> pd.DataFrame:
-    """Compare the AUROC of several models with that of a reference, paired over patients.
+    scores: Mapping[str, np.ndarray], cohort: pd.DataFrame, patient_weights: np.ndarray
+) -> Estimate:
+    """AUROC of several models on the same patients, so that their differences are paired.
 
     Parameters
     ----------
     scores : mapping of str to numpy.ndarray of shape (n_seeds, n_samples) or (n_samples,)
-        Out-of-fold probabilities by name of the model; the AUROC is averaged over seeds.
+        Out-of-fold probabilities by name of the model; the AUROC is averaged over seeds, whose spread is kept. A model
+        without seeds counts as one that retraining does not change.
     cohort : pandas.DataFrame
     patient_weights : numpy.ndarray of shape (1 + B, n_samples)
-    reference : str
-        One of the names.
 
     Returns
     -------
-    pandas.DataFrame
-        Columns variant, auroc, low, high, difference, difference_low, difference_high (95 %, two-sided) and
-        at_least: the one-sided 95 % lower bound of the difference.
+    Estimate
+        With the dimension ``variant``, the model.
+
+    Examples
+    --------
+    >>> cohort = pd.DataFrame({"label": [0, 1, 0, 1]})
+    >>> scores = {"good": np.array([.1, .9, .2, .8]), "poor": np.array([.1, .9, .9, .1])}
+    >>> areas = compare_auroc(scores, cohort, np.ones((3, 4)))
+    >>> float(areas.sel(variant="good") - areas.sel(variant="poor"))
+    0.5
     """
-    y, everybody = cohort["label"].to_numpy(), np.ones((1, len(cohort)), bool)
-    value = np.stack([auroc(y, s, patient_weights, everybody)[..., 0].mean(axis=1) for s in scores.values()], axis=1)
-    change = value - value[:, [list(scores).index(reference)]]
-    low, high = percentile_interval(value)
-    below, above = percentile_interval(change)
-    return pd.DataFrame(
-        {
-            "variant": list(scores),
-            "auroc": value[0],
-            "low": low,
-            "high": high,
-            "difference": change[0],
-            "difference_low": below,
-            "difference_high": above,
-            "at_least": np.quantile(change[1:], 0.05, axis=0),
-        }
+    y, all_samples = cohort["label"].to_numpy(), np.ones((1, len(cohort)), bool)
+    areas = [auroc(y, np.atleast_2d(s), patient_weights, all_samples)[..., 0] for s in scores.values()]
+    seeds = max(area.shape[1] for area in areas)
+    if odd := {area.shape[1] for area in areas} - {1, seeds}:
+        raise ValueError(f"scores hold {min(odd)} and {seeds} seeds; expected one number of seeds, or none.")
+    return estimate(
+        np.stack([area.mean(axis=1) for area in areas], axis=1),
+        {"variant": list(scores)},
+        spread=np.stack([np.broadcast_to(area[0], seeds) for area in areas], axis=1),
+        n=len(cohort),
+        n_positive=int(y.sum()),
+        name="auroc",
+        attribute="everybody",
     )
-
-
-def comparison_frame(
-    compared: pd.DataFrame, cohort: pd.DataFrame, *, run: str, reference: str
-) -> pd.DataFrame:
-    """Rows of the results contract, from the frame of :func:`compare_auroc`.
-
-    Parameters
-    ----------
-    compared : pandas.DataFrame
-    cohort : pandas.DataFrame
-    run, reference : str
-
-    Returns
-    -------
-    pandas.DataFrame
-        With the key ``variant`` and the metrics ``auroc`` and, for all but the reference, ``auroc_difference``.
-    """
-    about = {
-        "run": run,
-        "attribute": "everybody",
-        "group": "all",
-        "se_patients": np.nan,
-        "se_retrain": np.nan,
-    }
-    about |= {"n": len(cohort), "n_positive": int(cohort["label"].sum()), "primary": False}
-    level = compared[["variant", "auroc", "low", "high"]].assign(metric="auroc", reference=None)
-    change = compared.loc[
-        compared.variant != reference, ["variant", "difference", "difference_low", "difference_high"]
-    ].assign(metric="auroc_difference", reference=reference)
-    columns = ["variant", "estimate", "low", "high", "metric", "reference"]
-    return pd.concat(
-        [level.set_axis(columns, axis=1), change.set_axis(columns, axis=1)], ignore_index=True
-    ).assign(**about)

@@ -4,46 +4,47 @@ What the data can show is whether presence, or the value, predicts the label; wh
 depends on *when* the field was fixed, which only its documentation or its recording times can say.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 from statsmodels.stats.proportion import proportion_confint
 
-from mmlib.core.schema import Cohort, Field
-from mmlib.measure.bootstrap import simultaneous_rows, tidy
-from mmlib.measure.metrics import group_masks, rates, sizes
+from mmlib.core.schema import MINIMUM, Cohort, Field
+from mmlib.measure.estimate import simultaneous_rows
+from mmlib.measure.evaluate import evaluate
+from mmlib.measure.groups import Groups
+from mmlib.measure.metrics import rates
 from mmlib.measure.ranking import auroc
 
 #: From worst to best; the first two raise an alarm.
 VERDICTS = ("leak", "unresolved", "informative presence", "fine")
-LEAST = 30  # samples of each label, recorded and not, below which nothing is concluded
 
 
-def group_sizes(samples: pd.DataFrame, attributes: Sequence[str]) -> pd.DataFrame:
-    """Count samples and positives in every group.
+def group_sizes(samples: pd.DataFrame, groups: Groups) -> pd.DataFrame:
+    """Samples, positives and label rate of every group.
 
     Parameters
     ----------
     samples : pandas.DataFrame
-        With ``label`` and the attributes; ``"race+sex"`` means intersections.
-    attributes : sequence of str
+        With ``label`` and the attributes.
+    groups : Groups
 
     Returns
     -------
     pandas.DataFrame
         Columns attribute, group, n, n_positive, rate, low, high (Wilson's 95 % interval of the label rate).
     """
-    return _shares(samples["label"].to_numpy() == 1, samples, attributes).rename(
-        columns={"n_true": "n_positive"}
-    )
+    return _shares(samples["label"].to_numpy() == 1, samples, groups).rename(columns={"n_true": "n_positive"})
 
 
-def presence(recorded: pd.DataFrame, samples: pd.DataFrame, attributes: Sequence[str]) -> pd.DataFrame:
+def presence_shares(recorded: pd.DataFrame, samples: pd.DataFrame, groups: Groups) -> pd.DataFrame:
     """Share of samples in which something is recorded, by group.
 
     Parameters
@@ -51,69 +52,50 @@ def presence(recorded: pd.DataFrame, samples: pd.DataFrame, attributes: Sequence
     recorded : pandas.DataFrame of bool
         A column per modality or field, rows as in ``samples``.
     samples : pandas.DataFrame
-    attributes : sequence of str
+    groups : Groups
 
     Returns
     -------
     pandas.DataFrame
         Columns name, attribute, group, n, n_true, rate, low, high (Wilson's 95 % interval).
     """
-    parts = [_shares(recorded[name].to_numpy(), samples, attributes).assign(name=name) for name in recorded]
+    parts = [_shares(recorded[name].to_numpy(), samples, groups).assign(name=name) for name in recorded]
     return pd.concat(parts, ignore_index=True)
 
 
-def presence_contrasts(
-    recorded: pd.DataFrame,
-    samples: pd.DataFrame,
-    patient_weights: np.ndarray,
-    protected: Mapping[str, str],
-    *,
-    run: str,
+def presence_differences(
+    recorded: pd.DataFrame, samples: pd.DataFrame, groups: Groups, patient_weights: np.ndarray
 ) -> pd.DataFrame:
-    """Compare how often something is recorded in each group and in the reference group.
+    """Differences between groups in how often something is recorded.
 
     Parameters
     ----------
     recorded : pandas.DataFrame of bool
         A column per modality or field, rows as in ``samples``.
     samples : pandas.DataFrame
+        With ``label`` and ``fold``.
+    groups : Groups
     patient_weights : numpy.ndarray of shape (1 + B, n_samples)
         From :func:`mmlib.measure.bootstrap.resample_patients`.
-    protected : mapping of str to str
-        Attribute -> reference group.
-    run : str
 
     Returns
     -------
     pandas.DataFrame
-        Rows of the results contract with the key ``field`` and the metric ``recorded``: group minus reference,
+        Tidy rows with the key ``field`` and the metric ``recorded``: group minus reference, 95 % intervals
         simultaneous over the groups of an attribute.
     """
-    y, parts = samples["label"].to_numpy(), []
-    for attribute, (names, groups) in group_masks(samples, list(protected)).items():
-        n, n_positive = sizes(y, groups)
-        parts.append(
-            tidy(
-                rates(y, recorded.to_numpy(float).T, patient_weights, groups)["selection_rate"],
-                run=run,
-                metric="recorded",
-                attribute=attribute,
-                names=names,
-                key="field",
-                labels=list(recorded),
-                n=n,
-                n_positive=n_positive,
-                reference=protected[attribute],
-                interval="simultaneous",
-            )
-        )
-    return pd.concat(parts, ignore_index=True)
+    labels = {"seed": [0], "field": list(recorded)}
+    there = xr.DataArray(recorded.to_numpy(float).T[None], labels, (*labels, "sample"))
+    cut = xr.DataArray(np.full((1, samples["fold"].max() + 1), 0.5), dims=("seed", "fold"))
+    found = evaluate(there, cut, samples, patient_weights, groups=groups, metrics=("selection_rate",))
+    differences = [replace(found.difference("selection_rate", a), name="recorded") for a in groups.attributes]
+    return pd.concat([d.frame(simultaneous="group") for d in differences], ignore_index=True)
 
 
 def predictiveness(
-    cohort: Cohort, samples: pd.DataFrame, patient_weights: np.ndarray, *, run: str, minimum: int = LEAST
+    cohort: Cohort, samples: pd.DataFrame, patient_weights: np.ndarray, *, minimum: int = MINIMUM
 ) -> pd.DataFrame:
-    """Measure how well presence alone, and the value alone, predict the label.
+    """How well presence alone, and the value alone, predict the label.
 
     Parameters
     ----------
@@ -121,7 +103,6 @@ def predictiveness(
     samples : pandas.DataFrame
         Its samples with their ``fold``.
     patient_weights : numpy.ndarray of shape (1 + B, n_samples)
-    run : str
     minimum : int
         Presence is judged where so many samples have the field and so many lack it, a value where so many
         positives and negatives have it.
@@ -129,37 +110,33 @@ def predictiveness(
     Returns
     -------
     pandas.DataFrame
-        Rows of the results contract with the key ``field`` (``modality.field``, or ``modality`` for a block of
-        several) and the metrics ``presence_auroc`` (of presence as the score, all samples) and ``value_auroc``
-        (samples that have it, scored out of fold by a model that sees nothing else: a small decision tree, for
-        free text a logistic regression on counted words). Intervals are 95 %, simultaneous over all rows
-        (max-T [Westfall1993]_).
+        Tidy rows with the key ``field`` (``modality.field``, or ``modality`` for a block of several) and the metrics
+        ``presence_auroc`` (of presence as the score, all samples) and ``value_auroc`` (samples that have it, scored
+        out of fold by a model that sees nothing else: a small decision tree, for free text a logistic regression on
+        counted words). Intervals are 95 %, simultaneous over all rows (max-T [Westfall1993]_).
     """
     y, fold = samples["label"].to_numpy(), samples["fold"].to_numpy()
     recorded = recorded_items(cohort)
     judged = recorded.loc[:, (recorded.sum() >= minimum) & ((~recorded).sum() >= minimum)]
-    everybody = np.ones((1, len(y)), bool)
-    found, values = [("presence_auroc", c, everybody[0]) for c in judged], []
-    if len(judged.columns):
-        alone = rates(y, judged.to_numpy(float).T, patient_weights, everybody)
-        values.append((1 + alone["tpr"] - alone["fpr"])[..., 0] / 2)
+    all_samples = np.ones((1, len(y)), bool)
+    found = [("presence_auroc", c, len(y), int(y.sum())) for c in judged]
+    alone = rates(y, judged.to_numpy(float).T, patient_weights, all_samples)
+    values = [(1 + alone["tpr"] - alone["fpr"])[..., 0] / 2]
     for field in cohort.fields:
         there = recorded[field.column].to_numpy()
         if field.kind in ("image", "ecg") or min(y[there].sum(), (1 - y[there]).sum()) < minimum:
             continue
         score = _score_alone(cohort.values[field.column], field, y, fold, there)
         values.append(auroc(y, score, patient_weights, there[None])[..., 0])
-        found.append(("value_auroc", field.column, there))
-    table = pd.DataFrame(found, columns=["metric", "field", "rows"])
-    table = table.assign(n=[int(r.sum()) for r in table.rows], n_positive=[int(y[r].sum()) for r in table.rows])
-    about = {"run": run, "attribute": "everybody", "group": "all"}
-    return simultaneous_rows(table.drop(columns="rows"), np.concatenate(values, axis=1), **about)
+        found.append(("value_auroc", field.column, int(there.sum()), int(y[there].sum())))
+    table = pd.DataFrame(found, columns=["metric", "field", "n", "n_positive"])
+    return simultaneous_rows(table, np.concatenate(values, axis=1), attribute="everybody")
 
 
 def give_verdicts(
     cohort: Cohort, found: pd.DataFrame, *, margin: float = 0.02, suspicious: float = 0.95
 ) -> pd.DataFrame:
-    """Judge every field and modality: leak, unresolved, informative presence or fine.
+    """Verdict on every field and modality: leak, unresolved, informative presence or fine.
 
     Parameters
     ----------
@@ -169,8 +146,7 @@ def give_verdicts(
     margin : float
         Presence is called informative if its whole interval is farther than this from an AUROC of one half.
     suspicious : float
-        A field that alone surely predicts better than this is not believed to be early, whatever its
-        documentation says.
+        A field whose interval lies above this AUROC is not believed to be early, whatever its documentation says.
 
     Returns
     -------
@@ -209,7 +185,7 @@ def give_verdicts(
 
 
 def recorded_items(cohort: Cohort) -> pd.DataFrame:
-    """Return a bool frame: what is recorded of each field, and of each modality that has several."""
+    """What is recorded of each field, and of each modality that has several: a bool frame."""
     present = cohort.present()
     several = [m for m in cohort.modalities if sum(f.modality == m for f in cohort.fields) > 1]
     return pd.concat([present[several], cohort.values.notna()], axis=1)
@@ -280,9 +256,9 @@ def _score_alone(column: pd.Series, field: Field, y, fold, there) -> np.ndarray:
     return score
 
 
-def _shares(truth, samples, attributes):
+def _shares(truth, samples, groups):
     rows = []
-    for attribute, (names, masks) in group_masks(samples, attributes).items():
+    for attribute, (names, masks) in groups.masks(samples).items():
         for name, mask in zip(names, masks, strict=True):
             n, k = int(mask.sum()), int(truth[mask].sum())
             low, high = proportion_confint(k, n, method="wilson")

@@ -3,8 +3,12 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
-from mmlib.show.style import COLOURS, GREY, interval, words
+from mmlib.core.schema import MINIMUM, Cohort
+from mmlib.core.subsets import members
+from mmlib.questions.audit import VERDICTS
+from mmlib.show.style import COLOURS, GREY, interval, nothing, words
 
 VERDICT_COLOURS = {
     "leak": COLOURS[3],
@@ -14,10 +18,19 @@ VERDICT_COLOURS = {
 }
 
 
-def group_sizes(sizes: pd.DataFrame, *, title: str) -> np.ndarray:
-    """Draw samples, positives and label rates of groups, from the frame of ``audit.group_sizes``."""
-    rows = sizes.drop_duplicates(["group", "n", "n_positive"]).reset_index(drop=True)
-    labels = [g if g != "all" else "everybody" for g in rows.group]
+def group_bars(sizes: pd.DataFrame, task: str) -> np.ndarray:
+    """Draw samples, positives and label rates of the groups of single attributes.
+
+    Parameters
+    ----------
+    sizes : pandas.DataFrame
+        From `mmlib.questions.audit.group_sizes`.
+    task : str
+        The label in words.
+    """
+    single = sizes[[len(members(a)) == 1 for a in sizes.attribute]]
+    rows = single.drop_duplicates(["group", "n", "n_positive"]).reset_index(drop=True)
+    labels = [g if g != "all" else "all samples" for g in rows.group]
     figure, (left, right) = plt.subplots(
         1, 2, sharey=True, figsize=(8, 0.36 * len(rows) + 1.3), width_ratios=[3, 2]
     )
@@ -40,15 +53,18 @@ def group_sizes(sizes: pd.DataFrame, *, title: str) -> np.ndarray:
     right.xaxis.set_major_formatter(plt.matplotlib.ticker.PercentFormatter(1))
     right.set(xlabel="label rate, 95 % interval")
     left.invert_yaxis()
+    small, known = _small(single), sum(single.group != "all")
+    few = f"{small} of {known} groups have" if small else "no group has"
+    title = f"{task[:1].upper()}{task[1:]}: {few} fewer than {MINIMUM} positives"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return np.array([left, right])
 
 
-def recorded_fields(share: pd.Series, fields, *, title: str, most: int = 40) -> plt.Axes:
+def field_bars(cohort: Cohort, *, most: int = 40) -> plt.Axes:
     """Draw the share of samples in which fields are recorded, coloured by modality; of many the rarest ones."""
-    modalities = list(dict.fromkeys(f.modality for f in fields))
+    share, modalities = cohort.values.notna().mean(), cohort.modalities
     rare = set(share.nsmallest(most, keep="first").index)
-    fields = [f for f in fields if f.column in rare]
+    fields = [f for f in cohort.fields if f.column in rare]
     figure, ax = plt.subplots(figsize=(8, 0.23 * len(fields) + 1.4))
     for y, f in enumerate(fields):
         colour = COLOURS[modalities.index(f.modality) % len(COLOURS)]
@@ -57,15 +73,20 @@ def recorded_fields(share: pd.Series, fields, *, title: str, most: int = 40) -> 
     ax.xaxis.set_major_formatter(plt.matplotlib.ticker.PercentFormatter(1))
     ax.set(xlim=(0, 1), xlabel="recorded")
     ax.invert_yaxis()
-    ax.set_title(title)
+    rarest = min(cohort.fields, key=lambda f: share[f.column])
+    title = f"{len(cohort.fields)} fields; rarest: {_short(rarest.label, 40)} ({share.min():.0%} recorded)"
+    title = title if share.min() < 1 else "Every field is always recorded"
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     figure.legend(ncols=min(len(modalities), 3), loc="outside lower center", frameon=False, fontsize=9)
     return ax
 
 
-def presence(shares: pd.DataFrame, *, title: str) -> np.ndarray:
-    """Draw the presence of incomplete modalities by group; takes the frame of ``audit.presence``."""
-    everybody = shares[shares.group == "all"].drop_duplicates("name").set_index("name").rate
-    names = [n for n in everybody.index if everybody[n] < 0.9995] or list(everybody.index[:1])
+def presence_dots(shares: pd.DataFrame) -> np.ndarray:
+    """Draw the presence of incomplete modalities by group; of `mmlib.questions.audit.presence_shares`."""
+    overall = shares[shares.group == "all"].drop_duplicates("name").set_index("name").rate
+    names = [name for name in overall.index if overall[name] < 0.9995]
+    if not names:
+        return np.array([nothing("Nothing to compare between groups.", "Every sample has every modality")])
     groups = shares[(shares.name == names[0])].drop_duplicates(["group", "n"]).reset_index(drop=True).group
     figure, axes = plt.subplots(
         1,
@@ -79,29 +100,34 @@ def presence(shares: pd.DataFrame, *, title: str) -> np.ndarray:
         ax.errorbar(
             rows.rate, rows.index, xerr=[rows.rate - rows.low, rows.high - rows.rate], fmt="o", capsize=2
         )
-        ax.axvline(everybody[name], color=GREY, lw=1, ls="--")
+        ax.axvline(overall[name], color=GREY, lw=1, ls="--")
         ax.xaxis.set_major_formatter(plt.matplotlib.ticker.PercentFormatter(1))
         ax.set_title(words(name), fontsize=11, fontweight="normal")
         ax.set(yticks=rows.index, xlabel="present")
         ax.set_yticklabels(
-            [f"{g if g != 'all' else 'everybody'} (n={n:,})" for g, n in zip(rows.group, rows.n, strict=True)]
+            [f"{g if g != 'all' else 'all samples'} (n={n:,})" for g, n in zip(rows.group, rows.n, strict=True)]
         )
     axes[0, 0].invert_yaxis()
+    title = f"{words(overall.idxmin()).capitalize()} is missing most often: {1 - overall.min():.1%} of samples lack it"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes[0]
 
 
-def audit(table: pd.DataFrame, *, title: str, most: int = 12) -> np.ndarray:
+def audit_dots(found: pd.DataFrame, verdicts: pd.DataFrame, *, title: str = "", most: int = 12) -> np.ndarray:
     """Draw how well presence alone and values alone predict the label: the strongest, coloured by verdict.
 
     Parameters
     ----------
-    table : pandas.DataFrame
-        Rows of ``audit.predictiveness`` with their ``verdict`` and ``label``.
+    found : pandas.DataFrame
+        From `mmlib.questions.audit.predictiveness`.
+    verdicts : pandas.DataFrame
+        From `mmlib.questions.audit.give_verdicts`.
     title : str
+        By default the count of each verdict.
     most : int
         Fields per panel.
     """
+    table = found.merge(verdicts[["field", "label", "verdict"]], on="field")
     panels = {"presence_auroc": "presence alone", "value_auroc": "value alone"}
     away = (table.estimate - 0.5).abs()
     rows = {m: table[table.metric == m].loc[lambda d: away[d.index].nlargest(most).index] for m in panels}
@@ -125,7 +151,12 @@ def audit(table: pd.DataFrame, *, title: str, most: int = 12) -> np.ndarray:
             ax.set_yticks([])
     handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=v) for v, c in VERDICT_COLOURS.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    n = _counts(verdicts)
+    counted = (
+        f"{n['leak'] or 'No'} documented leaks, {n['unresolved']} unresolved, "
+        f"{n['informative presence']} informative by presence, {n['fine']} fine"
+    )
+    figure.suptitle(title or counted, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes
 
 
@@ -138,8 +169,10 @@ def _short(label, most=52):
 
 
 def count_table(sizes: pd.DataFrame):
-    """Style a frame of ``audit.group_sizes``."""
-    table = sizes.assign(rate=[interval(*r, ".1%") for r in sizes[["rate", "low", "high"]].to_numpy()])
+    """Style the counts of crossed groups, or of all groups if none is crossed; of `audit.group_sizes`."""
+    crossed = sizes[[len(members(a)) > 1 for a in sizes.attribute]]
+    shown = crossed if len(crossed) else sizes
+    table = shown.assign(rate=[interval(*r, ".1%") for r in shown[["rate", "low", "high"]].to_numpy()])
     table = table[["attribute", "group", "n", "n_positive", "rate"]]
     table.columns = ["attribute", "group", "n", "positives", "label rate [95 %]"]
     return table.style.hide(axis="index").format({"n": "{:,}", "positives": "{:,}"})
@@ -152,18 +185,18 @@ def left_out_table(counts, n: int):
 
 
 def presence_table(shares: pd.DataFrame, attribute: str):
-    """Style the share of samples that have each modality, by group; takes the frame of ``audit.presence``."""
+    """Style the share of samples that have each modality, by group of one attribute; of `audit.presence_shares`."""
     rows = shares[shares.attribute == attribute]
     cells = rows.assign(cell=[interval(*r, ".1%") for r in rows[["rate", "low", "high"]].to_numpy()])
     table = cells.pivot(index=["group", "n"], columns="name", values="cell")[list(dict.fromkeys(rows.name))]
     table = table.reindex(cells[["group", "n"]].drop_duplicates().apply(tuple, axis=1)).reset_index()
-    table["group"] = table["group"].replace("all", "everybody")
+    table["group"] = table["group"].replace("all", "all samples")
     table.columns = [attribute.replace("_", " "), "n", *(words(m) for m in table.columns[2:])]
     return table.style.hide(axis="index").format({"n": "{:,}"})
 
 
 def verdict_table(verdicts: pd.DataFrame):
-    """Style the verdicts that are worth a look, the worst first; takes the frame of ``audit.give_verdicts``."""
+    """Style the verdicts that are worth a look, the worst first; of `mmlib.questions.audit.give_verdicts`."""
     rows = verdicts[verdicts.verdict != "fine"]
     rows = rows.sort_values("verdict", key=lambda v: v.map(list(VERDICT_COLOURS).index), kind="stable")
     columns = ["label", "field", "verdict", "reason", "n_absent", "rate_present", "rate_absent", "source"]
@@ -188,19 +221,66 @@ def verdict_table(verdicts: pd.DataFrame):
     )
 
 
-def lacking_table(contrasts: pd.DataFrame, *, minimum: int = 30, most: int = 8):
-    """Style the surest differences in what is recorded; takes the frame of ``audit.presence_contrasts``.
+def lacking_table(differences: pd.DataFrame, *, minimum: int = MINIMUM, most: int = 8):
+    """Style the largest differences in what is recorded whose interval excludes 0; of `audit.presence_differences`.
 
     Groups with fewer than ``minimum`` positives are left out.
     """
-    rows = contrasts[(contrasts.n_positive >= minimum) & ((contrasts.low > 0) | (contrasts.high < 0))]
+    rows = differences[(differences.n_positive >= minimum) & ((differences.low > 0) | (differences.high < 0))]
     rows = rows.loc[rows.estimate.abs().nlargest(most).index]
+    if rows.empty:
+        table = pd.DataFrame({"field": ["no clear difference in what is recorded"]})
+        return table.style.hide(axis="index")
     table = pd.DataFrame(
         {
             "field": rows.field,
-            "group": rows.group + " minus " + rows.reference.fillna(""),
+            "group": rows.group + " minus " + rows.reference,
             "n": rows.n,
             "difference [95 %]": [interval(*r, "+.1%") for r in rows[["estimate", "low", "high"]].to_numpy()],
         }
     )
     return table.style.hide(axis="index").format({"n": "{:,}"})
+
+
+def cohort_in_short(
+    cohort: Cohort, sizes: pd.DataFrame, found: pd.DataFrame, verdicts: pd.DataFrame
+) -> Markdown:
+    """The answer of chapter 1 in a few sentences, after the cohort's caution if it has one.
+
+    Parameters
+    ----------
+    cohort : mmlib.core.schema.Cohort
+    sizes : pandas.DataFrame
+        From `mmlib.questions.audit.group_sizes`.
+    found : pandas.DataFrame
+        From `mmlib.questions.audit.predictiveness`.
+    verdicts : pandas.DataFrame
+        From `mmlib.questions.audit.give_verdicts`.
+    """
+    label, counts, groups = cohort.samples["label"], _counts(verdicts), sizes[sizes.group != "all"]
+    crossed = ", crossed ones included," if any(len(members(a)) > 1 for a in groups.attribute) else ""
+    told = [
+        f"**In short.** {len(label):,} samples, {label.mean():.1%} positive. {_small(groups)} of {len(groups)} "
+        f"groups{crossed} have fewer than {MINIMUM} positives. Verdicts on {len(verdicts)} fields and modalities: "
+        f"{', '.join(f'{verdict} {count}' for verdict, count in counts.items())}."
+    ]
+    clear = found[(found.metric == "presence_auroc") & ((found.low > 0.5) | (found.high < 0.5))]
+    if len(clear):
+        strongest = clear.loc[(clear.estimate - 0.5).abs().idxmax()]
+        top = verdicts.set_index("field").loc[strongest.field]
+        told.append(
+            f"The presence that predicts most: where `{top.name}` is recorded, {top.rate_present:.1%} are positive, "
+            f"elsewhere {top.rate_absent:.1%}."
+        )
+    else:
+        told.append("No field's presence clearly predicts the label.")
+    caution = f"{cohort.caution}\n\n" if cohort.caution else ""
+    return Markdown(caution + " ".join(told))
+
+
+def _counts(verdicts: pd.DataFrame) -> pd.Series:
+    return verdicts.verdict.value_counts().reindex(VERDICTS, fill_value=0)
+
+
+def _small(groups: pd.DataFrame) -> int:
+    return int((groups.n_positive[groups.group != "all"] < MINIMUM).sum())

@@ -90,7 +90,7 @@ def alarms(kind: str, seed: int, *, resamples: int = 200) -> bool:
     cohort = simulate(kind, seed)
     samples = cohort.samples.assign(fold=assign_folds(cohort.samples, folds=5, seed=seed))
     patient_weights = resample_patients(samples.patient_id, resamples, seed)
-    found = audit.predictiveness(cohort, samples, patient_weights, run="simulated")
+    found = audit.predictiveness(cohort, samples, patient_weights)
     verdicts = audit.give_verdicts(cohort, found).set_index("field").verdict
     alarm = verdicts.isin(audit.VERDICTS[:2])
     return bool(alarm.any() if kind == "clean" else alarm["planted.x"])

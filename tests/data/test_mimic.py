@@ -112,7 +112,7 @@ def test_the_audit_calls_what_comes_from_the_admission_record_leaks_and_nothing_
     options = {"prediction_time": "disposition", "cxr": "none", "arrival_fields": arrival_fields}
     cohort = load_cohort("mimic_eye", trees / "mimic_eye", **options)
     samples = cohort.samples.assign(fold=assign_folds(cohort.samples, folds=3))
-    found = audit.predictiveness(cohort, samples, resample_patients(samples.patient_id, 50), run="r", minimum=20)
+    found = audit.predictiveness(cohort, samples, resample_patients(samples.patient_id, 50), minimum=20)
     verdicts = audit.give_verdicts(cohort, found)
     leaks = set(verdicts.field[verdicts.verdict == "leak"])
     assert leaks & set(cohort.values.columns) == expected

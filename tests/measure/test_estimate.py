@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from mmlib.measure.bootstrap import percentile_interval, simultaneous_interval, widen
-from mmlib.measure.estimate import Estimate, estimate, stack
+from mmlib.measure.estimate import Estimate, estimate, simultaneous_rows, stack
 
 RNG = np.random.default_rng(0)
 DRAWS, SEEDS = RNG.normal(0.7, 0.05, (201, 3, 2)), RNG.normal(0.7, 0.02, (3, 3, 2))
@@ -85,6 +85,19 @@ def test_rows_carry_labels_sizes_and_both_errors():
     assert one.frame()[["subset", "group"]].values.tolist() == [["b", "x"]]
     assert one.label == "x (n=60, 30 positive)"
     assert estimate(DRAWS[:, 0, 0], name="auroc").frame().group.tolist() == ["all"]
+
+
+def test_quantities_of_several_kinds_become_rows_whose_intervals_hold_at_once():
+    found = pd.DataFrame({"metric": ["auroc", "tpr"], "group": ["f", "x"], "field": "crp", "n": [9, 8]})
+    found = found.assign(n_positive=5)
+    table = simultaneous_rows(found, DRAWS[:, 0], attribute="sex")
+    low, high = simultaneous_interval(DRAWS[:, 0])
+    np.testing.assert_array_equal(table[["low", "high"]], np.stack([low, high], axis=1))
+    assert table[["metric", "attribute", "group", "field", "n"]].values.tolist() == [
+        ["auroc", "sex", "f", "crp", 9],
+        ["tpr", "sex", "x", "crp", 8],
+    ]
+    assert list(simultaneous_rows(found[:0], DRAWS[:, 0, :0]).columns) == list(table.columns)
 
 
 def test_an_estimate_is_written_with_its_interval():

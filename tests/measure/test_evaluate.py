@@ -136,32 +136,29 @@ def test_masked_expectations_without_drops_are_the_full_model():
     assert masked.key == "rate" and masked.labels == [0, 0.3]
 
 
-def test_differences_are_paired():
+def test_models_are_compared_on_the_same_patients():
     scores = {"one": SCORE.values[:, 0], "same": SCORE.values[:, 0], "other": SCORE.values[0, 1]}
-    table = evaluate.compare_auroc(scores, COHORT, WEIGHTS, reference="one").set_index("variant")
-    assert (
-        table.loc["same", ["difference", "difference_low", "difference_high", "at_least"]].tolist() == [0] * 4
-    )
-    expected = roc_auc_score(COHORT.label, scores["other"]) - np.mean(
-        [roc_auc_score(COHORT.label, s) for s in scores["one"]]
-    )
-    assert table.loc["other", "difference"] == pytest.approx(expected)
-    assert (
-        table.loc["other", "difference_low"]
-        < table.loc["other", "at_least"]
-        < table.loc["other", "difference_high"]
-    )
+    areas = evaluate.compare_auroc(scores, COHORT, WEIGHTS)
+    assert (areas.name, areas.n, areas.n_positive, areas.seeds) == ("auroc", N, COHORT.label.sum(), 2)
+    change = areas - areas.sel(variant="one")
+    assert change.labels("variant") == list(scores)
+    assert [float(end) for end in change.sel(variant="same").interval()] == [0, 0]
+    by_seed = [roc_auc_score(COHORT.label, s) for s in scores["one"]]
+    other = roc_auc_score(COHORT.label, scores["other"])
+    assert float(change.sel(variant="other")) == pytest.approx(other - np.mean(by_seed))
+    assert float(areas.sel(variant="one").s_retrain) == pytest.approx(np.std(by_seed, ddof=1))
+    assert float(areas.sel(variant="other").s_retrain) == 0
+    # the one-sided 95 % bound
+    alone = evaluate.compare_auroc({k: s[:1] if s.ndim > 1 else s for k, s in scores.items()}, COHORT, WEIGHTS)
+    bound = (alone.sel(variant="other") - alone.sel(variant="one")).interval(level=0.9)[0]
+    draws = alone.values.sel(variant="other") - alone.values.sel(variant="one")
+    assert float(bound) == pytest.approx(np.quantile(draws[1:], 0.05))
 
 
-def test_a_comparison_becomes_rows_of_the_results_contract():
-    scores = {"u": SCORE.values[0, 0], "v": SCORE.values[0, 1]}
-    compared = evaluate.compare_auroc(scores, COHORT, WEIGHTS, reference="u")
-    rows = RESULTS.validate(evaluate.comparison_frame(compared, COHORT, run="r", reference="u"))
-    rows = rows.set_index(["metric", "variant"])
-    assert rows.estimate["auroc", "v"] == pytest.approx(roc_auc_score(COHORT.label, scores["v"]))
-    change = rows.estimate["auroc", "v"] - rows.estimate["auroc", "u"]
-    assert rows.estimate["auroc_difference", "v"] == pytest.approx(change)
-    assert ("auroc_difference", "u") not in rows.index
+def test_models_of_differently_many_seeds_cannot_be_compared():
+    scores = {"one": SCORE.values[:, 0], "other": np.tile(SCORE.values[:1, 0], (3, 1))}
+    with pytest.raises(ValueError, match="scores hold 2 and 3 seeds"):
+        evaluate.compare_auroc(scores, COHORT, WEIGHTS)
 
 
 def test_changes_are_paired_and_carry_the_spread_of_their_own():

@@ -9,9 +9,11 @@ from statsmodels.stats.proportion import proportion_confint
 from mmlib.core.schema import Cohort, Field
 from mmlib.data.splits import assign_folds
 from mmlib.measure.bootstrap import resample_patients
+from mmlib.measure.groups import Groups
 from mmlib.questions import audit
 from tests.benchmarks import audit_characteristics
 
+SEX = Groups({"sex": "m"})
 SAMPLES = pd.DataFrame({"label": [1, 0, 0, 1, 1, 0], "sex": ["f", "f", "f", "m", "m", "m"]})
 RECORDED = pd.DataFrame({"labs": [True, True, False, False, False, True], "age": [True] * 6})
 
@@ -29,7 +31,7 @@ def cohort_of(fields, times=None, n=900, seed=0):
 def audited(cohort, **options):
     samples = cohort.samples.assign(fold=assign_folds(cohort.samples))
     patient_weights = resample_patients(samples.patient_id, 100)
-    found = audit.predictiveness(cohort, samples, patient_weights, run="made")
+    found = audit.predictiveness(cohort, samples, patient_weights)
     return found, audit.give_verdicts(cohort, found, **options).set_index("field")
 
 
@@ -42,24 +44,25 @@ def sometimes(more, base=0.3):
 
 
 def test_groups_are_counted_with_wilsons_interval():
-    sizes = audit.group_sizes(SAMPLES, ["sex"]).set_index("group")
+    sizes = audit.group_sizes(SAMPLES, SEX).set_index("group")
     assert sizes.loc["all", ["n", "n_positive"]].tolist() == [6, 3]
     assert sizes.loc["m", ["n", "n_positive"]].tolist() == [3, 2]
     assert (sizes.loc["m", "low"], sizes.loc["m", "high"]) == proportion_confint(2, 3, method="wilson")
 
 
 def test_presence_by_group():
-    shares = audit.presence(RECORDED, SAMPLES, ["sex"]).set_index(["name", "group"])
+    shares = audit.presence_shares(RECORDED, SAMPLES, SEX).set_index(["name", "group"])
     assert shares.rate["labs", "f"] == pytest.approx(2 / 3)
     assert shares.rate["age", "m"] == 1
     assert ((shares.low <= shares.rate) & (shares.rate <= shares.high)).all()
 
 
 def test_presence_is_compared_between_groups():
-    samples = SAMPLES.loc[np.repeat(np.arange(6), 20)].reset_index(drop=True)
+    samples = SAMPLES.loc[np.repeat(np.arange(6), 20)].reset_index(drop=True).assign(fold=0)
     recorded = RECORDED.loc[np.repeat(np.arange(6), 20)].reset_index(drop=True)
     patient_weights = resample_patients(np.arange(120), 200)
-    table = audit.presence_contrasts(recorded, samples, patient_weights, {"sex": "m"}, run="r").set_index("field")
+    table = audit.presence_differences(recorded, samples, SEX, patient_weights).set_index("field")
+    assert set(table.metric) == {"recorded"} and table.n.tolist() == [60, 60]
     assert table.loc["labs", "estimate"] == pytest.approx(2 / 3 - 1 / 3)
     assert table.loc["labs", "low"] > 0 and table.loc["labs", ["group", "reference"]].tolist() == ["f", "m"]
     assert table.loc["age", ["estimate", "low", "high"]].tolist() == [0, 0, 0]
@@ -151,6 +154,12 @@ def test_what_too_few_samples_have_is_not_judged():
         20,
         880,
     ]
+
+
+def test_a_cohort_in_which_nothing_can_be_judged_has_no_rows_and_is_fine():
+    found, verdicts = audited(cohort_of({Field("a", "x", "x"): noise}, n=60))
+    assert found.empty and list(found.columns[:6]) == ["metric", "attribute", "group", "reference", "field", "estimate"]
+    assert verdicts.verdict.tolist() == ["fine"]
 
 
 def test_planted_leaks_are_caught_and_clean_cohorts_left_alone():

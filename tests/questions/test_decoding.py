@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mmlib.measure.bootstrap import resample_patients
+from mmlib.measure.groups import Groups
 from mmlib.models.study import prepare
 from mmlib.questions import decoding
 from tests.models.test_study import cohort_and_embeddings
@@ -15,7 +16,7 @@ def test_a_group_is_read_from_the_modality_that_holds_it_and_from_no_other():
     embeddings.embedding[:, 0, 0] += 3 * (cohort.sex == "f").to_numpy()
     study = prepare(cohort, embeddings, dimensions=6)
     patient_weights = resample_patients(cohort.patient_id, 50)
-    table = decoding.decode_groups(study, cohort, patient_weights, ["sex"], run="r").set_index(["subset", "group"])
+    table = decoding.decode_groups(study, Groups({"sex": "m"}), patient_weights).set_index(["subset", "group"])
     assert table.loc[("a", "f"), "low"] > 0.75
     assert table.estimate["a", "f"] == pytest.approx(table.estimate["a", "m"])
     assert table.low["c", "f"] < 0.5 < table.high["c", "f"]
@@ -30,5 +31,7 @@ def test_groups_that_are_too_small_are_left_out():
     cohort, embeddings = cohort_and_embeddings()
     cohort["race"] = np.where(np.arange(300) < 10, "x", np.where(np.arange(300) % 2, "y", "z"))
     study = prepare(cohort, embeddings, dimensions=4)
-    table = decoding.decode_groups(study, cohort, resample_patients(cohort.patient_id, 20), ["race"], run="r")
-    assert set(table.group) == {"y", "z"}
+    groups, patient_weights = Groups({"race": "y"}), resample_patients(cohort.patient_id, 20)
+    assert set(decoding.decode_groups(study, groups, patient_weights).group) == {"y", "z"}
+    nothing = decoding.decode_groups(study, groups, patient_weights, minimum=1000)
+    assert nothing.empty and {"subset", "group", "estimate"} <= set(nothing.columns)

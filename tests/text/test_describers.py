@@ -10,7 +10,7 @@ from mmlib.core.schema import Cohort, Field
 from mmlib.core.storage import cache_folder
 from mmlib.text import describers as module
 from mmlib.text import signals
-from mmlib.text.describers import describe_files
+from mmlib.text.describers import describe_files, load_described
 from mmlib.text.encode import native
 from mmlib.text.notes import write_notes
 from mmlib.text.signals import wfdb
@@ -66,6 +66,22 @@ def test_a_cohort_without_files_is_returned_as_it_is():
     cohort = cohort_of([None], [None])
     cohort = replace(cohort, fields=cohort.fields[:1], values=cohort.values[["person.sex"]])
     assert describe_files(cohort) is cohort
+
+
+def test_the_settings_of_chapter_1_give_the_cohort_again():
+    settings = {
+        "cohort": "support2",
+        "root": "",
+        "cohort_options": {"limit": 50},
+        "drop_fields": ["adlp"],
+        "protected_inputs": "none",
+        "describers": {"image": "measured"},
+        "folds": 5,
+    }
+    cohort = load_described(settings)
+    assert 40 < len(cohort.samples) < 60 and "protected" not in cohort.modalities
+    assert "adlp" not in [f.name for f in cohort.fields]
+    assert load_described(settings, protected_inputs="modality").modalities == (*cohort.modalities, "protected")
 
 
 def test_measured_fields_tell_the_ill_from_the_well(files):
