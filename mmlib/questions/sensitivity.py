@@ -119,9 +119,9 @@ def compare_variations(
     of_auroc = retrained.metric("auroc").sel(subset=retrained.labels[-1])
     change = once.changes([(first, name) for name in changed], ["auroc"]).metric("auroc")
     found = {"AUROC": _spread_like(once.metric("auroc"), of_auroc), "difference": _spread_like(change, of_auroc, 2)}
-    again = retrained.contrasts("tpr").values()
-    for (label, level), many in zip(once.contrasts("tpr").items(), again, strict=True):
-        found[f"TPR {label}"] = _spread_like(level, many.sel(subset=retrained.labels[-1]))
+    for attribute, group in groups.contrasts.items():
+        level, many = (result.difference("tpr", attribute).sel(group=group) for result in (once, retrained))
+        found[f"TPR {level.label}"] = _spread_like(level, many.sel(subset=retrained.labels[-1]))
     return found
 
 

@@ -15,9 +15,6 @@ from mmlib.questions.drops import both_readings
 from mmlib.show import style
 from mmlib.show.style import COLOURS, GREY, METRIC_NAMES, band, estimate_cells, words
 
-#: Said where a run names no group to be shown against a reference.
-NO_CONTRAST = "This run shows no group against a reference group."
-
 
 def drop_curve(auroc: Estimate, run_sd: pd.Series) -> plt.Axes:
     """Expected AUROC against the drop rate: interval (a) of the expectation, and (b) of one masked run.
@@ -65,7 +62,7 @@ def difference_curves(result: Evaluation, metrics: Sequence[str] = ("tpr", "sele
     panels = {metric: result.contrasts(metric) for metric in metrics}
     curves = [curve for panel in panels.values() for curve in panel.values()]
     if not curves:
-        return np.array([style.nothing(NO_CONTRAST, "Signed differences as modalities go missing")])
+        return np.array([style.nothing(style.NO_CONTRAST, "Signed differences as modalities go missing")])
     figure, axes = plt.subplots(1, len(panels), figsize=(9, 4), sharey=True)
     for ax, (metric, panel) in zip(np.atleast_1d(axes), panels.items(), strict=True):
         for i, (name, curve) in enumerate(panel.items()):

@@ -91,15 +91,8 @@ def sentence(text: str):
 
 
 def contrast_name(row) -> str:
-    """Name the signed difference of a tidy row, with the size of the group."""
+    """Name of the signed difference of a tidy row, with the size of the group."""
     return f"{row.group} minus {row.reference} (n={row.n:,}, {row.n_positive:,} positive)"
-
-
-def contrast_of(result, attribute: str, group: str, reference: str) -> str:
-    """Name a signed difference of an ``Evaluation``, with the size of the group."""
-    names, n, positive = result.groups[attribute]
-    at = names.index(group)
-    return f"{group} minus {reference} (n={n[at]:,}, {positive[at]:,} positive)"
 
 
 def ends(values) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,18 +15,20 @@ import sys
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
-from twin_study import CONTRASTS, SIZES, Twin, train_twin
+from twin_study import SIZES, Twin, train_twin
 
-from mmlib.measure.bootstrap import resample_patients, simultaneous_interval
+from mmlib.core.subsets import members
+from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.evaluate import evaluate
+from mmlib.measure.groups import Groups
 from mmlib.questions.additions import shapley
-from mmlib.questions.choose import choose, upper_limit, validation_rows
+from mmlib.questions.choose import choose_by_rule, upper_limit, validation_rows
 from mmlib.twins.causal import Knobs
 
+RACE = Groups({"race": "White"}, {"race": "Black"})
 SIGNAL = {"triage": 0.6, "vitals": 0.6, "labs": 0.6}
 HARMFUL, EFFECTS = "labs", (-0.25, -0.5, 0.0)
 MARGIN = 0.1  # of the constrained choice, on the upper limit of the difference
@@ -35,33 +37,32 @@ RESAMPLES = 200
 
 def measure(twin: Twin, seed: int) -> dict:
     """Flag modalities on tested patients, choose on validation patients, and look the truth up in the population."""
-    names, modalities = [str(s) for s in twin.powerset.subset.values], list(SIGNAL)
-    patient_weights = resample_patients(twin.cohort["patient_id"], RESAMPLES, seed)
+    weights = resample_patients(twin.cohort["patient_id"], RESAMPLES, seed)
     tested, fresh = twin.patient_weights("tested", "fresh")
     threshold = twin.powerset.threshold.sel(rule="prevalence")
 
-    def contrast(score, cohort, w, **wanted):
-        result = evaluate(score, threshold, cohort, w, attributes=["race"], metrics=("tpr",), **wanted)
-        return result.contrast("tpr", "race", *CONTRASTS["race"]), result
+    def rated(score, cohort, w, **wanted):
+        return evaluate(score, threshold, cohort, w, groups=RACE, metrics=("tpr",), **wanted)
 
-    def shares(w):
-        return shapley(contrast(twin.powerset.score, twin.cohort, w)[0], names)
+    def difference(result):
+        return result.difference("tpr", "race").sel(group=RACE.contrasts["race"])
 
-    found, truth = shares(patient_weights * tested), shares(fresh[None])[0]
-    _, high = simultaneous_interval(found)
+    shares = [shapley(difference(rated(twin.powerset.score, twin.cohort, w))) for w in (weights * tested, fresh[None])]
+    clear = shares[0].clear(simultaneous=True)
     score, rows = validation_rows(twin.powerset, twin.cohort)
-    limit = upper_limit(contrast(score, rows, patient_weights[:, rows["position"]])[0][..., None])
-    auroc = contrast(score, rows, np.ones((1, len(rows))), ranking={"auroc": []})[1].overall("auroc")[0]
-    chosen = choose(auroc, limit, names, margin=MARGIN, tolerance=0, costs={})["constrained"]
+    held = rated(score, rows, weights[:, rows["position"]], ranking={"auroc": []})
+    limit, auroc = upper_limit({"race": difference(held)}), held.metric("auroc").value.values
+    chosen = choose_by_rule(auroc, limit, list(limit.index), margin=MARGIN, tolerance=0, costs={})["constrained"]
     row = {}
-    for m, modality in enumerate(modalities):
+    for modality in SIGNAL:
+        found, truth = (float(share.sel(modality=modality)) for share in shares)
         row |= {
-            f"{modality} flagged": high[m] < 0,
-            f"{modality} left out": modality not in chosen.split("+"),
-            f"{modality} share": found[0, m],
-            f"{modality} truth": truth[m],
+            f"{modality} flagged": bool(clear.sel(modality=modality) < 0),
+            f"{modality} left out": modality not in members(chosen),
+            f"{modality} share": found,
+            f"{modality} truth": truth,
         }
-    return row | {"kept the margin": limit[names.index(chosen)] <= MARGIN}
+    return row | {"kept the margin": bool(limit[chosen] <= MARGIN)}
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,11 +17,12 @@ import pandas as pd
 import yaml
 from sklearn.model_selection import GroupKFold
 from tqdm import tqdm
-from twin_study import CONTRASTS, train_twin
+from twin_study import GROUPS, train_twin
 
+from mmlib.measure.groups import Groups
 from mmlib.questions.forecast import judge_forecasts, learn, predict, predict_halves, skill
 from mmlib.questions.predictors import PREDICTORS, measure_outcomes, measure_predictors
-from mmlib.runs import artefacts
+from mmlib.runs.run import Run
 from mmlib.twins.causal import Knobs
 
 SIGNAL = ("triage", "vitals", "labs")
@@ -50,10 +51,9 @@ def measure_twin(seed: int) -> pd.DataFrame:
     """Train a twin; give the predictors, the change on its test patients and the change in the population."""
     twin = train_twin(turn_knobs(seed), seed)
     measured = np.isin(twin.part, ("training", "validation"))
-    table = measure_predictors(twin.powerset, twin.embeddings, twin.cohort, measured, contrasts=CONTRASTS)
-    tested, fresh = measure_outcomes(
-        twin.powerset, twin.cohort, twin.patient_weights("tested", "fresh"), contrasts=CONTRASTS
-    )
+    table = measure_predictors(twin.powerset, twin.embeddings, twin.cohort, GROUPS, measured=measured)
+    weights = twin.patient_weights("tested", "fresh")
+    tested, fresh = measure_outcomes(twin.powerset, twin.cohort, GROUPS, patient_weights=weights)
     return table.assign(cohort=f"twin {seed}", change=tested, truth=fresh)
 
 
@@ -79,11 +79,10 @@ def describe_model(table: pd.DataFrame) -> pd.DataFrame:
 def measure_real(run: str, coefficients: pd.Series, average: float) -> pd.DataFrame:
     """Predict one half of a real cohort's patients from the other, both ways, from the artefacts of its run."""
     settings = yaml.safe_load(Path(f"notebooks/params/{run}.yml").read_text(encoding="utf-8"))
-    contrasts = {a: (g, settings["protected"][a]) for a, g in settings["contrasts"].items()}
-    files = [artefacts.read(run, name) for name in ("powerset", "embeddings", "cohort")]
-    return predict_halves(*files, coefficients, contrasts=contrasts).assign(
-        cohort=lambda table: table["half"], average=average
-    )
+    groups, chapters = Groups(settings["protected"], settings["contrasts"]), Run(run)
+    files = [chapters.read(name) for name in ("powerset", "embeddings", "cohort")]
+    table = predict_halves(*files, groups, coefficients=coefficients)
+    return table.assign(cohort=table["half"], average=average)
 
 
 def write(table: pd.DataFrame, name: str) -> None:

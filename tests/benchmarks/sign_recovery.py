@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
-from twin_study import CONTRASTS, SIZES, Twin, train_twin
+from twin_study import GROUPS, SIZES, Twin, train_twin
 
 from mmlib.measure.evaluate import evaluate
 from mmlib.twins.causal import Knobs
@@ -29,12 +29,10 @@ SHIFT = -0.5  # of what the oximeter measures, in standard deviations
 
 def contrasts(twin: Twin) -> np.ndarray:
     """TPR difference of the model with all modalities: on tested patients, and on the population."""
-    score, threshold = twin.powerset.score.isel(subset=[-1]), twin.powerset.threshold.isel(subset=[-1])
-    patient_weights = twin.patient_weights("tested", "fresh")
-    result = evaluate(
-        score, threshold.sel(rule="prevalence"), twin.cohort, patient_weights, attributes=["race"], metrics=("tpr",)
-    )
-    return result.contrast("tpr", "race", *CONTRASTS["race"])[:, 0]
+    everything = twin.powerset.isel(subset=[-1])
+    weights, threshold = twin.patient_weights("tested", "fresh"), everything.threshold.sel(rule="prevalence")
+    result = evaluate(everything.score, threshold, twin.cohort, weights, groups=GROUPS, metrics=("tpr",))
+    return result.difference("tpr", "race").sel(group=GROUPS.contrasts["race"]).values.values[:, 0]
 
 
 def sentence(found: dict) -> str:
@@ -75,7 +73,6 @@ def main() -> None:
         low, high = proportion_confint(right, len(table), method="beta")
         out |= {name: right / len(table), f"{name} low": low, f"{name} high": high}
     Path("book/tables/sign_recovery.md").write_text(sentence(out), encoding="utf-8")
-
 
 
 if __name__ == "__main__":

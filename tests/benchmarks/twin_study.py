@@ -9,13 +9,14 @@ import xarray as xr
 from sklearn.linear_model import LogisticRegression
 
 from mmlib.core.subsets import subset_masks
+from mmlib.measure.groups import Groups
 from mmlib.models.fusion import Architecture
 from mmlib.models.powerset import summary, train_powerset
 from mmlib.models.study import Study
 from mmlib.twins.causal import Knobs, draw
 
 SIZES = {"training": 2500, "validation": 1500, "tested": 3000, "fresh": 30_000}
-CONTRASTS = {"race": ("Black", "White"), "sex": ("Female", "Male")}
+GROUPS = Groups({"race": "White", "sex": "Male"}, {"race": "Black", "sex": "Female"})
 MODEL = Architecture(width=16, heads=2, epochs=20, batch_size=500, learning_rate=1e-2)  # small and quick
 
 

@@ -4,6 +4,7 @@ import pytest
 import xarray as xr
 from scipy.stats import binom, spearmanr
 
+from mmlib.measure.groups import Groups
 from mmlib.questions import forecast
 from mmlib.questions.predictors import PREDICTORS
 
@@ -75,17 +76,23 @@ def test_nobody_both_predicts_and_is_observed(small_powerset):
         {"modality": ["a", "b", "c"]},
     )
     coefficients = pd.Series(1.0, index=list(PREDICTORS))
-    ask = {"contrasts": {"sex": ("Female", "Male")}}
-    table = forecast.predict_halves(powerset, embeddings, cohort, coefficients, **ask)
+    sex = Groups({"sex": "Male"}, {"sex": "Female"})
+    table = forecast.predict_halves(powerset, embeddings, cohort, sex, coefficients=coefficients)
     assert list(table.half.value_counts()) == [9, 9] and not table.isna().any(axis=None)
     odd = (cohort.fold % 2 == 1).to_numpy()
     turned = cohort.assign(label=np.where(odd, cohort.label, 1 - cohort.label).astype("int8"))
-    again = forecast.predict_halves(powerset, embeddings, turned, coefficients, **ask)
+    again = forecast.predict_halves(powerset, embeddings, turned, sex, coefficients=coefficients)
     same = table.half == 0  # measured in the odd folds, observed in the even ones
     np.testing.assert_array_equal(table.predicted[same], again.predicted[same])
     assert not np.allclose(table.change[same], again.change[same])
+    own = forecast.judge_halves(table, 0.0)
+    each = [forecast.skill(part.predicted, part.change) for _, part in table.groupby("half")]
+    assert own["error"] == pytest.approx(np.mean([skill["error"] for skill in each])) and own["n"] == 9
+    none = Groups({"sex": "Male"})
+    empty = forecast.predict_halves(powerset, embeddings, cohort, none, coefficients=coefficients)
+    assert list(empty) == list(table) and forecast.judge_halves(empty, 0.0).isna().all()
     with pytest.raises(ValueError, match="fold holds one fold"):
-        forecast.predict_halves(powerset, embeddings, cohort.assign(fold=1), coefficients, **ask)
+        forecast.predict_halves(powerset, embeddings, cohort.assign(fold=1), sex, coefficients=coefficients)
 
 
 def test_cohorts_needed_for_a_sign_test():
@@ -94,3 +101,13 @@ def test_cohorts_needed_for_a_sign_test():
     needed = int(forecast.cohorts_needed(0.8))
     power = [binom.sf(binom.isf(0.05, n, 0.5), n, 0.8) for n in range(1, 200)]
     assert power[needed - 2] < 0.8 and min(power[needed - 1 :]) >= 0.8
+
+
+def test_the_sign_test_counts_cohorts():
+    twins = pd.DataFrame({"rank_correlation": [0.5, 0.4, -0.1, 0.3]})
+    found = forecast.sign_test(pd.DataFrame({"rank_correlation": [0.5, 0.1, -0.2]}), twins)
+    assert (found["real"], found["real_positive"], found["real_least"]) == (3, 2, 1 / 8)
+    assert found["real_p"] == pytest.approx(binom.sf(1, 3, 0.5))
+    assert (found["twins"], found["twin_right"]) == (4, 0.75)
+    assert found["cohorts_needed"] == forecast.cohorts_needed(0.75)
+    assert forecast.sign_test(pd.DataFrame({"rank_correlation": []}), twins)["real_p"] == 1

@@ -3,10 +3,11 @@ import pytest
 import xarray as xr
 from scipy.special import expit, logit
 
+from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import operating_point
-from mmlib.questions.predictors import PREDICTORS, decode, measure_outcomes, measure_predictors
+from mmlib.questions.predictors import KEYS, PREDICTORS, decode, measure_outcomes, measure_predictors
 
-SEX = {"sex": ("Female", "Male")}
+SEX = Groups({"sex": "Male"}, {"sex": "Female"})
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +26,23 @@ def study(small_powerset):
         },
         {"modality": ["a", "b", "c"]},
     )
-    return powerset, embeddings, cohort, np.ones(len(cohort), bool)
+    return powerset, embeddings, cohort
+
+
+def measure(study, groups=SEX):
+    return measure_predictors(*study, groups, measured=np.ones(len(study[2]), bool))
 
 
 def test_predictors_change_sign_when_the_groups_change_places(study):
-    there = measure_predictors(*study, contrasts=SEX)
-    back = measure_predictors(*study, contrasts={"sex": ("Male", "Female")})
+    there = measure(study)
+    back = measure(study, Groups({"sex": "Female"}, {"sex": "Male"}))
     assert len(there) == 9 and not there[list(PREDICTORS)].isna().any(axis=None)
     np.testing.assert_allclose(there[list(PREDICTORS)], -back[list(PREDICTORS)], atol=1e-12)
 
 
 def test_predictors_say_what_they_are_called(study):
-    powerset, embeddings, cohort, everybody = study
-    table = measure_predictors(*study, contrasts=SEX).set_index(["modality", "before"])
+    powerset, embeddings, cohort = study
+    table = measure(study).set_index(["modality", "before"])
     female, label = (cohort.sex == "Female").to_numpy(), cohort.label.to_numpy()
     there = embeddings.present.values[:, 1]
     assert table.loc[("b", "a"), "presence"] == pytest.approx(there[female].mean() - there[~female].mean())
@@ -50,8 +55,8 @@ def test_predictors_say_what_they_are_called(study):
 
 
 def test_late_fusion_adds_log_odds(study):
-    powerset, _, cohort, _ = study
-    table = measure_predictors(*study, contrasts=SEX).set_index(["modality", "before"])
+    powerset, _, cohort = study
+    table = measure(study).set_index(["modality", "before"])
     one = powerset.sel(subset=["b", "c"])
     held = powerset.validation_score[0, 0].notnull().values
     fold, at = np.nonzero(held)
@@ -69,22 +74,22 @@ def test_late_fusion_adds_log_odds(study):
 
 
 def test_no_predictor_looks_at_the_joint_model_or_at_other_patients(study):
-    powerset, embeddings, cohort, _ = study
+    powerset, embeddings, cohort = study
     half = np.arange(len(cohort)) % 2 == 0
-    known = measure_predictors(powerset, embeddings, cohort, half, contrasts=SEX)
+    known = measure_predictors(powerset, embeddings, cohort, SEX, measured=half)
     changed = powerset.copy(deep=True)
     changed.score[:] = 0.5
     changed.validation_score.loc[{"subset": "a+b+c"}] = changed.validation_score.sel(subset="a").values
     flipped = cohort.assign(label=np.where(half, cohort.label, 1 - cohort.label).astype("int8"))
-    again = measure_predictors(changed, embeddings, flipped, half, contrasts=SEX)
+    again = measure_predictors(changed, embeddings, flipped, SEX, measured=half)
     np.testing.assert_array_equal(known[list(PREDICTORS)], again[list(PREDICTORS)])
 
 
 def test_outcomes_are_changes_of_the_difference_among_weighted_patients(study):
-    powerset, _, cohort, _ = study
+    powerset, _, cohort = study
     half = (np.arange(len(cohort)) % 2 == 0).astype(float)
-    found = measure_outcomes(powerset, cohort, half[None], contrasts=SEX)[0]
-    rows = measure_predictors(*study, contrasts=SEX)
+    found = measure_outcomes(powerset, cohort, SEX, patient_weights=half[None])[0]
+    rows = measure(study)
     at = rows.index[(rows.modality == "c") & (rows.before == "a")][0]
     difference = {}
     for name in ("a", "a+c"):
@@ -96,6 +101,15 @@ def test_outcomes_are_changes_of_the_difference_among_weighted_patients(study):
             by_seed.append(hit["Female"] - hit["Male"])
         difference[name] = np.mean(by_seed)
     assert found[at] == pytest.approx(difference["a+c"] - difference["a"])
+
+
+def test_without_a_model_in_use_or_a_contrast_nothing_is_predicted(study):
+    powerset, embeddings, cohort = study
+    one = powerset.sel(subset=["none", "a"]), embeddings.sel(modality=["a"]), cohort
+    for part, groups in ((one, SEX), (study, Groups({"sex": "Male"}))):
+        assert measure(part, groups).empty and list(measure(part, groups)) == [*KEYS, *PREDICTORS]
+        found = measure_outcomes(part[0], cohort, groups, patient_weights=np.ones((2, len(cohort))))
+        assert found.shape == (2, 0)
 
 
 def test_decoding_finds_what_is_there_and_nothing_else():

@@ -31,12 +31,14 @@ def test_matched_auroc_counts_the_pairs_of_one_stratum_by_brute_force():
 
 def test_a_modality_that_only_its_presence_makes_useful_gains_nothing_when_matched():
     y = (RNG.random(N) < np.where(HAS, 0.7, 0.2)).astype(int)
-    cohort = pd.DataFrame({"label": y, "present_a": True, "present_b": HAS})
+    cohort = pd.DataFrame({"label": y, "present_a": True, "present_b": HAS, "patient_id": range(N)})
     names, _ = subset_masks(["a", "b"])
     noise = 0.5 + 0.1 * RNG.random((2, N))
     score = np.stack([np.full((2, N), 0.5), noise, np.tile(0.4 + 0.2 * HAS, (2, 1)), 0.5 * noise + 0.2 * HAS])
     powerset = xr.Dataset({"score": (("subset", "seed", "sample"), score)}, {"subset": names})
-    gains = presence.matched_gains(powerset, cohort, WEIGHTS).set_index(["modality", "place", "pairs"])
+    found = presence.matched_gains(powerset, cohort, resamples=30)
+    assert found.seeds == 2 and found.value["present"].values.tolist() == [1, HAS.mean()]
+    gains = found.frame().set_index(["modality", "place", "pairs"])
     b = gains.loc["b"]
     assert b.loc[("alone", "all pairs"), "estimate"] > 0.1
     assert b.loc[("alone", "pairs matched in presence"), "estimate"] == pytest.approx(0)

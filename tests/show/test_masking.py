@@ -9,7 +9,7 @@ from mmlib.measure.evaluate import Evaluation
 from mmlib.measure.groups import Groups
 from mmlib.measure.scenarios import AT_RANDOM, decompose
 from mmlib.models.masking import DROPOUT
-from mmlib.show import masking
+from mmlib.show import masking, style
 
 plt.switch_backend("agg")
 RNG = np.random.default_rng(0)
@@ -95,7 +95,7 @@ def test_no_clear_difference_is_said():
 
 def test_a_run_that_shows_no_group_has_a_sentence_for_it():
     axes = masking.difference_curves(planted([0.8] * 4, [0] * 4, contrasts={}))
-    assert axes[0].texts[0].get_text() == masking.NO_CONTRAST
+    assert axes[0].texts[0].get_text() == style.NO_CONTRAST
 
 
 def test_the_band_is_the_interval_of_the_estimate():
