@@ -6,7 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from mmlib.runs.execute import drawn_earlier
+from mmlib.runs.execution import drawn_earlier
 from mmlib.runs.parameters import own_parameters, run_parameters, sources
 
 # Jobs find this environment's python and jupyter-book even if it was not activated; nothing reports home.

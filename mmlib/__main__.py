@@ -7,8 +7,8 @@ from importlib import import_module
 #: Verb -> the module whose ``main`` does it, and its line in the usage.
 VERBS = {
     "encode": ("mmlib.text.encode", "embed the texts of notes into the cache that all runs share"),
-    "execute": ("mmlib.runs.execute", "execute one notebook for one run"),
-    "stage": ("mmlib.runs.stage", "assemble the book from pages and executed notebooks"),
+    "execute": ("mmlib.runs.execution", "execute one notebook for one run"),
+    "stage": ("mmlib.runs.staging", "assemble the book from pages and executed notebooks"),
     "twins": ("mmlib.twins.write", "write a synthetic twin of a data set"),
 }
 

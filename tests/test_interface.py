@@ -52,7 +52,8 @@ def test_a_room_exports_what_its_page_lists(room):
     module = importlib.import_module(f"mmlib.{room}")
     for name in module.__all__:
         thing = getattr(module, name)
-        assert thing.__module__.startswith(f"mmlib.{room}."), name
+        if callable(thing):  # else a constant
+            assert thing.__module__.startswith(f"mmlib.{room}."), name
         assert not (ROOT / "mmlib" / room / f"{name}.py").exists(), f"{name} is also a module"
     page = (ROOT / "book" / "api" / f"{room}.md").read_text()
     listed = [name for members in re.findall(r":members: (.+)", page) for name in members.split(", ")]

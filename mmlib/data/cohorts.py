@@ -30,7 +30,7 @@ def load_cohort(
     drop_fields: Sequence[str] = (),
     **options,
 ) -> Cohort:
-    """Cohort with a given name.
+    r"""Cohort with a given name.
 
     Parameters
     ----------
@@ -55,6 +55,15 @@ def load_cohort(
     ------
     ValueError
         For an unknown name or option, or data that do not fit.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "visits.csv"
+    >>> _ = file.write_text("pulse,sex,admitted\n80,Male,0\n110,Female,1\n")
+    >>> cohort = load_cohort("table", file, label="admitted", protected=["sex"], modalities={"vitals": ["pulse"]})
+    >>> cohort.modalities, len(cohort.samples)
+    (('vitals',), 2)
     """
     if name not in LOADERS:
         close = get_close_matches(str(name), LOADERS, n=1)

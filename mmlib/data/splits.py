@@ -20,6 +20,12 @@ def assign_folds(samples: pd.DataFrame, *, folds: int = 5, seed: int = 0) -> pd.
     -------
     pandas.Series
         int8, the fold in which a sample is tested.
+
+    Examples
+    --------
+    >>> samples = pd.DataFrame({"patient_id": list("abcdefgh"), "label": [0, 1] * 4})
+    >>> sorted(assign_folds(samples, folds=2).value_counts())
+    [4, 4]
     """
     rarest = samples.drop_duplicates("patient_id").label.value_counts().min()
     if not 2 <= folds <= rarest:

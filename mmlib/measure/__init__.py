@@ -1,1 +1,59 @@
 """Metrics of many score vectors with uncertainty, exact expectations over missing modalities, tests."""
+
+import lazy_loader
+
+#: Module to the names that it exports; a module is imported when one of its names is asked for.
+EXPORTS = {
+    "bootstrap": [
+        "average_seeds",
+        "combine",
+        "contrast",
+        "percentile_interval",
+        "resample_patients",
+        "simultaneous_interval",
+        "standard_error",
+        "tidy",
+        "widen",
+    ],
+    "calibration": ["calibration_by_group", "net_benefit", "observed_expected", "reliability"],
+    "estimates": ["Estimate", "estimate", "simultaneous_rows", "stack"],
+    "evaluation": ["compare_auroc", "evaluate", "evaluate_masked", "Evaluation", "select"],
+    "expectation": [
+        "expected_auroc",
+        "expected_selection",
+        "one_run_sd",
+        "pattern_probabilities",
+        "plug_in_average_precision",
+        "realised_patterns",
+        "simulate",
+        "slopes",
+    ],
+    "groups": ["Groups"],
+    "mechanisms": [
+        "by_group",
+        "by_label",
+        "by_value",
+        "mcar",
+        "probabilities_in",
+        "recorded",
+        "recorded_patterns",
+        "tilted",
+        "together",
+    ],
+    "metrics": ["group_masks", "metrics_by_group", "operating_point", "paper_gaps", "rates", "sizes"],
+    "patterns": ["pattern_tables"],
+    "permutation": ["max_min_gap", "permuted_groups", "studentised_difference", "units"],
+    "ranking": ["auroc", "average_precision", "check_shapes", "divide", "pooled_ranking"],
+    "scenarios": ["decompose", "default_mechanisms", "distribution"],
+    "significance": [
+        "change_p",
+        "Equivalence",
+        "equivalence",
+        "gap_test",
+        "holm",
+        "minimal_detectable_change",
+        "minimal_detectable_difference",
+        "too_small",
+    ],
+}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

@@ -30,6 +30,11 @@ def resample_patients(patient_id, resamples: int, seed: int = 0) -> np.ndarray:
     -------
     ndarray of shape (1 + B, n), float32
         Row 0 is all ones; in the others every sample carries how often its patient was drawn.
+
+    Examples
+    --------
+    >>> resample_patients(["a", "a", "b"], 2).shape
+    (3, 3)
     """
     code, patients = pd.factorize(np.asarray(patient_id))
     if resamples < 0 or (code < 0).any():

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import logit
 
 from mmlib.core.subsets import subset_masks
-from mmlib.measure.estimate import Estimate
+from mmlib.measure.estimates import Estimate
 from mmlib.measure.expectation import pattern_probabilities
 from mmlib.measure.mechanisms import recorded, tilted, together
 

@@ -1,1 +1,43 @@
 """Splits and inputs, the fusion network, training of all subsets and regimes, baselines, thresholds."""
+
+import lazy_loader
+
+#: Module to the names that it exports; a module is imported when one of its names is asked for.
+EXPORTS = {
+    "baselines": ["boosting", "counted_words", "free_text", "late_fusion", "late_patterns", "table_columns"],
+    "fusion": ["Architecture", "join", "logits", "Models", "train"],
+    "logistic": ["fit_many", "log_odds"],
+    "masking": ["DROPOUT", "score_patterns", "train_masking_regimes"],
+    "network": ["attend", "forward", "initial"],
+    "powerset": [
+        "fit",
+        "load_models",
+        "outcome",
+        "probabilities",
+        "summary",
+        "tested_scores",
+        "train_powerset",
+        "train_variants",
+    ],
+    "reduction": ["principal_components", "scaled_columns"],
+    "regimes": [
+        "BASE",
+        "collect",
+        "group_weights",
+        "imputed_scores",
+        "joined_parameters",
+        "LOST_IN_TRAINING",
+        "MATCHED",
+        "merged_groups",
+        "pattern_scores",
+        "recalibrate",
+        "score_regimes",
+        "specialist_scores",
+        "train_regimes",
+        "validation_auroc",
+        "VARIED",
+    ],
+    "study": ["load_study", "prepare", "Study"],
+    "thresholds": ["compare_thresholds"],
+}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

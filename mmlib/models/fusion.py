@@ -46,6 +46,11 @@ class Architecture:
         Most epochs, epochs without a better validation AUROC before a model stops, samples per step.
     learning_rate, weight_decay : float
         Of AdamW.
+
+    Examples
+    --------
+    >>> Architecture(width=16).heads
+    4
     """
 
     family: str = "attention"

@@ -122,6 +122,22 @@ def train_powerset(
         The artefact ``powerset``.
     mmlib.models.fusion.Models
         The models of the full set.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> cohort = pd.DataFrame({"sample_id": [f"s{i}" for i in range(80)], "patient_id": [f"p{i}" for i in range(80)]})
+    >>> cohort["label"], cohort["fold"] = np.arange(80, dtype="int8") % 2, np.arange(80, dtype="int8") // 2 % 2
+    >>> vectors = xr.Dataset(
+    ...     {"embedding": (("sample", "modality", "feature"), rng.normal(size=(80, 2, 4)).astype("float32")),
+    ...      "present": (("sample", "modality"), np.ones((80, 2), bool))},
+    ...     {"sample": cohort.sample_id.to_numpy(object), "modality": ["vitals", "labs"]},
+    ...     {"encoder": "toy", "unit": "field"})
+    >>> from mmlib.models.study import prepare
+    >>> study = prepare(cohort, vectors, dimensions=2)
+    >>> powerset, full = train_powerset(study, Architecture(width=4, heads=1, epochs=1))
+    >>> powerset.subset.values.tolist()
+    ['none', 'vitals', 'labs', 'vitals+labs']
     """
     masks = dict(zip(*subset_masks(study.modalities), strict=True))
     names = list(subsets or masks)
@@ -162,6 +178,15 @@ def load_models(run) -> Models:
     -------
     mmlib.models.fusion.Models
         Ordered by seed, then fold.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> stored = {"seeds": 1, "architecture": vars(Architecture(width=4, heads=1))}
+    >>> parameters = {"project": torch.zeros(5, 2, 3, 4)}
+    >>> run = SimpleNamespace(read=lambda name: parameters, settings=lambda notebook: stored)  # a `Run` that holds them
+    >>> load_models(run).fold
+    (0, 1, 2, 3, 4)
     """
     parameters, stored = run.read("models"), run.settings("03_rq1_addition")
     folds = len(parameters["project"]) // stored["seeds"]

@@ -81,6 +81,22 @@ def load_study(run, **settings) -> Study:
     Returns
     -------
     Study
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> cohort = pd.DataFrame({"sample_id": [f"s{i}" for i in range(80)], "patient_id": [f"p{i}" for i in range(80)]})
+    >>> cohort["label"], cohort["fold"] = np.arange(80, dtype="int8") % 2, np.arange(80, dtype="int8") // 2 % 2
+    >>> vectors = xr.Dataset(
+    ...     {"embedding": (("sample", "modality", "feature"), rng.normal(size=(80, 2, 4)).astype("float32")),
+    ...      "present": (("sample", "modality"), np.ones((80, 2), bool))},
+    ...     {"sample": cohort.sample_id.to_numpy(object), "modality": ["vitals", "labs"]},
+    ...     {"encoder": "toy", "unit": "field"})
+    >>> from types import SimpleNamespace
+    >>> artefacts = {"cohort": cohort, "embeddings": vectors}
+    >>> run = SimpleNamespace(read=artefacts.get)  # a `Run` that holds these artefacts
+    >>> load_study(run, dimensions=2).modalities
+    ('vitals', 'labs')
     """
     if not settings:
         stored = run.settings("03_rq1_addition")
@@ -121,6 +137,20 @@ def prepare(
     ------
     ValueError
         If the embeddings are of other samples, or a fold is left without positives or negatives.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> cohort = pd.DataFrame({"sample_id": [f"s{i}" for i in range(80)], "patient_id": [f"p{i}" for i in range(80)]})
+    >>> cohort["label"], cohort["fold"] = np.arange(80, dtype="int8") % 2, np.arange(80, dtype="int8") // 2 % 2
+    >>> vectors = xr.Dataset(
+    ...     {"embedding": (("sample", "modality", "feature"), rng.normal(size=(80, 2, 4)).astype("float32")),
+    ...      "present": (("sample", "modality"), np.ones((80, 2), bool))},
+    ...     {"sample": cohort.sample_id.to_numpy(object), "modality": ["vitals", "labs"]},
+    ...     {"encoder": "toy", "unit": "field"})
+    >>> study = prepare(cohort, vectors, dimensions=2)
+    >>> study.modalities, tuple(study.X.shape)
+    (('vitals', 'labs'), (2, 80, 2, 2))
     """
     if not 0 < validation <= 0.5 or dimensions < 1:
         raise ValueError(
@@ -151,7 +181,7 @@ def prepare(
         torch.from_numpy(held),
         fold,
         tuple(cohort["sample_id"]),
-        tuple(embeddings["modality"].values),
+        tuple(map(str, embeddings["modality"].values)),
         kept,
         cohort,
     )

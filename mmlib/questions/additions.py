@@ -13,8 +13,8 @@ from sklearn.metrics import roc_auc_score
 from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import full_subset, members
 from mmlib.measure.bootstrap import resample_patients
-from mmlib.measure.estimate import Estimate
-from mmlib.measure.evaluate import Evaluation, evaluate
+from mmlib.measure.estimates import Estimate
+from mmlib.measure.evaluation import Evaluation, evaluate
 from mmlib.measure.groups import Groups
 
 #: What the single modality is called that validation patients chose.
@@ -49,7 +49,7 @@ def evaluate_subsets(
     rule : str
         Operating point.
     metrics, ranking
-        As in `mmlib.measure.evaluate.evaluate`; by default AUROC over all samples.
+        As in `mmlib.measure.evaluation.evaluate`; by default AUROC over all samples.
     resamples, seed : int
         Of the bootstrap of patients.
 
@@ -193,7 +193,7 @@ def addition_changes(levels: Estimate) -> Estimate:
 
     Examples
     --------
-    >>> from mmlib.measure.estimate import estimate
+    >>> from mmlib.measure.estimates import estimate
     >>> levels = estimate([[.5, .7], [.5, .6], [.5, .8]], {"subset": ["none", "labs"]}, name="auroc")
     >>> addition_changes(levels).value.values.round(2).tolist()
     [0.2]
@@ -244,7 +244,7 @@ def shapley(levels: Estimate) -> Estimate:
 
     Examples
     --------
-    >>> from mmlib.measure.estimate import estimate
+    >>> from mmlib.measure.estimates import estimate
     >>> levels = estimate([[.5, .7, .6, .9]], {"subset": ["none", "vitals", "labs", "vitals+labs"]}, name="auroc")
     >>> shapley(levels).value.values.round(3).tolist()
     [0.25, 0.15]

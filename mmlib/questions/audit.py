@@ -17,8 +17,8 @@ from sklearn.tree import DecisionTreeClassifier
 from statsmodels.stats.proportion import proportion_confint
 
 from mmlib.core.schema import MINIMUM, Cohort, Field
-from mmlib.measure.estimate import simultaneous_rows
-from mmlib.measure.evaluate import evaluate
+from mmlib.measure.estimates import simultaneous_rows
+from mmlib.measure.evaluation import evaluate
 from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import rates
 from mmlib.measure.ranking import auroc

@@ -14,8 +14,8 @@ import xarray as xr
 from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import NONE, full_subset, members
 from mmlib.measure.bootstrap import resample_patients
-from mmlib.measure.estimate import Estimate, stack
-from mmlib.measure.evaluate import Evaluation, evaluate
+from mmlib.measure.estimates import Estimate, stack
+from mmlib.measure.evaluation import Evaluation, evaluate
 from mmlib.measure.groups import Groups
 from mmlib.questions.additions import interactions, shapley
 
@@ -111,7 +111,7 @@ def upper_limit(differences: Mapping[str, Estimate]) -> pd.Series:
 
     Examples
     --------
-    >>> from mmlib.measure.estimate import estimate
+    >>> from mmlib.measure.estimates import estimate
     >>> difference = estimate([[.1], [.0], [.2], [.1]], {"subset": ["labs"]})
     >>> upper_limit({"sex": difference}).round(2).to_dict()
     {'labs': 0.2}

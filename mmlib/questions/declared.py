@@ -20,8 +20,8 @@ import xarray as xr
 
 from mmlib.core.schema import PLAIN, RESULTS
 from mmlib.core.subsets import full_subset, members, subset_masks
-from mmlib.measure.estimate import Estimate
-from mmlib.measure.evaluate import Evaluation, evaluate, evaluate_masked, select
+from mmlib.measure.estimates import Estimate
+from mmlib.measure.evaluation import Evaluation, evaluate, evaluate_masked, select
 from mmlib.measure.expectation import pattern_probabilities
 from mmlib.measure.groups import Groups
 from mmlib.measure.significance import (

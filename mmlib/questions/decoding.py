@@ -5,7 +5,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from mmlib.core.schema import MINIMUM
-from mmlib.measure.estimate import simultaneous_rows
+from mmlib.measure.estimates import simultaneous_rows
 from mmlib.measure.groups import Groups
 from mmlib.measure.ranking import auroc
 from mmlib.models.study import Study

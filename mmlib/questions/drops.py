@@ -16,8 +16,8 @@ from mmlib.core.schema import MINIMUM, PLAIN
 from mmlib.core.subsets import subset_masks, subset_name
 from mmlib.measure import expectation, metrics
 from mmlib.measure.bootstrap import average_seeds, resample_patients
-from mmlib.measure.estimate import Estimate, stack
-from mmlib.measure.evaluate import Evaluation, evaluate, evaluate_masked
+from mmlib.measure.estimates import Estimate, stack
+from mmlib.measure.evaluation import Evaluation, evaluate, evaluate_masked
 from mmlib.measure.groups import Groups
 from mmlib.measure.patterns import pattern_tables
 from mmlib.measure.scenarios import AT_RANDOM, decompose, default_mechanisms, distribution
@@ -41,6 +41,7 @@ def evaluate_drops(
     rule: str = "prevalence",
     resamples: int = 1000,
     seed: int = 0,
+    metrics: Sequence[str] = ("selection_rate", "tpr", "fpr"),
     resampled: Sequence[str] = (PLAIN, DROPOUT),
 ) -> dict[str, Evaluation]:
     """Exact expectation of every metric when each modality is lost at random, by regime and drop rate.
@@ -57,6 +58,8 @@ def evaluate_drops(
         Operating point, kept under masking.
     resamples, seed : int
         Of the bootstrap of patients.
+    metrics : sequence of str
+        Threshold metrics, linear in the decisions.
     resampled : sequence of str
         Regimes with resamples; the others have estimates only, and no interval.
 
@@ -72,7 +75,14 @@ def evaluate_drops(
         one = scores.sel(regime=regime)
         drawn = weights if regime in resampled else weights[:1]
         found[regime] = evaluate_masked(
-            one.score, one.threshold.sel(rule=rule), patterns, every, study.cohort, drawn, groups=groups
+            one.score,
+            one.threshold.sel(rule=rule),
+            patterns,
+            every,
+            study.cohort,
+            drawn,
+            groups=groups,
+            metrics=metrics,
         )
     return found
 

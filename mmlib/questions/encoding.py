@@ -10,8 +10,8 @@ import pandas as pd
 from mmlib.core.schema import MINIMUM, Cohort
 from mmlib.data.splits import subsample
 from mmlib.measure.bootstrap import resample_patients
-from mmlib.measure.estimate import Estimate
-from mmlib.measure.evaluate import compare_auroc
+from mmlib.measure.estimates import Estimate
+from mmlib.measure.evaluation import compare_auroc
 from mmlib.models import baselines
 from mmlib.models.fusion import Architecture
 from mmlib.models.powerset import train_variants

@@ -14,8 +14,8 @@ import xarray as xr
 from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import full_subset
 from mmlib.measure.calibration import calibration_by_group, net_benefit, reliability
-from mmlib.measure.estimate import Estimate, estimate
-from mmlib.measure.evaluate import Evaluation, evaluate, select
+from mmlib.measure.estimates import Estimate, estimate
+from mmlib.measure.evaluation import Evaluation, evaluate, select
 from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import RATES, metrics_by_group, paper_gaps
 from mmlib.measure.permutation import max_min_gap

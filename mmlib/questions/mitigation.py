@@ -12,8 +12,8 @@ import xarray as xr
 
 from mmlib.core.subsets import subset_masks
 from mmlib.measure.bootstrap import resample_patients
-from mmlib.measure.estimate import Estimate, stack
-from mmlib.measure.evaluate import Evaluation, evaluate, evaluate_masked
+from mmlib.measure.estimates import Estimate, stack
+from mmlib.measure.evaluation import Evaluation, evaluate, evaluate_masked
 from mmlib.measure.expectation import expected_selection, pattern_probabilities
 from mmlib.measure.groups import Groups
 from mmlib.measure.scenarios import distribution

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import NONE
-from mmlib.measure.evaluate import evaluate
+from mmlib.measure.evaluation import evaluate
 from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import operating_point
 from mmlib.questions.additions import addition_changes, single_additions

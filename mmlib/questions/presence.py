@@ -8,7 +8,7 @@ import xarray as xr
 
 from mmlib.core.subsets import full_subset, members, subset_name
 from mmlib.measure.bootstrap import resample_patients
-from mmlib.measure.estimate import Estimate, estimate
+from mmlib.measure.estimates import Estimate, estimate
 from mmlib.measure.ranking import auroc, divide
 
 #: Where a modality is added, and the pairs of a positive and a negative sample that are compared.

@@ -8,8 +8,8 @@ import pandas as pd
 import xarray as xr
 
 from mmlib.measure.bootstrap import resample_patients
-from mmlib.measure.estimate import SEED, Estimate
-from mmlib.measure.evaluate import Evaluation, evaluate
+from mmlib.measure.estimates import SEED, Estimate
+from mmlib.measure.evaluation import Evaluation, evaluate
 from mmlib.measure.groups import Groups
 from mmlib.models.fusion import Architecture
 from mmlib.models.powerset import train_variants

@@ -14,7 +14,7 @@ import xarray as xr
 from sklearn.linear_model import LogisticRegression
 
 from mmlib.measure.bootstrap import resample_patients
-from mmlib.measure.evaluate import Evaluation, evaluate
+from mmlib.measure.evaluation import Evaluation, evaluate
 from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import operating_point
 from mmlib.questions.paradox import Group, add_modality, measure_groups, tpr_gaps

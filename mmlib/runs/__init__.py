@@ -1,1 +1,21 @@
 """Runs: parameters, artefacts, execution of notebooks, the disclosure check, assembly of the book."""
+
+import lazy_loader
+
+#: Module to the names that it exports; a module is imported when one of its names is asked for.
+EXPORTS = {
+    "artefacts": ["about", "content_digest", "path", "read", "write"],
+    "disclosure": ["guard", "Protected", "protected_of", "violations"],
+    "execution": ["drawing_digest", "drawn_earlier", "execute"],
+    "parameters": [
+        "check_type",
+        "notebook_parameters",
+        "own_parameters",
+        "run_parameters",
+        "sources",
+        "unknown_parameter",
+    ],
+    "run": ["Run"],
+    "staging": ["label", "named_images", "stage", "stage_notebook", "stage_toc"],
+}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

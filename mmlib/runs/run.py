@@ -31,6 +31,10 @@ class Run:
     --------
     >>> import tempfile
     >>> run = Run("toy", tempfile.mkdtemp())
+    >>> table = pd.DataFrame({"metric": ["auroc"], "attribute": "sex", "group": "all", "reference": None})
+    >>> numbers = dict(estimate=0.1, low=0.0, high=0.2, se_patients=0.05, se_retrain=float("nan"))
+    >>> table = table.assign(**numbers, n=100, n_positive=40, primary=False)
+    >>> run.write("rq1", table, rule="prevalence")
     """
 
     name: str
@@ -81,9 +85,7 @@ class Run:
 
         Examples
         --------
-        >>> table = pd.DataFrame({"metric": ["auroc"], "attribute": "sex", "group": "all", "reference": None})
-        >>> numbers = dict(estimate=0.1, low=0.0, high=0.2, se_patients=0.05, se_retrain=float("nan"))
-        >>> run.write("rq1", table.assign(**numbers, n=100, n_positive=40, primary=False), rule="prevalence")
+        >>> run.write("rq2", table, margin=0.005)
         """
         tidy = artefacts.ARTEFACTS.get(name, ("",))[0] == ".parquet" and name not in artefacts.TABLES
         data = self._table(parts) if tidy else parts[0]

@@ -10,8 +10,8 @@ from IPython.display import Markdown
 
 from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import NONE, full_subset, members
-from mmlib.measure.estimate import Estimate
-from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.estimates import Estimate
+from mmlib.measure.evaluation import Evaluation
 from mmlib.models.study import Study
 from mmlib.questions.presence import PAIRS
 from mmlib.show import style

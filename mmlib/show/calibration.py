@@ -8,7 +8,7 @@ import pandas as pd
 
 from mmlib.core.schema import MINIMUM
 from mmlib.measure.calibration import EVENTS
-from mmlib.measure.estimate import Estimate
+from mmlib.measure.estimates import Estimate
 from mmlib.show.style import COLOURS, GREY, band, interval, nothing, words
 
 

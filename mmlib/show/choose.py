@@ -10,8 +10,8 @@ from IPython.display import Markdown
 from matplotlib.ticker import MaxNLocator
 
 from mmlib.core.subsets import members
-from mmlib.measure.estimate import Estimate
-from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.estimates import Estimate
+from mmlib.measure.evaluation import Evaluation
 from mmlib.questions.additions import interactions
 from mmlib.questions.choose import Choices, auroc_given_up, cost_of, lowest_rates
 from mmlib.show import style

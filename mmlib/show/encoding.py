@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from mmlib.measure.estimate import Estimate
+from mmlib.measure.estimates import Estimate
 from mmlib.models.study import Study
 from mmlib.questions.encoding import BY_FLAGS, COUNTED, RAW, UNREDUCED, Ways
 from mmlib.show.style import COLOURS, GREY, interval, nothing, words
@@ -27,7 +27,7 @@ def price_dots(auroc: Estimate, ways: Ways, *, farthest: float = 0.15) -> plt.Ax
     Parameters
     ----------
     auroc : Estimate
-        Of `mmlib.measure.evaluate.compare_auroc`.
+        Of `mmlib.measure.evaluation.compare_auroc`.
     ways : mmlib.questions.encoding.Ways
     farthest : float
     """

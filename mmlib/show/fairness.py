@@ -9,7 +9,7 @@ from IPython.display import Markdown
 
 from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import members
-from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.evaluation import Evaluation
 from mmlib.show.style import (
     COLOURS,
     GREY,

@@ -8,8 +8,8 @@ import pandas as pd
 from IPython.display import Markdown
 
 from mmlib.core.schema import MINIMUM, PLAIN
-from mmlib.measure.estimate import Estimate
-from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.estimates import Estimate
+from mmlib.measure.evaluation import Evaluation
 from mmlib.models.masking import DROPOUT
 from mmlib.questions.drops import both_readings
 from mmlib.show import style

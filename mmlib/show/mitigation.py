@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from mmlib.measure.estimate import Estimate
-from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.estimates import Estimate
+from mmlib.measure.evaluation import Evaluation
 from mmlib.models.regimes import BASE, FAMILIES, LOST_IN_TRAINING, SPECIALISTS
 from mmlib.questions.choose import pareto
 from mmlib.questions.mitigation import BY_MECHANISM, COMPLETE, gain_over_base, rate_label, share_closed

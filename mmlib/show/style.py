@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from mmlib.measure.estimate import Estimate, estimate
+from mmlib.measure.estimates import Estimate, estimate
 
 sns.set_theme(
     context="notebook",

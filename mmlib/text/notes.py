@@ -28,6 +28,14 @@ def write_notes(cohort: Cohort, *, flags: bool = True, not_recorded: bool = Fals
     -------
     pandas.DataFrame
         Columns sample_id, modality, field, sentence, in cohort order.
+
+    Examples
+    --------
+    >>> field = Field("labs", "alb", "serum albumin", unit="g/dL", decimals=1)
+    >>> samples = pd.DataFrame({"sample_id": ["a"], "patient_id": ["p"], "label": [1]})
+    >>> cohort = Cohort("toy", "death", samples, pd.DataFrame({"labs.alb": [3.14]}), (field,), ())
+    >>> write_notes(cohort).sentence.tolist()
+    ['Serum albumin: 3.1 g/dL.']
     """
     present = cohort.present()
     sentences, rows = [], []

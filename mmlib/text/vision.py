@@ -1,6 +1,6 @@
 """Text from a picture and a prompt, by any vision-language checkpoint that transformers can load.
 
-A checkpoint is a local folder, an adapter of :mod:`mmlib.text.finetune` or a hub id; only a hub id needs a
+A checkpoint is a local folder, an adapter of :mod:`mmlib.text.finetuning` or a hub id; only a hub id needs a
 network. Decoding is greedy, so that the same picture always gets the same text.
 """
 

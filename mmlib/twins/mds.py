@@ -57,7 +57,7 @@ MEASUREMENTS = 3  # of a sign, at most, within 90 minutes
 CHUNK = 512
 
 
-def write(
+def write_mds_ed(
     population: Draw, root: Path, *, seed: int = 0, mess: float = 0.01, wfdb: bool = False
 ) -> pd.DataFrame:
     """Truth behind each row of a twin, whose table and ECGs are written, a row per ECG.

@@ -89,7 +89,7 @@ def write_twin(
     try:
         part.mkdir(parents=True)
         if name == "mds_ed":
-            truth = twins_mds.write(population, part, seed=seed, mess=mess, wfdb=wfdb)
+            truth = twins_mds.write_mds_ed(population, part, seed=seed, mess=mess, wfdb=wfdb)
         else:
             made = twins_ed.tables(population, seed=seed, mess=mess)
             truth = made.pop("truth")

@@ -22,7 +22,7 @@ from twin_study import SIZES, Twin, train_twin
 
 from mmlib.core.subsets import members
 from mmlib.measure.bootstrap import resample_patients
-from mmlib.measure.evaluate import evaluate
+from mmlib.measure.evaluation import evaluate
 from mmlib.measure.groups import Groups
 from mmlib.questions.additions import shapley
 from mmlib.questions.choose import choose_by_rule, upper_limit, validation_rows

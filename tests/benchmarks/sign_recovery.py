@@ -20,7 +20,7 @@ from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 from twin_study import GROUPS, SIZES, Twin, train_twin
 
-from mmlib.measure.evaluate import evaluate
+from mmlib.measure.evaluation import evaluate
 from mmlib.twins.causal import Knobs
 
 SIGNAL = {"triage": 0.6, "oximeter": 0.6, "labs": 0.6}

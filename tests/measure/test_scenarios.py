@@ -4,7 +4,7 @@ import pytest
 
 from mmlib.core.subsets import subset_masks
 from mmlib.measure import expectation, scenarios
-from mmlib.measure.estimate import estimate
+from mmlib.measure.estimates import estimate
 
 MODALITIES = ["vitals", "labs", "notes"]
 RNG = np.random.default_rng(0)

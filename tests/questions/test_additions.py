@@ -8,8 +8,8 @@ from sklearn.metrics import roc_auc_score
 
 from mmlib.core.subsets import NONE, members, subset_masks
 from mmlib.measure.bootstrap import simultaneous_interval
-from mmlib.measure.estimate import estimate
-from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.estimates import estimate
+from mmlib.measure.evaluation import Evaluation
 from mmlib.measure.groups import Groups
 from mmlib.questions import additions
 

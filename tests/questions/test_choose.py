@@ -6,8 +6,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mmlib.core.subsets import subset_masks
-from mmlib.measure.estimate import estimate
-from mmlib.measure.evaluate import evaluate
+from mmlib.measure.estimates import estimate
+from mmlib.measure.evaluation import evaluate
 from mmlib.measure.groups import Groups
 from mmlib.questions import choose
 from mmlib.questions.additions import evaluate_subsets

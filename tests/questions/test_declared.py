@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 from mmlib.core import schema
 from mmlib.core.subsets import subset_masks
 from mmlib.measure.bootstrap import resample_patients
-from mmlib.measure.evaluate import select
+from mmlib.measure.evaluation import select
 from mmlib.measure.expectation import expected_selection, pattern_probabilities
 from mmlib.measure.groups import Groups
 from mmlib.questions import declared

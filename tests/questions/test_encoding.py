@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from mmlib.core.schema import RESULTS, Cohort, Field
 from mmlib.data.splits import assign_folds
 from mmlib.measure.bootstrap import resample_patients
-from mmlib.measure.evaluate import compare_auroc
+from mmlib.measure.evaluation import compare_auroc
 from mmlib.measure.groups import Groups
 from mmlib.models.fusion import Architecture
 from mmlib.models.study import prepare

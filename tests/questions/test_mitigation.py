@@ -8,7 +8,7 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from mmlib.core.schema import RESULTS
 from mmlib.core.subsets import subset_masks
-from mmlib.measure.estimate import estimate
+from mmlib.measure.estimates import estimate
 from mmlib.measure.groups import Groups
 from mmlib.models import regimes
 from mmlib.models.thresholds import compare_thresholds

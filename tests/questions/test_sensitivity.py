@@ -8,7 +8,7 @@ import xarray as xr
 from sklearn.metrics import roc_auc_score
 
 from mmlib.measure.bootstrap import percentile_interval, resample_patients, widen
-from mmlib.measure.evaluate import evaluate
+from mmlib.measure.evaluation import evaluate
 from mmlib.measure.groups import Groups
 from mmlib.measure.ranking import auroc
 from mmlib.models.fusion import Architecture

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-from mmlib.runs.execute import execute
-from mmlib.runs.stage import stage
+from mmlib.runs.execution import execute
+from mmlib.runs.staging import stage
 
 ROOT = Path(__file__).parents[2]
 IMPORTS = """\
@@ -62,7 +62,7 @@ LANDING = """\
 
 Number {glue:text}`/notebooks/01_first.ipynb::RUN-auroc:.2f`;
 words: {glue:text}`/notebooks/01_first.ipynb::RUN-name:s`
-See {numref}`RUN-fig-line`, {numref}`RUN-tab-sizes`, {mod}`mmlib.runs.stage`
+See {numref}`RUN-fig-line`, {numref}`RUN-tab-sizes`, {mod}`mmlib.runs.staging`
 and [the chapter](../notebooks/01_first.ipynb).
 
 ```{figure} /figures/RUN-fig-line.png
@@ -157,7 +157,7 @@ def test_the_landing_page_shows_the_first_run(page):
     assert "Number 0.83; words: a plain sentence." in text
     assert "See Fig. 1.1, Table 1.1" in text
     links = [link["href"] for link in page("book/index").find("article").find_all("a", class_="internal")]
-    assert {"../notebooks/01_first.html", "api/runs.html#module-mmlib.runs.stage"} <= set(links)
+    assert {"../notebooks/01_first.html", "api/runs.html#module-mmlib.runs.staging"} <= set(links)
     figure = page("book/index").find("figure")
     assert figure.find("img")["alt"] == "The same line."
 
@@ -247,7 +247,7 @@ def test_what_is_missing_stops_the_build(checkout, html):
     page = checkout / "_build" / "src" / "book" / "index.md"
     page.write_text(
         "# Landing\n\n{glue:text}`/notebooks/01_first.ipynb::alpha-no:.2f`\n\n{numref}`alpha-fig-no`\n\n"
-        "{func}`mmlib.runs.stage.no_such_thing`\n\n{class}`array-like`\n"
+        "{func}`mmlib.runs.staging.no_such_thing`\n\n{class}`array-like`\n"
     )
     toc = {
         "format": "jb-book",
@@ -259,4 +259,4 @@ def test_what_is_missing_stops_the_build(checkout, html):
     assert result.returncode != 0
     warnings = [line for line in result.stderr.splitlines() if "WARNING" in line]
     assert len(warnings) == 3, result.stderr  # array-like is no reference of ours
-    assert all(name in result.stderr for name in ("alpha-no", "alpha-fig-no", "mmlib.runs.stage.no_such_thing"))
+    assert all(name in result.stderr for name in ("alpha-no", "alpha-fig-no", "mmlib.runs.staging.no_such_thing"))

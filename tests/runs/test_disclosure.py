@@ -10,7 +10,7 @@ import pytest
 
 from mmlib.runs import artefacts
 from mmlib.runs.disclosure import guard, protected_of, violations
-from mmlib.runs.execute import execute
+from mmlib.runs.execution import execute
 
 TABLE = "<table><tr><th>{}</th><th>{}</th></tr><tr><td>{}</td><td>{}</td></tr></table>"
 

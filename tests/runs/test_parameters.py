@@ -121,7 +121,7 @@ def test_an_unknown_run_names_those_there_are(tmp_path, notebooks):
 
 
 def test_sources_are_what_python_loads(tmp_path, write_notebook):
-    code = "from mmlib.runs.stage import label\nimport json"
+    code = "from mmlib.runs.staging import label\nimport json"
     modules = "(m.__file__ for name, m in sys.modules.items() if name.split('.')[0] == 'mmlib')"
     script = f"import sys\n{code}\nprint(*{modules})"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout

@@ -7,7 +7,7 @@ import pytest
 import torch
 import xarray as xr
 
-from mmlib.measure.estimate import estimate
+from mmlib.measure.estimates import estimate
 from mmlib.runs import artefacts
 from mmlib.runs.run import Run
 from tests.runs.test_artefacts import examples

@@ -8,8 +8,8 @@ import torch
 import xarray as xr
 
 from mmlib.core.subsets import subset_masks
-from mmlib.measure.estimate import estimate
-from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.estimates import estimate
+from mmlib.measure.evaluation import Evaluation
 from mmlib.measure.groups import Groups
 from mmlib.questions.additions import addition_changes, count_additions, shapley_shares
 from mmlib.questions.presence import PAIRS, PLACES

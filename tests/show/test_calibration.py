@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from mmlib.measure.calibration import calibration_by_group, reliability
-from mmlib.measure.estimate import estimate
+from mmlib.measure.estimates import estimate
 from mmlib.show import calibration as show
 
 plt.switch_backend("agg")

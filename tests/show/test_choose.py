@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from mmlib.core.subsets import subset_masks
-from mmlib.measure.estimate import estimate
-from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.estimates import estimate
+from mmlib.measure.evaluation import Evaluation
 from mmlib.measure.groups import Groups
 from mmlib.questions.choose import RULES, Choices
 from mmlib.show import choose as show

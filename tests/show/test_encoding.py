@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlib.measure.estimate import estimate
+from mmlib.measure.estimates import estimate
 from mmlib.questions.encoding import BOOSTED, BY_FLAGS, COUNTED, RAW, UNREDUCED, Ways
 from mmlib.show import encoding as show
 

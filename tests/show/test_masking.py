@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from mmlib.core.schema import PLAIN
-from mmlib.measure.estimate import estimate
-from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.estimates import estimate
+from mmlib.measure.evaluation import Evaluation
 from mmlib.measure.groups import Groups
 from mmlib.measure.scenarios import AT_RANDOM, decompose
 from mmlib.models.masking import DROPOUT

@@ -3,8 +3,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlib.measure.estimate import estimate
-from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.estimates import estimate
+from mmlib.measure.evaluation import Evaluation
 from mmlib.measure.groups import Groups
 from mmlib.models.regimes import BASE, FAMILIES, LOST_IN_TRAINING, SPECIALISTS, VARIED
 from mmlib.questions.mitigation import BY_MECHANISM, COMPLETE

@@ -5,7 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mmlib.measure.evaluate import Evaluation
+from mmlib.measure.evaluation import Evaluation
 from mmlib.measure.groups import Groups
 from mmlib.questions.paradox import Group, add_modality, hurdle, is_paradox, tpr_gaps
 from mmlib.questions.twin_study import TwinStudy, compare_with_truth

@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlib.measure.estimate import estimate
+from mmlib.measure.estimates import estimate
 from mmlib.show import style
 
 plt.switch_backend("agg")

@@ -6,7 +6,7 @@ from sklearn.metrics import average_precision_score, recall_score, roc_auc_score
 
 from mmlib.core.schema import RESULTS
 from mmlib.core.subsets import subset_masks
-from mmlib.measure import evaluate, expectation
+from mmlib.measure import evaluation, expectation
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.groups import Groups
 
@@ -33,7 +33,7 @@ SEX = Groups({"sex": "m"}, {"sex": "f"})
 
 
 def test_metrics_are_those_of_scikit_learn_averaged_over_seeds():
-    result = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=SEX, ranking={"auroc": ["sex"]})
+    result = evaluation.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=SEX, ranking={"auroc": ["sex"]})
     female = (COHORT.sex == "f").to_numpy()
     for k, name in enumerate("uvw"):
         tpr, area = [], []
@@ -54,7 +54,7 @@ def test_metrics_are_those_of_scikit_learn_averaged_over_seeds():
 
 
 def test_resamples_are_those_of_scikit_learn_with_sample_weights():
-    result = evaluate.evaluate(
+    result = evaluation.evaluate(
         SCORE, CUT, COHORT, WEIGHTS, groups=SEX, ranking={"auroc": ["sex"], "average_precision": []}
     )
     male = (COHORT.sex == "m").to_numpy()
@@ -74,7 +74,7 @@ def test_resamples_are_those_of_scikit_learn_with_sample_weights():
 
 def test_tidy_rows_keep_the_contract_and_add_the_spread_of_retraining():
     ranking = {"auroc": ["sex"], "average_precision": []}
-    result = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=SEX, ranking=ranking)
+    result = evaluation.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=SEX, ranking=ranking)
     for metric, attribute, rows in (("tpr", "sex", 6), ("auroc", None, 3), ("average_precision", None, 3)):
         frame = RESULTS.validate(result.metric(metric, attribute).frame().assign(run="toy"))
         assert len(frame) == rows and (frame[frame.group == "all"].n == N).all()
@@ -103,20 +103,20 @@ def test_certain_drops_leave_the_empty_pattern():
     cut = xr.DataArray(np.full((1, 3), 0.4), dims=("seed", "fold"))
     _, masks = subset_masks(["a", "b"])
     chance = expectation.pattern_probabilities(np.ones((1, N, 2)), masks)
-    masked = evaluate.evaluate_masked(score, cut, chance, [1], COHORT, WEIGHTS[:1], groups=SEX)
+    masked = evaluation.evaluate_masked(score, cut, chance, [1], COHORT, WEIGHTS[:1], groups=SEX)
     assert float(masked.metric("tpr").sel(rate=1)) == pytest.approx(recall_score(COHORT.label, score[0, 0] >= 0.4))
     assert float(masked.metric("auroc").sel(rate=1)) == pytest.approx(roc_auc_score(COHORT.label, score[0, 0]))
 
 
 def test_an_unknown_attribute_is_named():
     with pytest.raises(ValueError, match="'race' is not a column; expected one of"):
-        evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=Groups({"race": "A"}))
+        evaluation.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=Groups({"race": "A"}))
 
 
 def test_a_missing_threshold_selects_at_random():
     cut = CUT.copy()
     cut[:, 0] = np.nan
-    chosen = evaluate.select(SCORE, cut, COHORT.fold)
+    chosen = evaluation.select(SCORE, cut, COHORT.fold)
     np.testing.assert_array_equal(chosen.sel(variant="u"), SCORE.sel(variant="u"))
     assert set(np.unique(chosen.sel(variant="v"))) == {0, 1}
 
@@ -126,8 +126,8 @@ def test_masked_expectations_without_drops_are_the_full_model():
     score = xr.DataArray(RNG.random((2, 4, N)), {"seed": [0, 1]}, ("seed", "pattern", "sample"))
     cut = xr.DataArray(RNG.random((2, 3)), dims=("seed", "fold"))
     chance = expectation.pattern_probabilities(np.multiply.outer([0.0, 0.3], np.ones((N, 2))), masks)
-    masked = evaluate.evaluate_masked(score, cut, chance, [0, 0.3], COHORT, WEIGHTS, groups=SEX)
-    full = evaluate.evaluate(
+    masked = evaluation.evaluate_masked(score, cut, chance, [0, 0.3], COHORT, WEIGHTS, groups=SEX)
+    full = evaluation.evaluate(
         score.isel(pattern=[3]), cut, COHORT, WEIGHTS, groups=SEX, ranking={"auroc": []}
     )
     for metric in ("tpr", "selection_rate"):
@@ -138,7 +138,7 @@ def test_masked_expectations_without_drops_are_the_full_model():
 
 def test_models_are_compared_on_the_same_patients():
     scores = {"one": SCORE.values[:, 0], "same": SCORE.values[:, 0], "other": SCORE.values[0, 1]}
-    areas = evaluate.compare_auroc(scores, COHORT, WEIGHTS)
+    areas = evaluation.compare_auroc(scores, COHORT, WEIGHTS)
     assert (areas.name, areas.n, areas.n_positive, areas.seeds) == ("auroc", N, COHORT.label.sum(), 2)
     change = areas - areas.sel(variant="one")
     assert change.labels("variant") == list(scores)
@@ -149,7 +149,7 @@ def test_models_are_compared_on_the_same_patients():
     assert float(areas.sel(variant="one").s_retrain) == pytest.approx(np.std(by_seed, ddof=1))
     assert float(areas.sel(variant="other").s_retrain) == 0
     # the one-sided 95 % bound
-    alone = evaluate.compare_auroc({k: s[:1] if s.ndim > 1 else s for k, s in scores.items()}, COHORT, WEIGHTS)
+    alone = evaluation.compare_auroc({k: s[:1] if s.ndim > 1 else s for k, s in scores.items()}, COHORT, WEIGHTS)
     bound = (alone.sel(variant="other") - alone.sel(variant="one")).interval(level=0.9)[0]
     draws = alone.values.sel(variant="other") - alone.values.sel(variant="one")
     assert float(bound) == pytest.approx(np.quantile(draws[1:], 0.05))
@@ -158,11 +158,11 @@ def test_models_are_compared_on_the_same_patients():
 def test_models_of_differently_many_seeds_cannot_be_compared():
     scores = {"one": SCORE.values[:, 0], "other": np.tile(SCORE.values[:1, 0], (3, 1))}
     with pytest.raises(ValueError, match="scores hold 2 and 3 seeds"):
-        evaluate.compare_auroc(scores, COHORT, WEIGHTS)
+        evaluation.compare_auroc(scores, COHORT, WEIGHTS)
 
 
 def test_changes_are_paired_and_carry_the_spread_of_their_own():
-    result = evaluate.evaluate(
+    result = evaluation.evaluate(
         SCORE, CUT, COHORT, WEIGHTS, groups=SEX, ranking={"auroc": ["sex"], "observed_expected": ["sex"]}
     )
     changes = result.changes([("u", "w"), ("u", "v")])
@@ -180,11 +180,11 @@ def test_changes_are_paired_and_carry_the_spread_of_their_own():
 
 
 def test_the_contrasts_shown_carry_the_size_of_their_group():
-    result = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=SEX)
+    result = evaluation.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=SEX)
     n, positive = (COHORT.sex == "f").sum(), COHORT.label[COHORT.sex == "f"].sum()
     ((label, shown),) = result.contrasts("tpr").items()
     assert label == f"f minus m (n={n}, {positive} positive)"
     np.testing.assert_array_equal(shown.values, result.difference("tpr", "sex").sel(group="f").values)
-    absent = evaluate.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=Groups({"sex": "x"}))
+    absent = evaluation.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=Groups({"sex": "x"}))
     with pytest.raises(ValueError, match="Reference group 'x' is not in the cohort; expected one of"):
         absent.difference("tpr", "sex")

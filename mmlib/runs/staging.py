@@ -32,7 +32,7 @@ import yaml
 from mmlib.runs.disclosure import guard
 from mmlib.runs.parameters import run_parameters
 
-MARK = "# Staged by mmlib.runs.stage: whatever is changed here is lost.\n"
+MARK = "# Staged by mmlib.runs.staging: whatever is changed here is lost.\n"
 #: One self-contained script, fonts included, so that formulas can be read without a network.
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
 #: Folder of the notebooks over all runs, and the name under which they are executed.

@@ -4,7 +4,7 @@ import json
 import pytest
 import yaml
 
-from mmlib.runs.stage import label, main, named_images, stage, stage_notebook, stage_toc
+from mmlib.runs.staging import label, main, named_images, stage, stage_notebook, stage_toc
 
 TOC = {
     "format": "jb-book",
@@ -89,7 +89,7 @@ def test_a_credentialed_run_is_searched_before_anything_of_it_is_staged(checkout
         searched.append((run, list(notebooks), root.as_posix()))
         raise ValueError("01_a: cell 1 shows an identifier")
 
-    monkeypatch.setattr("mmlib.runs.stage.guard", refuse)
+    monkeypatch.setattr("mmlib.runs.staging.guard", refuse)
     assert stage(["one"], "_build/src") and not searched
     with pytest.raises(ValueError, match="shows an identifier"):
         stage(["two"], "_build/other")
@@ -192,7 +192,8 @@ def test_a_credentialed_run_is_looked_for_in_the_chapter_over_all_runs(checkout,
     params = checkout / "notebooks" / "params" / "two.yml"
     params.write_text(params.read_text() + "credentialed: true\n")
     searched = []
-    monkeypatch.setattr("mmlib.runs.stage.guard", lambda run, notebooks, root: searched.append((run, list(notebooks))))
+    guard = "mmlib.runs.staging.guard"
+    monkeypatch.setattr(guard, lambda run, notebooks, root: searched.append((run, list(notebooks))))
     stage(["one", "two"], "_build/src")
     assert searched == [("two", ["01_a", "02_b", "08_c"])]
 
@@ -202,7 +203,8 @@ def test_a_chapter_that_one_run_has_is_searched_and_staged_for_it_alone(checkout
     params = checkout / "notebooks" / "params" / "two.yml"
     params.write_text(params.read_text() + "credentialed: true\nchapters: [03_c]\n")
     searched = []
-    monkeypatch.setattr("mmlib.runs.stage.guard", lambda run, notebooks, root: searched.append((run, list(notebooks))))
+    guard = "mmlib.runs.staging.guard"
+    monkeypatch.setattr(guard, lambda run, notebooks, root: searched.append((run, list(notebooks))))
     with pytest.raises(FileNotFoundError, match=r'two/notebooks/03_c\.ipynb is missing; `make book RUNS="two"`'):
         stage(["one", "two"], "_build/src")
     (checkout / "results" / "two" / "notebooks" / "03_c.ipynb").write_text(json.dumps(executed()))

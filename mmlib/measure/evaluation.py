@@ -10,7 +10,7 @@ import xarray as xr
 
 from mmlib.measure.bootstrap import average_seeds
 from mmlib.measure.calibration import observed_expected
-from mmlib.measure.estimate import RESAMPLE, SEED, Estimate, estimate
+from mmlib.measure.estimates import RESAMPLE, SEED, Estimate, estimate
 from mmlib.measure.expectation import expected_auroc, expected_selection
 from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import rates, sizes
@@ -218,6 +218,16 @@ def evaluate(
     Returns
     -------
     Evaluation
+
+    Examples
+    --------
+    >>> cohort = pd.DataFrame({"label": [0, 1, 0, 1], "fold": 0, "sex": ["Male", "Male", "Female", "Female"]})
+    >>> score = xr.DataArray([[[.1, .9, .6, .4]]], {"subset": ["labs"]}, ("seed", "subset", "sample"))
+    >>> cut = xr.DataArray([[.5]], dims=("seed", "fold"))
+    >>> weights = np.ones((1, 4))  # no resamples
+    >>> result = evaluate(score, cut, cohort, weights, groups=Groups({"sex": "Male"}), ranking={"auroc": []})
+    >>> float(result.metric("auroc").sel(subset="labs"))
+    0.75
     """
     (key,) = set(score.dims) - {"seed", "sample"}
     score = score.transpose("seed", key, "sample")

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from mmlib.text import vision
-from mmlib.text.finetune import finetune, read_reports, report_losses
+from mmlib.text.finetuning import finetune, read_reports, report_losses
 from mmlib.text.tiny import save_qwen
 from tests.drawings import draw_xray
 

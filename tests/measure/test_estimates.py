@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from mmlib.measure.bootstrap import percentile_interval, simultaneous_interval, widen
-from mmlib.measure.estimate import Estimate, estimate, simultaneous_rows, stack
+from mmlib.measure.estimates import Estimate, estimate, simultaneous_rows, stack
 
 RNG = np.random.default_rng(0)
 DRAWS, SEEDS = RNG.normal(0.7, 0.05, (201, 3, 2)), RNG.normal(0.7, 0.02, (3, 3, 2))

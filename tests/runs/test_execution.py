@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mmlib.runs.execute import execute, main
+from mmlib.runs.execution import execute, main
 
 PARAMETERS = ("parameters", 'run = "demo"\nrate = 0.1\nname = "a"\nknobs = {}')
 
