@@ -71,6 +71,7 @@ EXPORTS = {
         "threshold_sweep",
         "worst_table",
     ],
+    "leak": ["leak_differences", "leak_dots", "leak_in_short", "record_dots"],
     "masking": [
         "difference_curves",
         "drop_curve",
