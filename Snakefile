@@ -66,7 +66,7 @@ CHAPTERS = {
 # Only runs that name them as their `chapters` have these.
 OWN = {
     "10_leak": {"files": True, "reads": ["cohort.parquet"], "writes": ["leak.parquet"], "threads": 4},
-    "11_finetune": {"reads": ["cohort.parquet"], "writes": [], "threads": 4},
+    "11_finetune": {"files": True, "reads": ["cohort.parquet"], "writes": [], "threads": 4},
 }
 
 

@@ -47,6 +47,7 @@ EXPORTS = {
     "claims": ["CLAIMED", "collect_claims", "judge_claims"],
     "declared": ["check_declared", "compare_declared", "judge_declared"],
     "decoding": ["decode_groups"],
+    "describing": ["count_findings", "describe_twice", "finding_agreement", "held_out_losses"],
     "drops": [
         "both_readings",
         "compare_mechanisms",

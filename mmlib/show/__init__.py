@@ -49,7 +49,7 @@ EXPORTS = {
         "presence_table",
         "verdict_table",
     ],
-    "describing": ["agreement_table", "learning"],
+    "describing": ["agreement_table", "describing_in_short", "learning_curve"],
     "encoding": [
         "decoded_dots",
         "encoding_in_short",
