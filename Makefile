@@ -1,4 +1,5 @@
 # `make book` and `make test` set everything up by themselves; what is up to date is not done again.
+# ROOT=<folder> replaces the `root:` of a single run: make book RUNS=ptb_xl ROOT=<folder of PTB-XL>
 RUNS ?= support2 nhanes reviews mimic_eye_twin mds_ed_twin
 CORES ?= all
 PYTHON ?= python3
@@ -7,7 +8,7 @@ BIN := .venv/bin
 .PHONY: book redraw test bench bench-large serve clean
 
 book: .venv/ready
-	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --nolock --show-failed-logs --quiet host reason --config runs="$(RUNS)" $(SNAKEMAKE_OPTIONS)
+	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --nolock --show-failed-logs --quiet host reason --config runs="$(RUNS)" $(if $(ROOT),root="$(ROOT)") $(SNAKEMAKE_OPTIONS)
 
 # Chapters 1 to 3 load, encode and train: a change of their figures alone does not run them again, this does.
 redraw: SNAKEMAKE_OPTIONS = --forcerun 01_cohort 02_encoding 03_rq1_addition

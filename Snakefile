@@ -14,6 +14,9 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 RUNS = str(config.get("runs", "support2")).split()
+ROOT = str(config.get("root", ""))
+if ROOT and len(RUNS) != 1:
+    sys.exit(f"ROOT is {ROOT!r} beside the runs {' '.join(RUNS)}; expected one run, whose data lie there.")
 
 # What each notebook reads of other notebooks and what it writes. Its parameters, the notebook itself and the
 # modules it imports are added below: a change to anything else leaves it alone. Tables are of the book, files those of the
@@ -109,6 +112,16 @@ def twin_of(name):
         return [run["root"]] if "twin" in run and chapter.get("files") else []
 
     return folder
+
+
+def root_of(name):
+    """Replace the folder of a run's own data by that of `make book ROOT=<folder>`, in the notebooks that read it."""
+
+    def words(wildcards):
+        reads = (CHAPTERS | OWN)[name].get("files") and "twin" not in settings(wildcards.run)
+        return ["-p", "root", ROOT] if ROOT and reads else []
+
+    return words
 
 
 def sources_of(name):
@@ -260,6 +273,7 @@ for name, chapter in (CHAPTERS | OWN).items():
             executed=f"results/{{run}}/notebooks/{name}.ipynb",
         params:
             parameters=parameters_of(name),
+            root=root_of(name),
         log:
             f"results/{{run}}/logs/{name}.log",
         message:
@@ -267,4 +281,4 @@ for name, chapter in (CHAPTERS | OWN).items():
         threads: chapter["threads"]
         shell:
             "python -m mmlib execute {input.notebook} {output.executed} -f notebooks/params/{wildcards.run}.yml"
-            " >{log} 2>&1"
+            " {params.root:q} >{log} 2>&1"

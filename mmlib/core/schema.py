@@ -47,6 +47,9 @@ class Field:
         When the value is fixed relative to the prediction time, by its documentation. "After" is a leak.
     source : str
         Where that is documented, for the audit.
+    measures : tuple of str or None
+        Which measurements of an image or ECG are told, by their names in :mod:`mmlib.text.describers`; ``None`` for
+        all. Several modalities can so be measured in one recording.
     """
 
     modality: str
@@ -59,6 +62,7 @@ class Field:
     reference: tuple[float | None, float | None, float | None, float | None] | None = None
     timing: str = "unknown"
     source: str = ""
+    measures: tuple[str, ...] | None = None
 
     def __post_init__(self):
         if self.words is not None and self.kind == "number":

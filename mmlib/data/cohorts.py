@@ -9,13 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from mmlib.core.schema import Cohort, Field
-from mmlib.data import mds_ed, mimic_eye, mimic_iv_ed, nhanes, reviews, support2, table
+from mmlib.data import mds_ed, mimic_eye, mimic_iv_ed, nhanes, ptb_xl, reviews, support2, table
 
 LOADERS = {
     "mds_ed": mds_ed.load,
     "mimic_eye": mimic_eye.load,
     "mimic_iv_ed": mimic_iv_ed.load,
     "nhanes": nhanes.load,
+    "ptb_xl": ptb_xl.load,
     "reviews": reviews.load,
     "support2": support2.load,
     "table": table.load,

@@ -29,6 +29,9 @@ RUN_KEYS = {
     "chapters": ["10_leak"],
 }
 
+#: Suffixes of what a module may have beside it under its own name.
+BESIDE = (".html", ".js", ".css", ".safetensors", ".json", ".csv")
+
 _NAMES = {
     bool: "true or false",
     int: "a whole number",
@@ -155,8 +158,8 @@ def unknown_parameter(name: str, known: Iterable[str], *, owner: str, where: str
 def sources(notebook: str | Path) -> list[str]:
     """Files of ``mmlib`` that a notebook imports, directly or through another one.
 
-    Imports are read, not run, so a module imported inside a function counts too; so do the pages, scripts and
-    styles beside a module that have its name.
+    Imports are read, not run, so a module imported inside a function counts too; so do the pages, scripts,
+    styles, weights and lists beside a module that have its name.
 
     Parameters
     ----------
@@ -177,7 +180,7 @@ def sources(notebook: str | Path) -> list[str]:
         file = waiting.pop()
         found.add(file)
         waiting |= _imported(file.read_text(encoding="utf-8"), file) - found
-    beside = {file.with_suffix(suffix) for file in found for suffix in (".html", ".js", ".css")}
+    beside = {file.with_suffix(suffix) for file in found for suffix in BESIDE}
     return sorted(os.path.relpath(file) for file in found | set(filter(Path.is_file, beside)))
 
 

@@ -50,12 +50,22 @@ MEASURED_ECG = {
         "decimals": 1,
         "reference": (None, None, 3.5, 5),
     },
+    "bundle_branch": {"label": "bundle branch block pattern", "kind": "category"},
     **{
         f"st_{part}": {
             "label": f"ST level in the {part} leads",
             "unit": "mV",
             "decimals": 2,
             "reference": (-0.2, -0.05, 0.1, 0.2),
+        }
+        for part in signals.TERRITORIES
+    },
+    **{
+        f"t_{part}": {
+            "label": f"T wave in the {part} leads",
+            "unit": "mV",
+            "decimals": 2,
+            "reference": (-0.1, 0.05, None, None),
         }
         for part in signals.TERRITORIES
     },
@@ -186,7 +196,9 @@ def _measuring(kind: str) -> tuple:
             return radiograph.measure_xray(radiograph.read_image(path))
         return signals.measure_ecg(signals.read_ecg(path))
 
-    fingerprint = hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()  # new rules, new results
+    # other rules or other weights, other results
+    files = [Path(module.__file__)] if kind == "image" else signals.measuring_files()
+    fingerprint = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return fingerprint, told, lambda paths: [_or_none(measure, path) for path in paths]
 
 
@@ -243,12 +255,18 @@ def _described(values: pd.Series, field: Field, fingerprint: str, told, results_
     counts = {what: n for what, n in counts.items() if n}
     if told is None:
         return [(replace(field, kind="text"), found.str.strip().replace("", np.nan))], counts
+    unknown = sorted(set(field.measures or ()) - set(told))
+    if unknown:
+        raise ValueError(
+            f"The field {field.column} asks for the measurement {unknown[0]!r}; expected some of {', '.join(told)}."
+        )
     new = []
-    for name, settings in told.items():
+    for name in field.measures or told:
+        settings = told[name]
         measured = found.map(lambda result, name=name: result[name], na_action="ignore")
         kind = settings.get("kind", "number")
         dtype = "category" if kind == "category" else float
-        target = replace(field, name=f"{field.name}_{name}", **{"kind": kind} | settings)
+        target = replace(field, name=f"{field.name}_{name}", measures=None, **{"kind": kind} | settings)
         new.append((target, measured.astype(dtype)))
     return new, counts
 

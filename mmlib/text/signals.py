@@ -1,7 +1,7 @@
 """ECGs: recordings from WFDB records or a memmap, and their measurements as an electrocardiograph makes them.
 
-Rate and rhythm come from the detected beats, everything else from the *median beat*, which averages noise
-out. The rules are customary ones, cited where they are used; nothing is fitted to data.
+Rate and intervals come from where the waves of each beat begin and end (:mod:`mmlib.text.delineation`), heights and
+areas from the *median beat*, which averages noise away. Rhythm is judged in :mod:`mmlib.text.rhythm`.
 """
 
 import hashlib
@@ -16,7 +16,6 @@ from scipy import signal
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # wfdb's tables are built in a way that pandas is about to retire
     import wfdb
-    from wfdb.processing import xqrs_detect
 
 from mmlib.data.ecg import LEADS, open_memmap
 
@@ -34,6 +33,12 @@ TERRITORIES = {
 MEMMAP_FREQUENCY = 100.0
 FREQUENCY = 500.0  # measurements are made at this rate, whatever the recording's
 FLAT = 0.01  # mV: a lead whose whole range is below this carries no signal
+SEEN = 0.5  # share of the beats in which a wave must be found to be measured
+WIDE = 120  # ms: from here on a QRS complex can have the pattern of a bundle branch block
+NUMBERS = (
+    *("rate", "pr", "qrs", "qt", "qtc", "axis", "voltage", "fibrillation"),
+    *(f"{what}_{part}" for what in ("st", "t") for part in TERRITORIES),
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ def read_ecg(path: str | Path) -> Recording:
                 f"{name} could not be read as a WFDB record ({type(error).__name__}: {error}); expected "
                 f"{Path(name).name}.hea and the signal file it names."
             ) from error
+        _check_length(record, Path(name))
         data, frequency, leads = record.p_signal, float(record.fs), record.sig_name
         scale = [{"uV": 1e-3, "V": 1e3}.get(unit, 1.0) for unit in record.units]
         data = data * scale
@@ -102,6 +108,16 @@ def read_ecg(path: str | Path) -> Recording:
     if np.isnan(out).all():
         raise OSError(f"{path} has no lead that carries a signal; expected some of {', '.join(LEADS)}.")
     return Recording(out, frequency)
+
+
+def _check_length(record, name: Path) -> None:
+    """Raise an OSError if a header names another number of samples than its 16-bit signal file holds."""
+    for file in {f for f, form in zip(record.file_name, record.fmt, strict=True) if form == "16"}:
+        own = [i for i, other in enumerate(record.file_name) if other == file]
+        values = sum((record.samps_per_frame or [1] * len(record.file_name))[i] for i in own)
+        held = (name.with_name(file).stat().st_size - (record.byte_offset[own[0]] or 0)) / (2 * values)
+        if held != record.sig_len:
+            raise OSError(f"{name}.hea names {record.sig_len} samples of each lead, but {file} holds {held:g}.")
 
 
 _memmap = lru_cache(maxsize=8)(open_memmap)  # its recordings are read one by one
@@ -132,7 +148,7 @@ def _lead_order(data: np.ndarray) -> tuple[str, ...]:
     return min(ORDERS, key=violation)
 
 
-def measure_ecg(recording: Recording) -> dict[str, float | str]:
+def measure_ecg(recording: Recording) -> dict:
     """Measurements of a 12-lead ECG.
 
     Parameters
@@ -143,57 +159,92 @@ def measure_ecg(recording: Recording) -> dict[str, float | str]:
     -------
     dict
         Rounded to what such a measurement is good for. What cannot be measured is NaN or ``None``:
-        ``rate`` (beats per minute), ``rhythm`` ("regular", "irregular"), ``p_wave`` ("seen", "not seen"), ``pr``,
-        ``qrs``, ``qtc`` (ms; corrected for rate by a cube root [Fridericia1920]_), ``axis`` (degrees), ``voltage``
-        (mV: S in V1 and the larger R in V5 or V6 [Sokolow1949]_), ``st_anterior``, ``st_inferior``,
-        ``st_lateral`` (mV, mean over leads, 60 ms after the end of the QRS complex).
+        ``rate`` (beats per minute), ``rhythm`` ("regular", "extra beats", "irregular"), ``p_wave`` ("seen",
+        "not seen"), ``pr``, ``qrs``, ``qt``, ``qtc`` (ms; corrected for rate by a cube root [Fridericia1920]_),
+        ``axis`` (degrees), ``voltage`` (mV: S in V1 and the larger R in V5 or V6 [Sokolow1949]_),
+        ``bundle_branch`` ("none", "left", "right"), ``st_anterior``, ``st_inferior``, ``st_lateral`` (mV, mean
+        over leads, 60 ms after the end of the QRS complex), ``t_anterior``, ``t_inferior``, ``t_lateral``
+        (mV, height of the T wave, negative if inverted).
+        ``fibrillation`` is the probability of atrial fibrillation; ``absent`` says for each measurement
+        that is missing why, in words.
 
     Notes
     -----
-    Beats are found by the XQRS detector of WFDB [Xie2023]_. A rhythm is called irregular if successive
-    intervals between beats differ by more than a tenth of the mean (root mean square).
+    Intervals are medians over beats. A rhythm is irregular if fibrillation is more likely than the threshold of
+    :mod:`mmlib.text.rhythm`: a steady rhythm with a few premature beats has "extra beats".
     """
-    numbers = ("rate", "pr", "qrs", "qtc", "axis", "voltage", *(f"st_{part}" for part in TERRITORIES))
-    out = dict.fromkeys(numbers, np.nan) | {"rhythm": None, "p_wave": None}
+    # here, so that reading a record does not wait for torch
+    from mmlib.text.delineation import delineate
+    from mmlib.text.rhythm import judge_rhythm
+
+    out = dict.fromkeys(NUMBERS, np.nan) | dict.fromkeys(("rhythm", "p_wave", "bundle_branch")) | {"absent": {}}
     if recording.signal.shape[1] < 2 * recording.frequency:
-        return out
+        return _explained(out, "the recording is shorter than 2 seconds")
+    waves = delineate(recording.signal, recording.frequency)
+    if len(waves.qrs) < 3:
+        return _explained(out, "fewer than three beats were found")
+    intervals = np.diff(waves.qrs[:, 0])
+    typical = float(np.median(intervals))
     data = _prepared(recording)
-    beats = _beats(data)
-    typical = float(np.median(np.diff(beats))) / FREQUENCY if len(beats) > 2 else np.nan
-    beat, centre = _median_beat(data, beats, typical) if len(beats) > 2 else (None, None)
+    beat, onset, end = _median_beat(data, waves.qrs, typical)
     if beat is None:
-        return out
-    intervals = np.diff(beats)
+        return _explained(out, "the beats found are not alike, as in noise")
     out["rate"] = float(round(60 / typical))
-    if len(intervals) > 2:
-        jump = np.sqrt(np.mean(np.diff(intervals) ** 2)) / intervals.mean()
-        out["rhythm"] = "irregular" if jump > 0.1 else "regular"
+    out["rhythm"], out["fibrillation"] = judge_rhythm(recording.signal, recording.frequency, waves)
+    out["qrs"] = _rounded(1000 * np.median(waves.qrs[:, 1] - waves.qrs[:, 0]), 2)
+    qt = waves.t[:, 1] - waves.qrs[:, 0]
+    if np.isfinite(qt).mean() >= SEEN:
+        out["qt"] = _rounded(1000 * np.nanmedian(qt), 5)
+        out["qtc"] = _rounded(1000 * np.nanmedian(qt) / np.cbrt(typical), 5)
+    pr = waves.qrs[:, 0] - waves.p[:, 0]
+    seen = np.isfinite(pr).mean() >= SEEN
+    out["p_wave"] = "seen" if seen else "not seen"
+    if seen:
+        out["pr"] = _rounded(1000 * np.nanmedian(pr), 5)
     lead = dict(zip(LEADS, beat, strict=True))
-    onset, end = _qrs_bounds(beat, centre)
-    level = np.median(beat[:, max(onset - _ms(20), 0) : max(onset - _ms(4), 1)], axis=1, keepdims=True)
-    beat -= level
-    out["qrs"] = _rounded((end - onset) / FREQUENCY * 1000, 4)
-    energy = np.sqrt(np.nansum(beat**2, axis=0))
-    stop = _t_end(energy, end, typical)
-    if stop is not None:
-        out["qtc"] = _rounded((stop - onset) / FREQUENCY * 1000 / np.cbrt(typical), 10)
-    start = _p_onset(beat, onset, typical)
-    out["p_wave"] = "not seen" if start is None else "seen"
-    if start is not None:
-        out["pr"] = _rounded((onset - start) / FREQUENCY * 1000, 10)
-    area = {k: v[onset : end + 1].sum() for k, v in lead.items()}
+    complexes = {k: v[onset : end + 1] for k, v in lead.items()}
+    area = {k: v.sum() for k, v in complexes.items()}
     if np.isfinite(area["I"] + area["aVF"]):
         out["axis"] = _rounded(np.degrees(np.arctan2(area["aVF"] * 2 / np.sqrt(3), area["I"])), 5)
-    complexes = {k: v[onset : end + 1] for k, v in lead.items()}
     lateral = [complexes[k].max() for k in ("V5", "V6") if np.isfinite(complexes[k]).all()]
     if lateral and np.isfinite(complexes["V1"]).all():
         out["voltage"] = _rounded(max(lateral) - min(complexes["V1"].min(), 0), 0.1)
+    out["bundle_branch"] = _bundle_branch(complexes, out["qrs"])
     at = min(end + _ms(60), beat.shape[1] - 1)
+    stop = len(beat[0]) if np.isnan(out["qt"]) else min(onset + _ms(out["qt"]), len(beat[0]))
     for part, leads in TERRITORIES.items():
-        values = [lead[k][at] for k in leads if np.isfinite(lead[k][at])]
-        if values:
-            out[f"st_{part}"] = _rounded(float(np.mean(values)), 0.02)
-    return out
+        there = [lead[k] for k in leads if np.isfinite(lead[k]).all()]
+        if there:
+            out[f"st_{part}"] = _rounded(float(np.mean([v[at] for v in there])), 0.02)
+        if there and np.isfinite(out["qt"]) and stop > at:
+            heights = [v[at:stop][np.abs(v[at:stop]).argmax()] for v in there]
+            out[f"t_{part}"] = _rounded(float(np.mean(heights)), 0.02)
+    return _explained(out)
+
+
+def measuring_files() -> list[Path]:
+    """Files that decide what ``measure_ecg`` returns: rules, weights and coefficients."""
+    here = Path(__file__)
+    names = ("signals.py", "delineation.py", "delineation.safetensors", "rhythm.py", "rhythm.json")
+    return [here.with_name(name) for name in names]
+
+
+#: Why a measurement of an ECG with beats can be missing.
+REASONS = {
+    "pr": "no P wave before most of the QRS complexes",
+    "qt": "no end of the T wave in most of the beats",
+    "axis": "lead I or aVF is missing or flat",
+    "voltage": "V1, or both V5 and V6, are missing or flat",
+    "bundle_branch": "V1, or both I and V6, are missing or flat",
+}
+REASONS |= {"qtc": REASONS["qt"], **{f"t_{part}": REASONS["qt"] for part in TERRITORIES}}
+
+
+def _explained(out: dict, reason: str | None = None) -> dict:
+    """Say of each missing measurement why it is missing."""
+    missing = [k for k, v in out.items() if v is None or (isinstance(v, float) and np.isnan(v))]
+    leads = "all its leads are missing or flat"
+    return out | {"absent": {k: reason or REASONS.get(k, leads) for k in missing}}
 
 
 def _ms(milliseconds: float) -> int:
@@ -215,84 +266,44 @@ def _prepared(recording: Recording) -> np.ndarray:
     return signal.sosfiltfilt(sections, data, axis=1)
 
 
-def _beats(data: np.ndarray) -> np.ndarray:
-    """Positions of the QRS complexes, from the lead in which they are steepest beside all else."""
-    slope = np.abs(np.diff(data, axis=1))
-    contrast = np.quantile(slope, 0.98, axis=1) / np.quantile(slope, 0.5, axis=1)
-    values = data[np.nanargmax(contrast)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        coarse = xqrs_detect(values[::4], FREQUENCY / 4, verbose=False)  # it is slow, and 8 ms are enough
-    return 4 * np.asarray(coarse, int)
+def _median_beat(data, qrs, typical):
+    """Align beats on their steepest energy; their median lead by lead, and in it the QRS complex's bounds.
 
-
-def _median_beat(data, beats, typical):
-    """Median beat, lead by lead, of beats aligned on their steepest energy; None if they are not alike."""
+    ``None`` three times if the beats are not alike.
+    """
     before, after = _ms(300), min(_ms(560), round(typical * 0.75 * FREQUENCY))
     slope = np.nansum(np.gradient(data, axis=1) ** 2, axis=0)
     slope = np.convolve(slope, np.ones(_ms(40)) / _ms(40), "same")
-    centres = []
-    for beat in beats:
-        low, high = max(beat - _ms(60), 0), min(beat + _ms(60), data.shape[1])
-        centres.append(low + int(slope[low:high].argmax()))
+    spans = np.round(qrs * FREQUENCY).astype(int)
+    centres = np.array([low + int(slope[low : high + 1].argmax()) for low, high in spans])
     whole = [c for c in centres if c >= before and c + after < data.shape[1]]
     if len(whole) < 2:
-        return None, None
+        return None, None, None
     beats = np.stack([data[:, c - before : c + after] for c in whole])
     median = np.median(beats, axis=0)
     near = slice(before - _ms(60), before + _ms(60))
     alike = [
         np.corrcoef(np.nan_to_num(b[:, near]).ravel(), np.nan_to_num(median[:, near]).ravel()) for b in beats
     ]
-    return (median, before) if np.median([r[0, 1] for r in alike]) > 0.7 else (None, None)
+    if np.median([r[0, 1] for r in alike]) <= 0.7:
+        return None, None, None
+    onset, end = before + np.round(np.median(spans - centres[:, None], axis=0)).astype(int)
+    onset = max(int(onset), 1)
+    level = np.median(median[:, max(onset - _ms(20), 0) : max(onset - _ms(4), 1)], axis=1, keepdims=True)
+    return median - level, onset, min(int(end), median.shape[1] - 1)
 
 
-def _qrs_bounds(beat, centre):
-    """Onset and end of the QRS complex: where the spatial velocity of all leads leaves and returns to rest."""
-    velocity = np.sqrt(np.nansum(np.gradient(beat, axis=1) ** 2, axis=0))
-    velocity = np.convolve(velocity, np.ones(3) / 3, "same")
-    rest = np.median(velocity)
-    limit = rest + 0.06 * (velocity[centre - _ms(60) : centre + _ms(60)].max() - rest)
-    quiet = velocity < limit
-    run = _ms(10)
-    onset = centre
-    while onset > _ms(100) and not quiet[onset - run : onset].all():
-        onset -= 1
-    end = centre
-    while end < min(centre + _ms(130), beat.shape[1] - run) and not quiet[end : end + run].all():
-        end += 1
-    return onset, end
-
-
-def _t_end(energy, end, typical):
-    """End of the T wave: where the tangent at its steepest descent meets the level before the next beat."""
-    low, high = end + _ms(80), min(end + round(0.6 * typical * FREQUENCY), len(energy) - 1)
-    if high - low < _ms(80):
+def _bundle_branch(complexes, qrs) -> str | None:
+    """Pattern of a bundle branch block in a wide QRS complex [Surawicz2009]_."""
+    left = [complexes[k] for k in ("I", "V6") if np.isfinite(complexes[k]).all()]
+    right = complexes["V1"]
+    if not left or not np.isfinite(right).all():
         return None
-    wave = signal.savgol_filter(energy, _ms(40) | 1, 2)
-    peak = low + int(wave[low:high].argmax())
-    base = wave[peak:].min()
-    if wave[peak] - base < 0.1 or peak + 2 >= len(wave):
-        return None
-    slope = np.gradient(wave)[peak:]
-    steepest = int(slope.argmin())
-    if slope[steepest] >= 0:
-        return None
-    stop = peak + steepest + (base - wave[peak + steepest]) / slope[steepest]
-    return min(int(round(stop)), len(energy) - 1)
-
-
-def _p_onset(beat, onset, typical):
-    """Onset of the P wave before the QRS complex, or None where no wave stands out."""
-    low = max(onset - min(_ms(280), round(0.45 * typical * FREQUENCY)), 0)
-    window = beat[:, low:onset]
-    window = np.sqrt(np.nansum((window - np.median(window, axis=1, keepdims=True)) ** 2, axis=0))
-    window = np.convolve(window, np.ones(_ms(16)) / _ms(16), "same")
-    peaks, found = signal.find_peaks(window, prominence=0.08)
-    if not len(peaks):
-        return None
-    peak = int(peaks[found["prominences"].argmax()])
-    first = max(peak - _ms(80), 0)  # earlier is the T wave of the previous beat
-    first += int(window[first : peak + 1].argmin())
-    rise = window[first : peak + 1] - window[first]
-    return low + first + int(np.flatnonzero(rise <= 0.15 * rise[-1]).max())
+    if qrs < WIDE:
+        return "none"
+    late = len(right) // 2
+    if right[late:].max() > -right[late:].min() and min(v[late:].min() for v in left) < -0.05:
+        return "right"
+    if right.sum() < 0 and all(v.sum() > 0 and v.max() > -3 * v.min() for v in left):
+        return "left"
+    return "none"

@@ -169,6 +169,12 @@ def test_a_room_is_no_source_but_what_its_names_lead_to(tmp_path, write_notebook
     assert files("from mmlib import core") == files("import mmlib.core") > {"core/subsets.py", "core/schema.py"}
 
 
+def test_weights_and_coefficients_beside_a_module_belong_to_its_sources(tmp_path, write_notebook):
+    notebook = write_notebook(tmp_path / "nb.ipynb", "from mmlib.text import signals")
+    names = {Path(file).name for file in sources(notebook)}
+    assert {"signals.py", "delineation.py", "delineation.safetensors", "rhythm.py", "rhythm.json"} <= names
+
+
 def test_code_that_is_not_python_is_named(tmp_path, write_notebook):
     with pytest.raises(ValueError, match=r"bad\.ipynb is not Python: .*'x = = 3'"):
         sources(write_notebook(tmp_path / "bad.ipynb", "x = = 3"))

@@ -107,6 +107,16 @@ def test_measured_fields_tell_the_ill_from_the_well(files):
     assert embedded.present.values.tolist() == told.present().to_numpy().tolist()
 
 
+def test_a_field_tells_the_measurements_that_it_asks_for(files):
+    cohort = cohort_of(files["xray"], files["ecg"])
+    fields = (*cohort.fields[:2], replace(cohort.fields[2], measures=("rate", "qrs")))
+    told = describe_files(replace(cohort, fields=fields))
+    assert [f.name for f in told.fields if f.modality == "ecg"] == ["trace_rate", "trace_qrs"]
+    fields = (*cohort.fields[:2], replace(cohort.fields[2], measures=("rate", "mood")))
+    with pytest.raises(ValueError, match="ecg.trace asks for the measurement 'mood'; expected some of rate, "):
+        describe_files(replace(cohort, fields=fields))
+
+
 def test_recording_times_stay_with_what_was_measured(files):
     cohort = cohort_of(files["xray"], files["ecg"])
     told = describe_files(replace(cohort, times=pd.DataFrame({"cxr.picture": [-1.0, 2.0]})))

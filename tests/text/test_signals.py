@@ -84,6 +84,22 @@ def test_measurements_come_from_the_leads_that_are_there():
 def test_no_beats_no_numbers(signal):
     found = measure_ecg(Recording(signal, 500.0))
     assert np.isnan(found["axis"]) and found["rhythm"] is None
+    assert set(found["absent"]) == set(found) - {"absent"}
+
+
+def test_what_is_absent_says_why():
+    whole = measure_ecg(Recording(draw_ecg(), 500.0))
+    assert not whole["absent"]
+    short = measure_ecg(Recording(np.ones((12, 40)), 500.0))
+    assert short["absent"]["rate"] == "the recording is shorter than 2 seconds"
+    data = draw_ecg(p=0)
+    data[LEADS.index("V1")] = np.nan
+    absent = measure_ecg(Recording(data, 500.0))["absent"]
+    assert absent == {
+        "pr": "no P wave before most of the QRS complexes",
+        "voltage": "V1, or both V5 and V6, are missing or flat",
+        "bundle_branch": "V1, or both I and V6, are missing or flat",
+    }
 
 
 def test_leads_of_a_record_are_found_by_name_and_unit(tmp_path):
