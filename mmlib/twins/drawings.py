@@ -50,6 +50,24 @@ def draw_xray(*, opacity: float, heart: float, effusion: float, seed: int = 0) -
     return (255 * np.clip(film, 0, 1)).astype(np.uint8)
 
 
+def outline_xray(heart: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where the two lungs of a drawn chest X-ray are, whatever fills them.
+
+    Parameters
+    ----------
+    heart : float
+        As it was given to :func:`draw_xray`.
+
+    Returns
+    -------
+    right, left : numpy.ndarray of shape (224, 224), bool
+        The patient's right lung is on the left of the picture.
+    """
+    beside = _inside(_ROW - 0.28, 0.38, _COLUMN - 0.14 * heart, 0.95 * heart) < 0.5
+    right, left = (_inside(_ROW + 0.05, 0.68, _COLUMN - s * 0.42, 0.3) > 0.5 for s in (-1, 1))
+    return right & beside, left & beside
+
+
 def _inside(row, height, column, width):
     """Soft ellipse: 1 inside, 0 outside."""
     return 1 / (1 + np.exp(np.clip(((row / height) ** 2 + (column / width) ** 2 - 1) * 14, -60, 60)))
