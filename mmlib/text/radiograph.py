@@ -150,7 +150,7 @@ def outline_lungs(image: Image.Image) -> LungFields:
     """
     from mmlib.text import lungs  # here, so that reading ECGs does not wait for torch
 
-    picture = _prepared(image)
+    picture = prepare(image)
     nothing = np.zeros(picture.shape, bool)
     if not picture.any():
         return LungFields(picture, nothing, nothing, "refused", "no contrast")
@@ -162,7 +162,7 @@ def outline_lungs(image: Image.Image) -> LungFields:
         other = lungs.ask_lungs(1 - picture)
         if other.inverted < 0:
             picture, answer = 1 - picture, other
-    right, left = (_whole(p) for p in answer.maps)
+    right, left = (smooth_outline(p) for p in answer.maps)
     reason = "no whole frontal chest X-ray" if answer.frontal < FRONTAL else _impossible(right, left, answer)
     if not reason:
         mirrored, upside_down = lungs.turned_odds(picture, right, left)
@@ -216,7 +216,7 @@ def _doubts(
     return doubts
 
 
-def _prepared(image: Image.Image) -> np.ndarray:
+def prepare(image: Image.Image) -> np.ndarray:
     """Shrink, smooth and stretch to 0..1; all zero for a picture without contrast."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -233,7 +233,7 @@ def _prepared(image: Image.Image) -> np.ndarray:
     return ndimage.gaussian_filter(np.clip((picture - low) / (high - low), 0, 1), 0.8)
 
 
-def _whole(probability: np.ndarray) -> np.ndarray:
+def smooth_outline(probability: np.ndarray) -> np.ndarray:
     """One smooth region without holes."""
     mask = ndimage.gaussian_filter(probability, 2) > 0.5
     pieces = measure.label(mask)

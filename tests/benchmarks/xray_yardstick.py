@@ -129,7 +129,8 @@ def main() -> None:
         values["density"] = np.nanmean(zones) if np.isfinite(zones).any() else np.nan
         found.append(values)
         if name in outlines["reader_a"]:
-            rows.append({"picture": name, **overlap(outline_lungs(image), image.size, outlines)})
+            own = {reader: drawn[name] for reader, drawn in outlines.items()}
+            rows.append({"picture": name} | overlap(outline_lungs(image), image.size, own))
             rows[-1] |= {"outcome": values["outcome"], "reason": values["reason"]}
     table = table.join(pd.DataFrame(found))
     pictures = pd.DataFrame(rows).sort_values("picture")
