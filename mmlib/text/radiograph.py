@@ -18,7 +18,7 @@ LONGER = 256  # pixels; measurements are made at this size
 ZONES = tuple(f"{side}_{level}" for side in ("right", "left") for level in ("upper", "middle", "lower"))
 MEASURES = ("lung_area", "right_share", "ratio", *ZONES)
 SIDED = ("right_share", *ZONES)
-FRONTAL = 0.0  # log odds below which a picture is refused
+FRONTAL = 1.5  # log odds below which a picture is refused
 MIRRORED = 1.0  # log odds above which a picture is flagged
 
 

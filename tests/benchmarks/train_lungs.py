@@ -470,7 +470,7 @@ def loss_of(maps, answers, truth, told, counts, outlined):
 
 
 def train(
-    pool: dict, steps: int, seed: int, keep: Path, start: Path | None, rate: float, size: int = 8
+    pool: dict, steps: int, seed: int, keep: Path, start: Path | None, rate: float, device: str, size: int = 8
 ) -> None:
     """Train, and keep the weights averaged over the last steps, written now and then."""
     torch.manual_seed(seed)
@@ -479,15 +479,15 @@ def train(
     if start:
         weights = load_file(start)
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
-    network.train()
+    network.to(device).train()
     average = {k: v.clone() for k, v in network.state_dict().items()}
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
     shown = []
     for step in range(1, steps + 1):
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1, step / 50) * (0.5 * (1 + np.cos(np.pi * step / steps)) + 0.005)
-        x, truth, told, counts, outlined = batch_of(pool, rng, size)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        x, truth, told, counts, outlined = (part.to(device) for part in batch_of(pool, rng, size))
+        with torch.autocast(device, dtype=torch.bfloat16):
             maps, answers = network(x)
         loss, dice, errors = loss_of(maps.float(), answers.float(), truth, told, counts, outlined)
         optimiser.zero_grad()
@@ -504,7 +504,8 @@ def train(
         shown.append((loss.item(), dice, *errors))
         if step % 100 == 0:
             print(f"{step:5d}", " ".join(f"{v:.3f}" for v in np.mean(shown[-100:], 0)), flush=True)
-            save_file({k: v.half() if v.is_floating_point() else v for k, v in average.items()}, keep)
+            kept = {k: (v.half() if v.is_floating_point() else v).cpu() for k, v in average.items()}
+            save_file(kept, keep)
 
 
 def fit_turned(folder: Path, ids: list, path: Path) -> None:
@@ -527,6 +528,7 @@ def main() -> None:
     parser.add_argument("--hannover", type=Path, required=True, help="folder with data.csv and png/")
     parser.add_argument("--steps", type=int, default=900)
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--start", type=Path, help="weights to go on from")
     parser.add_argument("--hold-out", type=float, default=0, help="share of the patients kept for tuning")
     parser.add_argument("--seed", type=int, default=0)
@@ -545,7 +547,7 @@ def main() -> None:
         "drawn": drawn_pictures(rng, 400),
         "other": other_pictures(rng, 600),
     }
-    train(pool, options.steps, options.seed, options.out, options.start, options.rate)
+    train(pool, options.steps, options.seed, options.out, options.start, options.rate, options.device)
     judged = set(table.patient_id[list(json.loads(YARDSTICK.read_text())["outlines"])])
     fit_turned(options.hannover, table.index[~table.patient_id.isin(judged | held)], options.out)
 
