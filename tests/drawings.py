@@ -101,3 +101,55 @@ def draw_xray(*, heart=0.45, opacity=None, effusion=None, size=320, air=True, no
     )
     density = density + noise * rng.normal(size=density.shape)
     return (np.clip(density, 0, 1) * 255).astype(np.uint8)
+
+
+def draw_lateral(size=320, seed=0):
+    """Draw a chest from the side: one dark field, the heart before it, the spine behind it."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:size, 0:size] / size - 0.5
+    body = ((x / 0.38) ** 2 + ((y - 0.1) / 0.75) ** 2) < 1
+    lung = ((x + 0.03) / 0.26) ** 2 + ((y + 0.05) / 0.36) ** 2 < 1
+    density = np.where(body, 0.6, 0.03)
+    density = np.where(lung & (y < 0.2 + 0.5 * x), 0.25, density)
+    density += 0.3 * np.exp(-(((x + 0.1) / 0.12) ** 2) - ((y - 0.1) / 0.13) ** 2) * body
+    spine = np.exp(-(((x - 0.22 - 0.1 * y) / 0.05) ** 2)) * (0.8 + 0.2 * np.sin(70 * y))
+    density = density + 0.25 * spine * body + 0.02 * rng.normal(size=x.shape)
+    return (np.clip(density, 0, 1) * 255).astype(np.uint8)
+
+
+def draw_hand(size=320, seed=0):
+    """Draw bones of a hand in soft tissue, on black."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:size, 0:size] / size - 0.5
+    density = np.zeros_like(x)
+
+    def rod(x0, y0, x1, y1, width, value):
+        t = np.clip(((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / ((x1 - x0) ** 2 + (y1 - y0) ** 2), 0, 1)
+        inside = np.hypot(x - x0 - t * (x1 - x0), y - y0 - t * (y1 - y0)) < width
+        np.copyto(density, np.maximum(density, value), where=inside)
+
+    rod(0, 0.1, 0, 0.5, 0.16, 0.35)
+    for k, length in zip(range(-2, 3), (0.25, 0.42, 0.46, 0.42, 0.3), strict=True):
+        tip = 0.06 * k + 0.12 * k * length, 0.1 - length
+        rod(0.05 * k, 0.15, *tip, 0.035, 0.35)
+        for a, b in ((0, 0.4), (0.45, 0.7), (0.75, 0.97)):
+            ends = [(0.05 * k * (1 - s) + tip[0] * s, 0.15 * (1 - s) + tip[1] * s) for s in (a, b)]
+            rod(*ends[0], *ends[1], 0.015, 0.8)
+    density = density + 0.02 * rng.normal(size=x.shape)
+    return (np.clip(density, 0, 1) * 255).astype(np.uint8)
+
+
+def draw_abdomen(size=320, seed=0):
+    """Draw an abdomen: spine, pelvis and a few bubbles of gas."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:size, 0:size] / size - 0.5
+    density = np.where((x / 0.44) ** 2 + (y / 0.9) ** 2 < 1, 0.5, 0.03)
+    density += 0.25 * (np.abs(x) < 0.06) * (0.8 + 0.2 * np.sin(80 * y))
+    for s in (-1, 1):
+        ring = np.hypot((x - s * 0.2) / 0.16, (y - 0.32) / 0.2)
+        density += 0.25 * np.exp(-(((ring - 0.8) / 0.25) ** 2))
+    for _ in range(9):
+        cx, cy, r = rng.uniform(-0.3, 0.3), rng.uniform(-0.4, 0.2), rng.uniform(0.02, 0.06)
+        density -= 0.2 * (np.hypot(x - cx, y - cy) < r)
+    density = density + 0.02 * rng.normal(size=x.shape)
+    return (np.clip(density, 0, 1) * 255).astype(np.uint8)

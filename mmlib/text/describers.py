@@ -197,7 +197,7 @@ def _measuring(kind: str) -> tuple:
         return signals.measure_ecg(signals.read_ecg(path))
 
     # other rules or other weights, other results
-    files = [Path(module.__file__)] if kind == "image" else signals.measuring_files()
+    files = (radiograph if kind == "image" else signals).measuring_files()
     fingerprint = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return fingerprint, told, lambda paths: [_or_none(measure, path) for path in paths]
 
@@ -252,6 +252,8 @@ def _described(values: pd.Series, field: Field, fingerprint: str, told, results_
     counts = {f"{label}: could not be read": int((values.notna() & found.isna()).sum())}
     if field.kind == "ecg":
         counts[f"{label}: a lead is missing or flat"] = int(values.isin(lacking & set(result)).sum())
+    if field.kind == "image" and told is not None:
+        counts |= _outcomes(found, label)
     counts = {what: n for what, n in counts.items() if n}
     if told is None:
         return [(replace(field, kind="text"), found.str.strip().replace("", np.nan))], counts
@@ -269,6 +271,13 @@ def _described(values: pd.Series, field: Field, fingerprint: str, told, results_
         target = replace(field, name=f"{field.name}_{name}", measures=None, **{"kind": kind} | settings)
         new.append((target, measured.astype(dtype)))
     return new, counts
+
+
+def _outcomes(found: pd.Series, label: str) -> dict[str, int]:
+    """Count what was refused or measured in part, by reason."""
+    told = found.dropna().map(lambda result: f"{label}: {result['outcome']} ({result['reason']})")
+    limited = found.dropna().map(lambda result: result["outcome"] != "in full")
+    return told[limited.astype(bool)].value_counts().sort_index().to_dict()
 
 
 def _identify(path: str, kind: str) -> tuple[str, bool]:

@@ -1,24 +1,29 @@
-"""Frontal chest X-rays: lung fields, heart and opacities, measured without a trained model.
+"""Frontal chest X-rays: read a picture and measure lung fields, heart and opacities.
 
-Lungs are the dark regions inside the body. A lung that is partly filled is no longer dark there, so opacities
-are measured in the *lung zones*: the hull of both lungs, each joined with the other's mirror image. These
-rough measurements follow drawn or plain anatomy; they do not replace a radiologist's reading.
+A small network outlines both lungs (:mod:`mmlib.text.lungs`); everything else is measured on these outlines. A
+lung field is what the rib cage, the diaphragm and the mediastinum enclose, however white it is. What does not
+look like a whole frontal chest X-ray is refused, with a reason. A radiologist's reading is another thing.
 """
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
-from skimage import filters, measure, morphology, segmentation
+from skimage import measure, morphology
 
-WIDTH = 160  # pixels; measurements are made at this size
+LONGER = 256  # pixels; measurements are made at this size
 ZONES = tuple(f"{side}_{level}" for side in ("right", "left") for level in ("upper", "middle", "lower"))
+MEASURES = ("lung_area", "right_share", "ratio", *ZONES)
+SIDED = ("right_share", *ZONES)
+FRONTAL = 1.5  # log odds below which a picture is refused
+MIRRORED = 1.0  # log odds above which a picture is flagged
 
 
 def read_image(path: str | Path) -> Image.Image:
-    """Picture, turned as its file says.
+    """Picture as it is meant to be looked at: PNG, JPEG, or DICOM if ``pydicom`` is installed.
 
     Raises
     ------
@@ -26,92 +31,238 @@ def read_image(path: str | Path) -> Image.Image:
         If it cannot be decoded to its end.
     """
     try:
+        with open(path, "rb") as file:
+            if file.read(132)[128:] == b"DICM":
+                return _read_dicom(path)
         with Image.open(path) as image:
             image.load()
             return ImageOps.exif_transpose(image)
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise OSError(
-            f"{path} could not be read as a picture ({error}); expected a whole JPEG or PNG."
+            f"{path} could not be read as a picture ({error}); expected a whole JPEG, PNG or DICOM file."
         ) from error
 
 
-def measure_xray(image: Image.Image) -> dict[str, float]:
+def _read_dicom(path) -> Image.Image:
+    try:
+        import pydicom
+        from pydicom.pixels import apply_modality_lut, apply_voi_lut
+    except ImportError as error:
+        raise OSError("a DICOM file, which needs the package pydicom") from error
+    try:
+        data = pydicom.dcmread(path)
+        grey = np.asarray(apply_voi_lut(apply_modality_lut(data.pixel_array, data), data), float)
+    except Exception as error:  # pydicom and its decoders raise errors of many kinds
+        raise OSError(f"damaged or unknown DICOM: {error}") from error
+    if grey.ndim != 2:
+        raise OSError(f"a DICOM file of shape {grey.shape}; expected one grey picture")
+    low, high = grey.min(), grey.max()
+    grey = (grey - low) / max(high - low, 1e-9)
+    if data.get("PhotometricInterpretation") == "MONOCHROME1":
+        grey = 1 - grey
+    return Image.fromarray((grey * 65535).round().astype(np.uint16))
+
+
+def measuring_files() -> list[Path]:
+    """Files that determine a measurement: these rules, the network and its weights."""
+    here = Path(__file__)
+    return [here, here.with_name("lungs.py"), here.with_name("lungs.safetensors")]
+
+
+@dataclass(frozen=True)
+class LungFields:
+    """Outlines of both lungs, and how far they can be trusted.
+
+    Parameters
+    ----------
+    picture : numpy.ndarray of shape (rows, columns)
+        The picture at the size of measurement, 0 to 1, bright is dense.
+    right, left : numpy.ndarray of shape (rows, columns), bool
+        The patient's right lung is on the left of the picture.
+    outcome : {"in full", "in part", "refused"}
+    reason : str
+        Why not in full; empty otherwise.
+    doubtful : tuple of str
+        What must not be measured: of ``"right"``, ``"left"`` and ``"sides"``.
+    """
+
+    picture: np.ndarray
+    right: np.ndarray
+    left: np.ndarray
+    outcome: str
+    reason: str = ""
+    doubtful: tuple[str, ...] = ()
+
+
+def measure_xray(image: Image.Image) -> dict[str, float | str]:
     """Measurements of a frontal chest X-ray (PA or AP), patient's right on the left of the picture.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        Bright is dense.
+        Bright is dense, or the reverse, which is noticed.
 
     Returns
     -------
     dict
-        Rounded; NaN where no two lung fields are found: ``lung_area`` (% of the picture), ``right_share`` (%
+        Rounded; NaN where they cannot be trusted: ``lung_area`` (% of the picture), ``right_share`` (%
         of the lung area), ``ratio`` (cardiothoracic: widest heart shadow over widest inner chest [Danzer1919]_),
         and for each of ``ZONES`` the density (%): 0 is the clearest lung of this picture, 100 its mediastinum.
+        ``outcome`` is "in full", "in part" or "refused", and ``reason`` says why.
     """
-    out = dict.fromkeys(("lung_area", "right_share", "ratio", *ZONES), np.nan)
-    picture = _prepared(image)
-    if picture is None:
+    fields = outline_lungs(image)
+    out = dict.fromkeys(MEASURES, np.nan) | {"outcome": fields.outcome, "reason": fields.reason}
+    if fields.outcome == "refused":
         return out
-    lungs = _lungs(picture)
-    if lungs is None:
-        return out
-    right, left = lungs
-    both = right.sum() + left.sum()
-    out["lung_area"] = float(round(both / picture.size * 100))
-    out["right_share"] = _step(right.sum() / both * 100, 2)
-    rows = np.flatnonzero((right | left).any(axis=1))
-    top, bottom = rows[0], rows[-1]
-    fields = _fields(right, left)
-    out["ratio"] = _step(_heart_ratio(lungs, fields, top, bottom), 0.02)
+    right, left, picture = fields.right, fields.left, fields.picture
+    if not {"right", "left"} & set(fields.doubtful):
+        both = right.sum() + left.sum()
+        out["lung_area"] = float(round(both / picture.size * 100))
+        out["right_share"] = _step(right.sum() / both * 100, 2)
+        out["ratio"] = _step(_heart_ratio(right, left), 0.02)
+    between = _between(right, left)
     clear = np.quantile(picture[right | left], 0.1)
-    centre = (np.flatnonzero(right.any(axis=0)).mean() + np.flatnonzero(left.any(axis=0)).mean()) / 2
-    middle = picture[top:bottom, max(round(centre) - 4, 0) : round(centre) + 4]
-    dense = np.quantile(middle, 0.75)
-    thirds = np.linspace(top, bottom + 1, 4).round().astype(int)
-    for side, field in zip(("right", "left"), fields, strict=True):
-        for level, low, high in zip(("upper", "middle", "lower"), thirds[:-1], thirds[1:], strict=True):
-            inside = picture[low:high][field[low:high]]
-            if len(inside) > 8 and dense > clear:
-                share = (inside.mean() - clear) / (dense - clear)
+    dense = np.quantile(picture[between], 0.75) if between.any() else np.nan
+    if dense - clear > 0.05:
+        for side, lung in (("right", right), ("left", left)):
+            for level, zone in zip(("upper", "middle", "lower"), _thirds(lung), strict=True):
+                share = (picture[zone].mean() - clear) / (dense - clear)
                 out[f"{side}_{level}"] = _step(float(np.clip(share, 0, 1.2)) * 100, 5)
-    return out
+    unsure = [n for n in SIDED if "sides" in fields.doubtful or n.split("_")[0] in fields.doubtful]
+    return out | dict.fromkeys(unsure, np.nan)
 
 
 def _step(value: float, step: float) -> float:
     return float(np.round(np.round(value / step) * step, 6)) + 0.0
 
 
-def _prepared(image: Image.Image) -> np.ndarray | None:
-    """Small, smoothed picture, stretched to 0..1; None for a picture without contrast."""
+def outline_lungs(image: Image.Image) -> LungFields:
+    """Outlines of both lungs, or the reason why this is no frontal chest X-ray.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+
+    Returns
+    -------
+    LungFields
+        At a size of at most ``LONGER`` pixels.
+    """
+    from mmlib.text import lungs  # here, so that reading ECGs does not wait for torch
+
+    picture = prepare(image)
+    nothing = np.zeros(picture.shape, bool)
+    if not picture.any():
+        return LungFields(picture, nothing, nothing, "refused", "no contrast")
+    rows, columns = picture.shape
+    if rows > 1.5 * columns or columns > 1.65 * rows:
+        return LungFields(picture, nothing, nothing, "refused", "half a picture, or a strip")
+    answer = lungs.ask_lungs(picture)
+    if answer.inverted > 0:
+        other = lungs.ask_lungs(1 - picture)
+        if other.inverted < 0:
+            picture, answer = 1 - picture, other
+    right, left = (smooth_outline(p) for p in answer.maps)
+    reason = "no whole frontal chest X-ray" if answer.frontal < FRONTAL else _impossible(right, left, answer)
+    if not reason:
+        mirrored, upside_down = lungs.turned_odds(picture, right, left)
+        reason = "upside down" if upside_down > 0 else ""
+    if reason:
+        return LungFields(picture, right, left, "refused", reason)
+    doubts = _doubts(right, left, answer.agreement, mirrored)
+    outcome = "in part" if doubts else "in full"
+    return LungFields(picture, right, left, outcome, "; ".join(doubts.values()), tuple(doubts))
+
+
+def _impossible(right: np.ndarray, left: np.ndarray, answer) -> str:
+    """Why two regions are no lungs of one chest; empty if they may be."""
+    sizes = np.array([right.mean(), left.mean()])
+    if sizes.min() < 0.01:
+        return "no two lungs"
+    one, two = _shape(right), _shape(left)
+    heights = np.array([one["height"], two["height"]])
+    shared = (right.any(axis=1) & left.any(axis=1)).sum() / heights.min()
+    apart = (two["centre"] - one["centre"]) / heights.mean()
+    near = round(0.03 * len(right))
+    if any(min(m[row].sum() / m.any(axis=0).sum() for m in (right, left)) > 0.5 for row in (near, -near - 1)):
+        return "cut above or below"
+    usual = (
+        0.2 < sizes[0] / sizes.sum() < 0.8
+        and sizes.sum() < 0.75
+        and 0.4 < heights[0] / heights[1] < 2.5
+        and shared > 0.5
+        and 0.3 < apart < 1.6
+        and all(0.8 < lung["slim"] < 5 and lung["solid"] > 0.6 for lung in (one, two))
+        and max(answer.agreement) > 0.5
+    )
+    return "" if usual else "no shape of two lungs"
+
+
+def _doubts(
+    right: np.ndarray, left: np.ndarray, agreements: tuple[float, float], mirrored: float
+) -> dict[str, str]:
+    """List what must not be measured, and why."""
+    doubts = {}
+    share = right.sum() / (right.sum() + left.sum())
+    sides = {"right": (_shape(right), share), "left": (_shape(left), 1 - share)}
+    for (side, (lung, part)), agreement in zip(sides.items(), agreements, strict=True):
+        other = sides["left" if side == "right" else "right"][0]
+        if lung["cut"] > 0.6:
+            doubts[side] = f"{side} lung cut by the edge"
+        elif agreement < 0.75 or part < 0.3 or lung["solid"] < 0.7 or lung["height"] < 0.55 * other["height"]:
+            doubts[side] = f"{side} lung not clear"
+    if mirrored > MIRRORED:
+        doubts["sides"] = "looks mirrored"
+    return doubts
+
+
+def prepare(image: Image.Image) -> np.ndarray:
+    """Shrink, smooth and stretch to 0..1; all zero for a picture without contrast."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        grey = image.convert("F") if image.mode.startswith("I") else image.convert("L")
-    height = max(round(grey.height / grey.width * WIDTH), 32)
-    picture = np.asarray(grey.resize((WIDTH, height), Image.Resampling.BOX), float)
+        grey = image.convert("F") if image.mode.startswith("I") else image.convert("L").convert("F")
+    scale = LONGER / max(grey.size)
+    size = tuple(max(round(n * scale), 1) for n in grey.size)
+    picture = np.asarray(
+        grey.resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR), float
+    )
     low, high = np.quantile(picture, [0.01, 0.99])
-    if high - low < 8:
-        return None
-    return filters.gaussian(np.clip((picture - low) / (high - low), 0, 1), 1.2)
+    span = np.ptp(np.asarray(grey))
+    if span == 0 or high - low < 8 * (1 if image.mode[0] not in "IF" else max(span / 256, 1e-9)):
+        return np.zeros(picture.shape)
+    return ndimage.gaussian_filter(np.clip((picture - low) / (high - low), 0, 1), 0.8)
 
 
-def _lungs(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Two dark regions inside the body, the patient's right one first."""
-    body = slice(picture.shape[0] // 8, picture.shape[0] * 7 // 8), slice(WIDTH // 8, WIDTH * 7 // 8)
-    dark = picture < filters.threshold_otsu(picture[body])
-    dark = morphology.opening(segmentation.clear_border(dark), morphology.disk(2))
-    regions = [r for r in measure.regionprops(measure.label(dark)) if r.area > 0.01 * picture.size]
-    halves = []
-    for inside in (lambda x: x < WIDTH / 2, lambda x: x >= WIDTH / 2):
-        own = [r for r in regions if inside(r.centroid[1])]
-        if not own:
-            return None
-        mask = np.zeros(picture.shape, bool)
-        for region in own:
-            mask[tuple(region.coords.T)] = True
-        halves.append(ndimage.binary_fill_holes(mask))
-    return halves[0], halves[1]
+def smooth_outline(probability: np.ndarray) -> np.ndarray:
+    """One smooth region without holes."""
+    mask = ndimage.gaussian_filter(probability, 2) > 0.5
+    pieces = measure.label(mask)
+    if pieces.max() == 0:
+        return mask
+    return ndimage.binary_fill_holes(pieces == 1 + np.bincount(pieces.flat)[1:].argmax())
+
+
+def _shape(mask: np.ndarray) -> dict[str, float]:
+    """Numbers about one lung that do not depend on the size of the picture."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    height, width = len(rows), len(columns)
+    hull = morphology.convex_hull_image(mask)
+    return {
+        "slim": height / width,
+        "solid": mask.sum() / hull.sum(),
+        "height": height,
+        "centre": float(np.mean(np.nonzero(mask)[1])),
+        "cut": max(mask[0].sum() / width, mask[:, 0].sum() / height, mask[:, -1].sum() / height),
+    }
+
+
+def _between(right: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Mark the mediastinum: what lies between both lungs, in rows that both reach."""
+    rows = right.any(axis=1) & left.any(axis=1)
+    inner, outer = _edges(right)[1], _edges(left)[0]
+    columns = np.arange(right.shape[1])
+    with np.errstate(invalid="ignore"):
+        return rows[:, None] & (columns > inner[:, None] + 1) & (columns < outer[:, None] - 1)
 
 
 def _edges(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -122,21 +273,31 @@ def _edges(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first, last
 
 
-def _heart_ratio(lungs, fields, top, bottom) -> float:
-    """Widest gap between the lungs, at the heart's height, over the widest distance between their outer edges."""
-    height = bottom - top
-    level = slice(top + height // 2, top + round(0.8 * height))
-    gap = _edges(lungs[1])[0][level] - _edges(lungs[0])[1][level]
-    chest = _edges(fields[1])[1] - _edges(fields[0])[0]
-    return float(np.nanmax(gap) / np.nanmax(chest)) if np.isfinite(gap).any() else np.nan
+def _thirds(mask: np.ndarray) -> list[np.ndarray]:
+    """Upper, middle and lower third of a lung's height."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    bounds = np.linspace(rows[0], rows[-1] + 1, 4).round().astype(int)
+    number = np.arange(len(mask))[:, None]
+    return [
+        mask & (number >= low) & (number < high) for low, high in zip(bounds[:-1], bounds[1:], strict=True)
+    ]
 
 
-def _fields(right: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Zone of each lung if it were clear: its hull, joined with the mirror image of the other's."""
-    hulls = [morphology.convex_hull_image(mask) for mask in (right, left)]
-    columns = [np.flatnonzero(hull.any(axis=0)) for hull in hulls]
-    axis = columns[0][0] + columns[1][-1]  # twice the middle between the outer edges
-    mirror = axis - np.arange(WIDTH)
-    inside = (mirror >= 0) & (mirror < WIDTH)
-    mirrored = [np.where(inside, hull[:, mirror.clip(0, WIDTH - 1)], False) for hull in hulls]
-    return hulls[0] | mirrored[1], hulls[1] | mirrored[0]
+def _heart_ratio(right: np.ndarray, left: np.ndarray) -> float:
+    """Widest gap between the lungs, above the diaphragm, over the widest distance between their outer edges."""
+    rows = np.flatnonzero(right.any(axis=1) & left.any(axis=1))
+    height = rows[-1] - rows[0]
+    inner, outer = _edges(right)[1], _edges(left)[0]
+    low = rows[0] + round(0.65 * height)  # a round heart's upper edge turns outward too, but higher up
+    stop = min(_diaphragm(-inner, low, rows[-1]), _diaphragm(outer, low, rows[-1]))
+    gap = (outer - inner)[rows[0] + height // 2 : stop]
+    chest = np.nanmax(_edges(left)[1] - _edges(right)[0])
+    return float(np.nanmax(gap) / chest) if len(gap) and np.isfinite(gap).any() else np.nan
+
+
+def _diaphragm(edge: np.ndarray, start: int, stop: int) -> int:
+    """Row in which a lung's inner edge turns outward along the diaphragm: by over two columns a row."""
+    step = 3
+    outward = edge[start + step : stop] - edge[start : stop - step]
+    steep = np.flatnonzero(outward > 2 * step)
+    return start + int(steep[0]) + 1 if len(steep) else stop - (stop - start) // 5

@@ -14,7 +14,7 @@ from mmlib.data.ecg import LEADS
 from mmlib.twins import ed as twins_ed
 from mmlib.twins import write as twins
 from mmlib.twins.causal import draw
-from mmlib.twins.drawings import draw_ecgs, draw_xray
+from mmlib.twins.drawings import draw_ecgs, draw_xray, outline_xray
 from mmlib.twins.write import main, report_of, write_twin
 
 PATIENTS = 60
@@ -143,6 +143,23 @@ def test_findings_are_drawn_where_they_are_asked_for():
         drawn = draw_xray(**({"opacity": 0, "heart": 0.45, "effusion": 0} | finding), seed=1).astype(float)
         assert (drawn - clear > 40).mean() > 0.01, finding
     assert "No acute" in report_of(0, 0.45, 0) and "effusion" in report_of(0, 0.45, 0.4)
+
+
+def test_a_disturbed_x_ray_is_another_picture_of_the_same_chest():
+    chest = {"opacity": 0.6, "heart": 0.5, "effusion": 0}
+    angles = []
+    for seed in range(40):
+        ideal = draw_xray(**chest, seed=seed, disturbance=0)
+        taken = draw_xray(**chest, seed=seed)
+        assert (taken != ideal).any() and taken.std() > 15
+        right, left = outline_xray(heart=0.5, seed=seed)
+        assert not (right & left).any() and 0.04 < right.mean() < 0.25 and 0.04 < left.mean() < 0.25
+        inside, around = taken[left].mean(), taken[~(left | right)]
+        assert inside < np.quantile(around, 0.9)
+        angles.append(np.nonzero(right)[0].mean() - np.nonzero(left)[0].mean())
+    assert np.std(angles) > 2  # pixels: some are turned
+    for mask in outline_xray(heart=0.5, disturbance=0):
+        assert draw_xray(opacity=0, heart=0.5, effusion=0, disturbance=0)[mask].mean() < 100
 
 
 def test_ecgs_have_the_rate_axis_and_elevation_asked_for():
