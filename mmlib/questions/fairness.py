@@ -317,12 +317,12 @@ def _first_seed(powerset, cohort, rule) -> tuple[np.ndarray, np.ndarray]:
     return score.values, select(score, threshold, cohort["fold"]).values
 
 
-def _by_attribute(describe, powerset, cohort, groups, *, overall: bool) -> pd.DataFrame:
+def _by_attribute(count, powerset, cohort, groups, *, overall: bool) -> pd.DataFrame:
     """Describe the groups of each protected attribute, and all samples once or never."""
     score = _full_score(powerset).isel(seed=0).values
     frames = []
     for attribute, (names, masks) in groups.single().masks(cohort).items():
         skipped = 0 if overall and not frames else 1
-        table = describe(cohort["label"], score, masks[skipped:], names[skipped:])
+        table = count(cohort["label"], score, masks[skipped:], names[skipped:])
         frames.append(table.assign(attribute=np.where(table["group"] == "all", "", attribute)))
     return pd.concat(frames, ignore_index=True)

@@ -210,14 +210,14 @@ def family_table(auroc: Estimate, *, rate: float):
     return _table("regime", list(FAMILIES), columns)
 
 
-def chosen_table(auroc: Estimate, choice: pd.Series, *, rate: float):
+def chosen_table(auroc: Estimate, chosen_for: pd.Series, *, rate: float):
     """What was chosen on validation patients for each expectation, and its results on the tested ones, as a table.
 
     Parameters
     ----------
     auroc : Estimate
         From `mmlib.questions.mitigation.regime_auroc`.
-    choice : pandas.Series
+    chosen_for : pandas.Series
         From `mmlib.questions.mitigation.choose_regime`.
     rate : float
         Drop rate at random.
@@ -231,7 +231,7 @@ def chosen_table(auroc: Estimate, choice: pd.Series, *, rate: float):
     cases = _cases(rate, "nothing missing")
     rows = []
     for case, label in cases.items():
-        best = choice[label]
+        best = chosen_for[label]
         found = {
             "AUROC minus plain": estimate_cells(change.sel(regime=best, rate=label), "+.3f"),
             "cost on complete inputs": estimate_cells(cost.sel(regime=best), "+.3f"),
@@ -265,13 +265,13 @@ def decision_table(decided: Mapping[str, Evaluation], *, rate: float):
 
 
 def mitigation_in_short(
-    auroc: Estimate, choice: pd.Series, differences: Estimate | None, *, rate: float, margin: float
+    auroc: Estimate, chosen_for: pd.Series, differences: Estimate | None, *, rate: float, margin: float
 ) -> Markdown:
     """Answer of chapter 7 in a few sentences.
 
     Parameters
     ----------
-    auroc, choice, differences
+    auroc, chosen_for, differences
         From `mmlib.questions.mitigation`: `regime_auroc`, `choose_regime`, `regime_differences`.
     rate : float
         Drop rate at random.
@@ -283,13 +283,13 @@ def mitigation_in_short(
     IPython.display.Markdown
     """
     missing, plain = rate_label(rate), auroc.sel(regime=BASE)
-    chosen, lost = choice[missing], plain.sel(rate=COMPLETE) - plain.sel(rate=missing)
+    chosen, lost = chosen_for[missing], plain.sel(rate=COMPLETE) - plain.sel(rate=missing)
     change = auroc.sel(regime=chosen, rate=COMPLETE) - plain.sel(rate=COMPLETE)
     answer = (
         f"**In short.** When every modality is lost with probability {rate:g} at random, the plain model loses "
         f"{lost:.3f} AUROC. The regime chosen on validation patients, *{chosen}*, "
-        f"{came_back(auroc, choice, rate=rate)}. On complete inputs it changes AUROC by {change:+.3f}: "
-        f"{_against(change, margin)}. {_others(chosen, choice)}"
+        f"{came_back(auroc, chosen_for, rate=rate)}. On complete inputs it changes AUROC by {change:+.3f}: "
+        f"{_against(change, margin)}. {_others(chosen, chosen_for)}"
     )
     if differences is None:
         return Markdown(answer)
@@ -301,12 +301,12 @@ def mitigation_in_short(
     )
 
 
-def came_back(auroc: Estimate, choice: pd.Series, *, rate: float) -> str:
+def came_back(auroc: Estimate, chosen_for: pd.Series, *, rate: float) -> str:
     """What the regime chosen for drops at random gains, and which share of the way to the specialists, as a clause.
 
     Parameters
     ----------
-    auroc, choice, rate
+    auroc, chosen_for, rate
         As in `mitigation_in_short`.
 
     Returns
@@ -314,7 +314,7 @@ def came_back(auroc: Estimate, choice: pd.Series, *, rate: float) -> str:
     str
     """
     missing = rate_label(rate)
-    chosen = choice[missing]
+    chosen = chosen_for[missing]
     if chosen == BASE:
         return "is the plain model itself"
     gain = gain_over_base(auroc).sel(rate=missing)
@@ -332,8 +332,8 @@ def _against(change, margin):
     return loss if high < -margin else f"{loss} is not excluded"
 
 
-def _others(chosen, choice):
-    by_mechanism, complete = choice[BY_MECHANISM], choice[COMPLETE]
+def _others(chosen, chosen_for):
+    by_mechanism, complete = chosen_for[BY_MECHANISM], chosen_for[COMPLETE]
     if by_mechanism == complete == chosen:
         return "The same regime is chosen where modalities go missing by the mechanism, and where nothing does."
     return (

@@ -60,11 +60,6 @@ def interval(value, low, high, form):
     return f"{value:{form}} [{low:{form}}, {high:{form}}]".replace(" ", "\u00a0")
 
 
-def draws_interval(draws, form):
-    """The estimate of ``(1 + B,)`` draws and its interval, in one format."""
-    return f"{estimate(draws):{form}}"
-
-
 def estimate_cells(estimate, form: str, undefined: str = "no interval") -> list[str]:
     """Every quantity of an estimate with its interval, in one format, or words where there is no interval."""
     parts = [np.ravel(part) for part in (estimate.value, *estimate.interval())]
@@ -88,11 +83,6 @@ def decimals(metric: str) -> int:
 def sentence(text: str):
     """A table that holds one sentence, where there is nothing to list, so that the table and its label stay."""
     return pd.DataFrame({"": [text]}).style.hide(axis="index")
-
-
-def contrast_name(row) -> str:
-    """Name of the signed difference of a tidy row, with the size of the group."""
-    return f"{row.group} minus {row.reference} (n={row.n:,}, {row.n_positive:,} positive)"
 
 
 def ends(values) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

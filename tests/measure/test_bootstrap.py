@@ -5,7 +5,6 @@ import pytest
 from scipy.stats import norm
 from sklearn import metrics as skm
 
-from mmlib.core import schema
 from mmlib.measure import bootstrap, metrics
 
 
@@ -144,50 +143,3 @@ def test_total_error_covers_the_truth_when_models_are_retrained():
     low, high = bootstrap.widen(estimate, estimate - z, estimate + z, np.full(studies, 2.0), 4)
     assert ((low <= 0) & (high >= 0)).mean() == pytest.approx(0.95, abs=0.012)
     assert (np.abs(estimate) <= z).mean() < 0.9
-
-
-def test_tidy_rows_keep_the_contract(normals):
-    values = normals[0]
-    common = {
-        "run": "smoke",
-        "metric": "tpr",
-        "attribute": "race",
-        "names": ["all", "White", "Black"],
-        "key": "subset",
-        "labels": ["none", "vitals"],
-        "n": [90, 60, 30],
-        "n_positive": [9, 6, 3],
-    }
-    table = bootstrap.tidy(values, **common)
-    schema.RESULTS.validate(table)
-    assert len(table) == 6 and table.se_retrain.isna().all() and not table.primary.any()
-    row = table[(table.subset == "vitals") & (table.group == "Black")].iloc[0]
-    assert row.estimate == values[0, 1, 2] and row.n == 30 and row.n_positive == 3
-    assert [row.low, row.high] == pytest.approx(np.quantile(values[1:, 1, 2], [0.025, 0.975]))
-
-    differences = bootstrap.tidy(values, **common, reference="White", s_retrain=np.ones((2, 3)), seeds=4)
-    schema.RESULTS.validate(differences)
-    assert differences.group.tolist() == ["Black"] * 2 and (differences.reference == "White").all()
-    assert (differences.se_retrain == 0.5).all()
-    again = bootstrap.contrast(values, common["names"], "White")
-    patients = bootstrap.tidy(again, **common, reference="White")
-    assert patients.estimate.tolist() == differences.estimate.tolist()
-    assert (differences.high > patients.high).all() and (differences.low < patients.low).all()
-    with pytest.raises(ValueError, match="values has shape"):
-        bootstrap.tidy(values[:, :1], **common)
-
-
-def test_tidy_simultaneous_family_leaves_everybody_out(normals):
-    values = normals[0]
-    common = {"run": "r", "metric": "tpr", "attribute": "race", "names": ["all", "A", "B"], "key": "rate"}
-    sizes = {"labels": [0.1, 0.2], "n": [3] * 3, "n_positive": [1] * 3}
-    table = bootstrap.tidy(values, **common, **sizes, interval="simultaneous")
-    low, high = bootstrap.simultaneous_interval(values[..., 1:])
-    wider = bootstrap.tidy(
-        values, **common, **sizes, interval="simultaneous", s_retrain=np.full((2, 3), 8.0), seeds=4
-    )
-    se = bootstrap.standard_error(values[..., 1:])
-    reach = (high - low) / 2 / se * np.hypot(se, 4)  # the same multiple of a larger standard error
-    assert wider.high[wider.group != "all"].to_numpy() == pytest.approx((values[0, :, 1:] + reach).ravel())
-    assert table.low[table.group != "all"].to_numpy() == pytest.approx(low.ravel())
-    assert table.high[table.group != "all"].to_numpy() == pytest.approx(high.ravel())

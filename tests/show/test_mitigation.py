@@ -125,8 +125,8 @@ def test_ways_to_decide_are_rows_with_or_without_a_group_shown(contrasts):
     assert table["selected, by mechanism [95 %]"][0].replace("\u00a0", " ") == "0.30 [0.30, 0.30]"
 
 
-def said(auroc, choice=CHOICE, moved=None, margin=0.02):
-    return mitigation.mitigation_in_short(auroc, choice, moved, rate=0.5, margin=margin).data.replace("\u00a0", " ")
+def said(auroc, chosen_for=CHOICE, moved=None, margin=0.02):
+    return mitigation.mitigation_in_short(auroc, chosen_for, moved, rate=0.5, margin=margin).data.replace("\u00a0", " ")
 
 
 def test_the_answer_gives_gain_share_cost_and_choices():
@@ -146,5 +146,5 @@ def test_the_answer_says_no_more_than_the_numbers():
     assert said(AUROC).endswith("*plain* where nothing does.")
     same = pd.Series(VARIED, RATES)
     assert "The same regime is chosen where modalities go missing by" in said(AUROC, same)
-    plain = said(AUROC, choice=CHOICE.where(CHOICE != VARIED, BASE))
+    plain = said(AUROC, chosen_for=CHOICE.where(CHOICE != VARIED, BASE))
     assert "*plain*, is the plain model itself." in plain and "it changes AUROC by +0.000 [+0.000, +0.000]" in plain

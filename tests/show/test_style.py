@@ -1,6 +1,5 @@
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 
 from mmlib.measure.estimates import estimate
@@ -53,8 +52,6 @@ def test_words_are_readable():
     assert style.words("age_group+sex") == "age group + sex"
     assert style.listed(["race", "sex", "age_group"]) == "race, sex and age group"
     assert style.listed([]) == "none"
-    row = pd.Series({"group": "f", "reference": "m", "n": 1200, "n_positive": 40})
-    assert style.contrast_name(row) == "f minus m (n=1,200, 40 positive)"
 
 
 def test_cells_say_where_there_is_no_interval():
