@@ -175,7 +175,10 @@ def shapley_dots(shares: Mapping[str, Estimate]) -> np.ndarray:
     """
     auroc, *differences = shares.values()
     modalities = auroc.labels("modality")
-    title = f"{words(_largest(auroc)).capitalize()} adds most to AUROC ({float(auroc.value.max()):+.3f})"
+    leader = words(_largest(auroc)).capitalize()
+    title = f"{leader} adds most to AUROC ({float(auroc.value.max()):+.3f})"
+    if len(modalities) == 1:
+        title = f"{leader}, the only modality, changes AUROC by {float(auroc.value.max()):+.3f}"
     rows = pd.concat([d.frame() for d in differences], ignore_index=True) if differences else pd.DataFrame()
     if len(rows):
         clear = rows[(rows.low > 0) | (rows.high < 0)]
@@ -255,7 +258,8 @@ def matched_presence(gains: Estimate) -> np.ndarray:
     numpy.ndarray of matplotlib.axes.Axes
     """
     places, names = gains.labels("place"), gains.labels("modality")
-    figure, axes = plt.subplots(1, len(places), sharey=True, squeeze=False, figsize=(9, 0.6 * len(names) + 1.6))
+    size = (9, 0.6 * max(len(names), 4) + 1.6)
+    figure, axes = plt.subplots(1, len(places), sharey=True, squeeze=False, figsize=size)
     at = np.arange(len(names))
     for ax, place in zip(axes[0], places, strict=True):
         for i, pairs in enumerate(PAIRS):
@@ -265,8 +269,8 @@ def matched_presence(gains: Estimate) -> np.ndarray:
     shares = gains.value["present"].values
     labels = [f"{words(m)}\n{share:.0%} have it" for m, share in zip(names, shares, strict=True)]
     axes[0, 0].set_yticks(at, labels, fontsize=9)
-    axes[0, 0].invert_yaxis()
-    axes[0, -1].legend(frameon=False, fontsize=9)
+    axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
+    axes[0, -1].legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.2))
     title = _presence_title(gains.sel(place="last"))
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes[0]

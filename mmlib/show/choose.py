@@ -41,7 +41,9 @@ def group_shares(shares: Mapping[str, Estimate]) -> plt.Axes:
     _map(ax, np.array([row.value.values for row in rows]), clear, list(shares), [words(m) for m in modalities])
     leader, *others = [modalities[int(np.argmax(row.value.values))] for row in rows]
     title = f"{words(leader).capitalize()} adds most AUROC"
-    if others:
+    if len(modalities) == 1:
+        title = f"{words(leader).capitalize()} is the only modality"
+    elif others:
         title += f", and most TPR in {others.count(leader)} of {len(others)} groups"
     ax.set_title(title)
     return ax
@@ -113,7 +115,7 @@ def front(points: pd.DataFrame, *, n: int) -> np.ndarray:
             ax.annotate(f"{at}", (row.auroc, row.size), xytext=(0, 7), **look)
         ax.set_title(name.replace(" (", "\n("), fontsize=10, fontweight="normal")
         ax.set(xlabel=f"AUROC (n = {n:,})")
-        ax.set_ylim(bottom=-0.01)
+    axes[0, 0].set_ylim(bottom=-0.01)  # once all panels, which share it, are drawn
     axes[0, 0].set(ylabel="size of the TPR difference, tested")
     figure.colorbar(shown, ax=axes[0], label="share of resamples on the front")
     stay, placed = int((points["front"] & points["still"]).sum()), int(points["front"].sum())
@@ -176,6 +178,8 @@ def prices(outcome: Evaluation, *, margin: float) -> np.ndarray:
     axes[0, 0].set_yticks(at, ways)
     axes[0, 0].invert_yaxis()
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(5))
+    if np.ptp(axes[0, 0].get_xlim()) < 0.001:  # no way differs from all modalities
+        axes[0, 0].set_xlim(-0.01, 0.01)
     if contrasts:
         right = axes[0, 1]
         for i, (name, level) in enumerate(contrasts.items()):

@@ -136,16 +136,15 @@ def by_modality(shares, modalities, *, title: str, quantity: str = "share") -> n
     panels = {f"{quantity} of {first}": [first]}
     if others:
         panels[f"{quantity} of the signed difference"] = others
-    figure, axes = plt.subplots(
-        1, len(panels), sharey=True, squeeze=False, figsize=(4.5 * len(panels), 0.55 * len(modalities) + 1.6)
-    )
+    size = (4.5 * len(panels), 0.55 * max(len(modalities), 4) + 1.6)
+    figure, axes = plt.subplots(1, len(panels), sharey=True, squeeze=False, figsize=size)
     at = np.arange(len(modalities))
     for ax, (label, names) in zip(axes[0], panels.items(), strict=True):
         for i, name in enumerate(names):
             dots(ax, at + 0.15 * (i - (len(names) - 1) / 2), shares[name], COLOURS[i], name)
         ax.set(xlabel=label)
     axes[0, 0].set_yticks(at, [words(m) for m in modalities])
-    axes[0, 0].invert_yaxis()
+    axes[0, 0].set_ylim(len(modalities) - 0.5, -0.5)
     if others:
         axes[0, 1].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)

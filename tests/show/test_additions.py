@@ -97,6 +97,10 @@ def both(before, after, **about):
             "Labs adds most to AUROC (+0.200)",
         ),
         (
+            lambda: show.shapley_dots(shapley_shares(planted([0.5, 0.6], [0, 0], ["none", "age"], {}))),
+            "Age, the only modality, changes AUROC by +0.100",
+        ),
+        (
             lambda: show.movement(both(-0.2, 0.1)),
             "Sex: f, lowest before, +0.30; m, highest before, +0.00",
         ),

@@ -82,6 +82,10 @@ SHARES = {"AUROC, overall": [[0.1, 0.3, 0.2]] * 30, "TPR, f": [[0.1, 0.3, 0.2]] 
     [
         (lambda: show.group_shares(shares(SHARES)), "Lab values adds most AUROC, and most TPR in 1 of 2 groups"),
         (lambda: show.group_shares(shares(dict(list(SHARES.items())[:1]))), "Lab values adds most AUROC"),
+        (
+            lambda: show.group_shares({"TPR, f": estimate([[0.1]] * 30, {"modality": ["age"]})}),
+            "Age is the only modality",
+        ),
         (lambda: show.interaction_maps(POWERSET), "1 of 1 pairs add less AUROC together than one by one"),
         (lambda: show.front(POINTS, n=90), "2 of 4 places on the validation fronts hold on tested patients"),
         (
@@ -128,6 +132,16 @@ def test_the_table_of_choices_says_how_stable_each_is():
     assert table["lowest TPR of a group"].tolist() == ["0.50", "0.50", "0.50", "0.50", "0.50", "0.30"]
     few = planted([0.8] * 6, [0] * 6, positives=(50, 20, 20))
     assert "lowest TPR of a group" not in cells(show.choice_table(MISSED, few))
+
+
+def test_no_point_of_a_front_lies_outside_its_panel():
+    axes = show.front(POINTS.assign(size=[0.1, 0.1, 0.1, 0.5, 0.1, 0.1]), n=90)
+    assert all(ax.get_ylim()[0] == -0.01 and ax.get_ylim()[1] > 0.5 for ax in axes)
+
+
+def test_choices_that_are_all_the_same_have_a_scale_that_can_be_read():
+    left = show.prices(planted([0.8] * 6, [0.1] * 6, noise=0), margin=0.1)[0]
+    assert left.get_xlim() == (-0.01, 0.01)
 
 
 def test_members_of_the_front_are_numbered_by_auroc():
