@@ -33,6 +33,7 @@ TERRITORIES = {
 MEMMAP_FREQUENCY = 100.0
 FREQUENCY = 500.0  # measurements are made at this rate, whatever the recording's
 FLAT = 0.01  # mV: a lead whose whole range is below this carries no signal
+STANDS_OUT = 8  # QRS complexes are steeper than the rest by this factor: 60 and more in ECGs, about 1 in noise
 SEEN = 0.5  # share of the beats in which a wave must be found to be measured
 WIDE = 120  # ms: from here on a QRS complex can have the pattern of a bundle branch block
 NUMBERS = (
@@ -186,9 +187,9 @@ def measure_ecg(recording: Recording) -> dict:
     intervals = np.diff(waves.qrs[:, 0])
     typical = float(np.median(intervals))
     data = _prepared(recording)
-    beat, onset, end = _median_beat(data, waves.qrs, typical)
+    beat, onset, end = _median_beat(data, waves, typical)
     if beat is None:
-        return _explained(out, "the beats found are not alike, as in noise")
+        return _explained(out, "the beats found are not alike or do not stand out, as in noise")
     out["rate"] = float(round(60 / typical))
     out["rhythm"], out["fibrillation"] = judge_rhythm(recording.signal, recording.frequency, waves)
     out["qrs"] = _rounded(1000 * np.median(waves.qrs[:, 1] - waves.qrs[:, 0]), 2)
@@ -266,15 +267,15 @@ def _prepared(recording: Recording) -> np.ndarray:
     return signal.sosfiltfilt(sections, data, axis=1)
 
 
-def _median_beat(data, qrs, typical):
+def _median_beat(data, waves, typical):
     """Align beats on their steepest energy; their median lead by lead, and in it the QRS complex's bounds.
 
-    ``None`` three times if the beats are not alike.
+    ``None`` three times if the beats are not alike, or are no steeper than the rest.
     """
     before, after = _ms(300), min(_ms(560), round(typical * 0.75 * FREQUENCY))
     slope = np.nansum(np.gradient(data, axis=1) ** 2, axis=0)
     slope = np.convolve(slope, np.ones(_ms(40)) / _ms(40), "same")
-    spans = np.round(qrs * FREQUENCY).astype(int)
+    spans = np.round(waves.qrs * FREQUENCY).astype(int)
     centres = np.array([low + int(slope[low : high + 1].argmax()) for low, high in spans])
     whole = [c for c in centres if c >= before and c + after < data.shape[1]]
     if len(whole) < 2:
@@ -285,11 +286,15 @@ def _median_beat(data, qrs, typical):
     alike = [
         np.corrcoef(np.nan_to_num(b[:, near]).ravel(), np.nan_to_num(median[:, near]).ravel()) for b in beats
     ]
-    if np.median([r[0, 1] for r in alike]) <= 0.7:
+    if np.median([r[0, 1] for r in alike]) <= 0.7 or np.median(slope[centres]) < STANDS_OUT * np.median(slope):
         return None, None, None
     onset, end = before + np.round(np.median(spans - centres[:, None], axis=0)).astype(int)
     onset = max(int(onset), 1)
-    level = np.median(median[:, max(onset - _ms(20), 0) : max(onset - _ms(4), 1)], axis=1, keepdims=True)
+    # the level before the complex: between P and QRS where there is room, from 20 to 60 ms long
+    pause = waves.qrs[:, 0] - waves.p[:, 1]
+    room = 1000 * float(np.nanmedian(pause)) if np.isfinite(pause).any() else 60
+    first = onset - _ms(min(max(room, 20), 60))
+    level = np.median(median[:, max(first, 0) : max(onset - _ms(4), 1)], axis=1, keepdims=True)
     return median - level, onset, min(int(end), median.shape[1] - 1)
 
 
