@@ -106,6 +106,7 @@ EXPORTS = {
         "leak_quantities",
         "leak_table",
         "leaking_fields",
+        "LEAKY",
         "read_twice",
         "record_shares",
         "SmallStudy",

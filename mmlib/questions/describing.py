@@ -12,7 +12,9 @@ from mmlib.text.finetuning import report_losses
 from mmlib.text.radiograph import read_image
 from mmlib.text.vision import generate, load_describer, shrunk
 
-BEFORE, AFTER, ANOTHER = "before", "after", "after, another's picture"
+BEFORE = "before"
+AFTER = "after"
+ANOTHER = "after, another's picture"
 
 
 def held_out_losses(

@@ -24,7 +24,8 @@ from mmlib.text.encode import embed_notes
 from mmlib.text.encoder import Encoder
 from mmlib.text.notes import write_notes
 
-CLEAN, LEAKY = "as registered", "with the admission record"
+CLEAN = "as registered"
+LEAKY = "with the admission record"
 #: The option ``arrival_fields`` of the loader, by the way the data are read.
 ARRIVAL_FIELDS = {CLEAN: "registration", LEAKY: "lineage"}
 ARRIVAL = "arrival"
