@@ -20,6 +20,7 @@ EXPORTS = {
     ],
     "mimic_eye": ["is_whole"],
     "mimic_iv_ed": ["limited"],
+    "physionet": ["fetch_files"],
     "reports": ["impression"],
     "splits": ["assign_folds", "subsample"],
     "table": ["age_groups", "build", "read_table", "require"],

@@ -12,7 +12,6 @@ EXPORTS = {
         "resample_patients",
         "simultaneous_interval",
         "standard_error",
-        "tidy",
         "widen",
     ],
     "calibration": ["calibration_by_group", "net_benefit", "observed_expected", "reliability"],

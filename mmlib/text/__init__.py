@@ -5,15 +5,28 @@ import lazy_loader
 #: Module to the names that it exports; a module is imported when one of its names is asked for.
 EXPORTS = {
     "cache": ["read_vectors", "write_vectors"],
+    "delineation": ["delineate", "Delineation", "Delineator", "segments"],
     "describers": ["describe_files", "IMAGE_PROMPT", "load_described"],
     "ecg_page": ["draw_page"],
     "encode": ["embed_notes", "encode_shard", "native"],
     "encoder": ["embed_texts", "Encoder", "load_encoder"],
     "finetuning": ["finetune", "read_reports", "report_losses"],
+    "lungs": ["Answer", "ask_lungs", "halves_of", "load_lungs", "LungNetwork", "turned_odds"],
     "notes": ["join_notes", "typical_note", "write_notes"],
-    "radiograph": ["measure_xray", "read_image"],
+    "radiograph": ["LungFields", "measure_xray", "outline_lungs", "read_image", "smooth_outline"],
+    "rhythm": ["judge_rhythm", "rhythm_features"],
     "signals": ["measure_ecg", "read_ecg", "Recording"],
     "tiny": ["save_llava", "save_qwen"],
+    "train_delineation": [
+        "draw_beats",
+        "draw_example",
+        "draw_target",
+        "errors",
+        "fit",
+        "global_marks",
+        "read_marks",
+    ],
+    "train_rhythm": ["read_features"],
     "vision": ["chat", "Composed", "Describer", "generate", "load_checkpoint", "load_describer", "shrunk"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

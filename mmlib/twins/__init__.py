@@ -5,7 +5,7 @@ import lazy_loader
 #: Module to the names that it exports; a module is imported when one of its names is asked for.
 EXPORTS = {
     "causal": ["Draw", "draw", "fast_cohort", "groups_of", "Knobs"],
-    "drawings": ["draw_ecgs", "draw_xray"],
+    "drawings": ["draw_ecgs", "draw_xray", "outline_xray"],
     "ed": ["tables"],
     "mds": ["ecg_of", "write_mds_ed"],
     "write": ["findings_of", "report_of", "write_twin"],
