@@ -27,6 +27,7 @@ EXPORTS = {
         "imputed_scores",
         "joined_parameters",
         "LOST_IN_TRAINING",
+        "MATCHED",
         "merged_groups",
         "pattern_scores",
         "recalibrate",

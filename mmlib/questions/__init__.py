@@ -113,6 +113,7 @@ EXPORTS = {
         "train_small_studies",
     ],
     "mitigation": [
+        "BY_MECHANISM",
         "choose_regime",
         "compare_regimes",
         "COMPLETE",

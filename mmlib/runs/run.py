@@ -47,7 +47,7 @@ class Run:
         Parameters
         ----------
         name : str
-            One of `mmlib.runs.artefacts.ARTEFACTS`.
+            A name of ``mmlib.runs.artefacts.ARTEFACTS``.
 
         Returns
         -------
@@ -77,7 +77,7 @@ class Run:
         Parameters
         ----------
         name : str
-            One of `mmlib.runs.artefacts.ARTEFACTS`.
+            A name of ``mmlib.runs.artefacts.ARTEFACTS``.
         *parts : Estimate, pandas.DataFrame, xarray.Dataset or dict of str to torch.Tensor
             Estimates and frames become one tidy table of the run; anything else is the artefact itself.
         **settings
