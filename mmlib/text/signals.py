@@ -35,7 +35,8 @@ FREQUENCY = 500.0  # measurements are made at this rate, whatever the recording'
 FLAT = 0.01  # mV: a lead whose whole range is below this carries no signal
 STANDS_OUT = 8  # QRS complexes are steeper than the rest by this factor: 60 and more in ECGs, about 1 in noise
 SEEN = 0.5  # share of the beats in which a wave must be found to be measured
-WIDE = 120  # ms: from here on a QRS complex can have the pattern of a bundle branch block
+WIDE = 120  # ms: from here on a QRS complex can have the pattern of a right bundle branch block
+WIDE_LEFT = 130  # ms: the same of a left one
 NUMBERS = (
     *("rate", "pr", "qrs", "qt", "qtc", "axis", "voltage", "fibrillation"),
     *(f"{what}_{part}" for what in ("st", "t") for part in TERRITORIES),
@@ -299,16 +300,18 @@ def _median_beat(data, waves, typical):
 
 
 def _bundle_branch(complexes, qrs) -> str | None:
-    """Pattern of a bundle branch block in a wide QRS complex [Surawicz2009]_."""
-    left = [complexes[k] for k in ("I", "V6") if np.isfinite(complexes[k]).all()]
+    """Pattern of a bundle branch block in a wide QRS complex [Surawicz2009]_: which side is reached last."""
+    lateral = [complexes[k] for k in ("I", "V6") if np.isfinite(complexes[k]).all()]
     right = complexes["V1"]
-    if not left or not np.isfinite(right).all():
+    if not lateral or not np.isfinite(right).all():
         return None
-    if qrs < WIDE:
-        return "none"
-    late = len(right) // 2
-    if right[late:].max() > -right[late:].min() and min(v[late:].min() for v in left) < -0.05:
-        return "right"
-    if right.sum() < 0 and all(v.sum() > 0 and v.max() > -3 * v.min() for v in left):
-        return "left"
+    late, early = len(right) // 2, len(right) // 3
+    if qrs >= WIDE:
+        deep = min(v[late:].min() for v in lateral) < -0.05
+        if right[late:].max() > -right[late:].min() and deep:
+            return "right"
+    if qrs >= WIDE_LEFT:
+        down, up = -right.sum() / np.abs(right).sum(), lateral[0].sum() / np.abs(lateral[0]).sum()
+        if min(down, up) > 0.7 and min(v[:early].min() for v in lateral) > -0.1:
+            return "left"
     return "none"

@@ -143,7 +143,7 @@ def finding_table(ludb: pd.DataFrame, ptb: pd.DataFrame) -> pd.DataFrame:
     rows.append(finding("PTB-XL", "axis right of 90 degrees (RAD, ARAD)", right, marked["found axis"] > 90))
     whole = ludb[(ludb["read"] == "all leads") & ludb["expert axis"].notna()]
     left = whole["expert axis"].str.contains("left axis deviation")
-    rows.append(finding("LUDB", "left axis deviation: axis below 0 degrees", left, whole["axis"] < 0))
+    rows.append(finding("LUDB", "left axis deviation: axis below 30 degrees", left, whole["axis"] < 30))
     every = ludb[ludb["read"] == "all leads"]
     rows.append(finding("LUDB", "P waves: PR measured", every["true PR"].notna(), every["PR"].notna()))
     return pd.DataFrame(rows)
