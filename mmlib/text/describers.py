@@ -13,6 +13,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,7 @@ def describe_files(
     fields, columns, times, counts = [], {}, {}, dict(cohort.counts)
     known_times = cohort.times if cohort.times is not None else pd.DataFrame()
     describers = {}
+    identify = cache(_identify)  # several fields may be measured in one recording
     for field in cohort.fields:
         if field.kind not in ("image", "ecg"):
             new = [(field, cohort.values[field.column])]
@@ -172,7 +174,7 @@ def describe_files(
                     if name == "measured"
                     else _telling(field.kind, name, prompt, settings)
                 )
-            new, found = _described(cohort.values[field.column], field, *describers[field.kind])
+            new, found = _described(cohort.values[field.column], field, identify, *describers[field.kind])
             counts |= found
         fields += [f for f, _ in new]
         columns |= {f.column: values for f, values in new}
@@ -231,13 +233,15 @@ def _or_none(function, path):
         return None
 
 
-def _described(values: pd.Series, field: Field, fingerprint: str, told, results_of) -> tuple[list, dict]:
+def _described(
+    values: pd.Series, field: Field, identify: Callable, fingerprint: str, told, results_of
+) -> tuple[list, dict]:
     """New fields of one field with their values, and counts; each distinct file is described once."""
     paths = [str(p) for p in values.dropna().unique()]
     key, lacking, problem = {}, set(), None
     for path in tqdm(paths, desc=f"reading {field.column}", disable=None):
         try:
-            key[path], whole = _identify(path, field.kind)
+            key[path], whole = identify(path, field.kind)
             lacking |= set() if whole else {path}
         except OSError as error:
             problem = problem or error

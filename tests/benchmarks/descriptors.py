@@ -70,8 +70,11 @@ def read_ludb(folder: Path, records) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def interval_table(ludb: pd.DataFrame) -> pd.DataFrame:
+def interval_table(ludb: pd.DataFrame, others: pd.DataFrame | None = None) -> pd.DataFrame:
     """Bias, mean absolute error and share within 20 ms of each interval and way of reading."""
+    if others is not None:
+        truth = ludb.drop(columns=list(BARS)).merge(others, on=["record", "read"])
+        ludb = pd.concat([ludb, truth.assign(read="NeuroKit2, " + truth["read"])])
     rows = []
     for read, part in ludb.groupby("read", sort=False):
         for name, bar in BARS.items():
@@ -111,7 +114,7 @@ def finding(source, name, truth, found) -> dict:
     for what, group, right in (("sensitivity", truth, found), ("specificity", ~truth, ~found)):
         hits, n = int((right & group).sum()), int(group.sum())
         low, high = proportion_confint(hits, n, method="beta") if n else (np.nan, np.nan)
-        row |= {what: round(hits / max(n, 1), 3), f"{what} 95 %": f"{low:.2f} to {high:.2f}"}
+        row |= {what: f"{hits / n:.2f}" if n else "", f"{what} 95 %": f"{low:.2f} to {high:.2f}" if n else ""}
     return row
 
 
@@ -125,7 +128,7 @@ def finding_table(ludb: pd.DataFrame, ptb: pd.DataFrame) -> pd.DataFrame:
     rows = [finding("PTB-XL", "atrial fibrillation: rhythm irregular", stated("AFIB"), irregular)]
     extra = stated("SR", "SARRH", "STACH", "SBRAD") & stated("PAC", "PVC", "BIGU", "TRIGU", "SVARR")
     extra &= ~stated("AFIB", "AFLT")
-    name = "the same, in sinus rhythm with extra beats"
+    name = "the same, among sinus rhythms with extra beats"
     rows.append(finding("PTB-XL", name, stated("AFIB")[extra], irregular[extra]))
     beats = ptb["found rhythm"] == "extra beats"
     known = ~stated("AFIB", "AFLT", "PACE")
@@ -161,12 +164,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ludb", type=Path, required=True)
     parser.add_argument("--ptb-xl", type=Path, required=True)
+    parser.add_argument("--neurokit", type=Path, help="what neurokit_intervals.py wrote, to be shown beside")
     parser.add_argument("--tuning", action="store_true", help="the halves that were used for tuning; writes nothing")
     options = parser.parse_args()
     torch.set_num_threads(1)
     ludb = read_ludb(options.ludb, range(1, 101) if options.tuning else range(101, 201))
     ptb = read_ptb_xl(options.ptb_xl, range(1, 6) if options.tuning else range(6, 11))
-    intervals, findings = interval_table(ludb), finding_table(ludb, ptb)
+    others = pd.read_csv(options.neurokit) if options.neurokit else None
+    intervals, findings = interval_table(ludb, others), finding_table(ludb, ptb)
     fibrillation = ptb["statements"].map(lambda said: "AFIB" in said)
     auroc = roc_auc_score(fibrillation, ptb["found fibrillation"].fillna(0))
     unmeasured = int(ptb["found rate"].isna().sum())
@@ -179,7 +184,8 @@ def main() -> None:
         return
     # the command as it can be repeated, without the folders of this machine
     arguments = [a for a in sys.argv[1:] if a.startswith("--")]
-    command = "python -m tests.benchmarks.descriptors " + shlex.join(x for a in arguments for x in (a, "FOLDER"))
+    folders = [x for a in arguments for x in (a, "FILE" if a == "--neurokit" else "FOLDER")]
+    command = "python -m tests.benchmarks.descriptors " + shlex.join(folders)
     for name, table in (("intervals", intervals), ("findings", findings)):
         head = f"# {date.today()}: {command}" + (f"; {told}" if name == "findings" else "")
         (OUT / f"descriptors_{name}.csv").write_text(f"{head}\n{table.to_csv(index=False)}", encoding="utf-8")
