@@ -4,8 +4,8 @@
     /tmp/neurokit/bin/python tests/benchmarks/neurokit_intervals.py --ludb FOLDER --out FILE
 
 It needs an environment of its own, since it wants an older pandas; nothing of this project is imported. Beats are found
-in lead II, waves in each lead (continuous wavelets, closer to the marks than its default); the second earliest beginning
-and the second latest end over the leads count, as in the marks that it is compared with.
+in lead II, waves in each lead (continuous wavelets, closer to the marks than its default); the second earliest
+beginning and the second latest end over the leads count, as in the marks that it is compared with.
 """
 
 import argparse
