@@ -107,8 +107,8 @@ def _estimate(score, threshold, cohort, patient_weights, groups, attribute, befo
     by_seed = margin.transpose("seed", "subset", "sample").values
     values = np.stack([_parts(m, y, members, patient_weights) for m in by_seed])
     n, positive = sizes(y, members)
-    found = values[:, 0][:, [0, -1]].mean(axis=0) * positive
-    few = (np.minimum(found, positive - found) < FEWEST_EVENTS).any(axis=0)
+    events = values[:, 0][:, [0, -1]].mean(axis=0) * positive
+    few = (np.minimum(events, positive - events) < FEWEST_EVENTS).any(axis=0)
     if reference is not None:
         if reference not in names:
             raise ValueError(f"Reference group {reference!r} is not in the cohort; expected one of {names}.")
@@ -116,8 +116,9 @@ def _estimate(score, threshold, cohort, patient_weights, groups, attribute, befo
         values, few = values[..., others] - values[..., [at]], few[:, others] | few[:, [at]]
         names, n, positive = [names[g] for g in others], n[others], positive[others]
     labels = {"part": ["before", *PARTS, "after"], "versus": list(before), "group": names}
+    widest = 1.0 if reference is None else 2.0
     about = {"name": "tpr", "attribute": attribute, "reference": reference, "n": n, "n_positive": positive}
-    found = estimate(values.mean(axis=0), labels, spread=values[:, 0], **about, bounds=(-2.0, 2.0))
+    found = estimate(values.mean(axis=0), labels, spread=values[:, 0], **about, bounds=(-widest, widest))
     small = xr.DataArray(few, [found.values[d] for d in ("versus", "group")])
     return replace(found, small=small).pool("versus")
 
