@@ -17,6 +17,7 @@ EXPORTS = {
     "calibration": ["calibration_by_group", "net_benefit", "observed_expected", "reliability"],
     "estimates": ["Estimate", "estimate", "simultaneous_rows", "stack"],
     "evaluation": ["compare_auroc", "evaluate", "evaluate_masked", "Evaluation", "select"],
+    "exact": ["effective_number", "exact_interval", "newcombe_interval"],
     "expectation": [
         "expected_auroc",
         "expected_selection",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import t as student
 
 #: Share of undefined (0/0) resamples above which no interval is given.
 UNDEFINED = 0.05
@@ -158,12 +158,13 @@ def combine(se_patients, s_retrain, seeds: int) -> np.ndarray:
     return np.sqrt(np.square(se_patients) + np.square(s_retrain) / seeds)
 
 
-def widen(estimate, low, high, s_retrain, seeds: int, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def widen(
+    estimate, low, high, s_retrain, seeds: int, level: float = 0.95, freedom: float = np.inf
+) -> tuple[np.ndarray, np.ndarray]:
     """Interval over patients, widened by retraining variance around the estimate.
 
-    Each arm's length is combined in quadrature with ``z s_retrain / sqrt(seeds)``, so that the interval keeps
-    its asymmetry and, for a normal one, becomes ``estimate -+ z SE`` with the SE of `combine`. Where
-    ``s_retrain`` is nan (not estimated) the interval is returned as it is.
+    Each arm's length is combined in quadrature with ``t s_retrain / sqrt(seeds)``, so that the interval keeps
+    its asymmetry. Where ``s_retrain`` is nan (not estimated) the interval is returned as it is.
 
     Parameters
     ----------
@@ -171,13 +172,15 @@ def widen(estimate, low, high, s_retrain, seeds: int, level: float = 0.95) -> tu
     seeds : int
         Retrainings that were averaged.
     level : float
+    freedom : float
+        Degrees of freedom of ``s_retrain``, for the quantile of Student's t.
 
     Returns
     -------
     low, high : ndarray
     """
     estimate, low, high = (np.asarray(a, dtype=float) for a in (estimate, low, high))
-    extra = norm.ppf((1 + level) / 2) * np.asarray(s_retrain, dtype=float) / np.sqrt(seeds)
+    extra = student.ppf((1 + level) / 2, freedom) * np.asarray(s_retrain, dtype=float) / np.sqrt(seeds)
     below, above = np.maximum(estimate - low, 0), np.maximum(high - estimate, 0)
     known = ~np.isnan(extra)
     return (

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from mmlib.measure.bootstrap import percentile_interval, simultaneous_interval, standard_error, widen
 
@@ -34,8 +36,16 @@ class Estimate:
         Protected attribute whose groups are the dimension ``group``.
     reference : str, optional
         The group that was subtracted, if quantities are signed differences.
-    pooled : tuple of str
-        Dimensions over which the retraining variance is averaged, since each quantity alone has few seeds.
+    pooled : tuple of (xarray.DataArray, float), optional
+        Retraining variance averaged over many quantities, since each alone has few seeds, and its degrees of freedom.
+    bounds : tuple of float
+        Range of the quantity, which no interval leaves.
+    small : xarray.DataArray of bool, optional
+        Where a rate rests on too few events or non-events (`mmlib.measure.exact.FEWEST_EVENTS`) for the bootstrap.
+    exact : tuple of xarray.DataArray, optional
+        Low and high end that hold there; without them there is no interval.
+    counts : tuple of xarray.DataArray, optional
+        Events and total behind a rate.
 
     Examples
     --------
@@ -54,7 +64,11 @@ class Estimate:
     name: str = ""
     attribute: str = ""
     reference: str | None = None
-    pooled: tuple[str, ...] = ()
+    pooled: tuple[xr.DataArray, float] | None = None
+    bounds: tuple[float, float] = (-np.inf, np.inf)
+    small: xr.DataArray | None = None
+    exact: tuple[xr.DataArray, xr.DataArray] | None = None
+    counts: tuple[xr.DataArray, xr.DataArray] | None = None
 
     def __post_init__(self):
         if self.values.dims[:1] != (RESAMPLE,):
@@ -101,15 +115,23 @@ class Estimate:
         return self._each(lambda part: part.sel({d: v for d, v in labels.items() if d in part.dims}))
 
     def __neg__(self) -> "Estimate":
-        return self._each(lambda part: -part, sizes=False)
+        low, high = self.bounds
+        return replace(
+            self._each(lambda part: -part, sizes=False),
+            bounds=(-high, -low),
+            exact=self.exact and (-self.exact[1], -self.exact[0]),
+            counts=None,
+        )
 
     def __sub__(self, other: "Estimate") -> "Estimate":
         """Paired difference, resample by resample and seed by seed."""
-        return self._with(other, lambda a, b: a - b)
+        bounds = (self.bounds[0] - other.bounds[1], self.bounds[1] - other.bounds[0])
+        return self._with(other, lambda a, b: a - b, bounds)
 
     def __add__(self, other: "Estimate") -> "Estimate":
         """Paired sum, resample by resample and seed by seed."""
-        return self._with(other, lambda a, b: a + b)
+        bounds = (self.bounds[0] + other.bounds[0], self.bounds[1] + other.bounds[1])
+        return self._with(other, lambda a, b: a + b, bounds)
 
     def map(self, matrix, dim: str, into: str, labels: Sequence) -> "Estimate":
         """Linear combinations along a dimension.
@@ -120,7 +142,7 @@ class Estimate:
         dim : str
             The dimension that is replaced.
         into : str
-            Name of the dimension that replaces it.
+            Name of the dimension that replaces it, which may be the same.
         labels : sequence
             Names of the combinations.
 
@@ -133,6 +155,8 @@ class Estimate:
         >>> auroc.map([[1, -1]], "subset", "step", ["all minus labs"]).value.values.round(3).tolist()
         [0.1]
         """
+        if into == dim:
+            return self.map(matrix, dim, "combination", labels).rename("combination", into)
         weights = xr.DataArray(np.asarray(matrix, float), dims=(into, dim), coords={into: list(labels)})
 
         def combine(part):
@@ -140,17 +164,69 @@ class Estimate:
             kept = part.drop_vars([c for c in part.coords if dim in part[c].dims])
             return xr.dot(kept, weights, dim=dim).transpose(*order)
 
-        return self._each(combine, sizes=False)
+        touched = None if self.small is None else _combine_small(self.small, weights, dim)
+        pooled = self.pooled
+        if pooled is not None:  # of models that were trained apart
+            order = [into if d == dim else d for d in self.dims]
+            kept = pooled[0].drop_vars([c for c in pooled[0].coords if dim in pooled[0][c].dims])
+            pooled = xr.dot(kept, weights**2, dim=dim).transpose(*order), pooled[1]
+        mapped = self._each(combine, sizes=False)
+        changed = {"bounds": (-np.inf, np.inf), "small": touched, "exact": None, "counts": None}
+        return replace(mapped, pooled=pooled, **changed)
 
-    def pool(self, *dims: str) -> "Estimate":
-        """Estimate with the retraining variance averaged over some dimensions.
+    def rename(self, dim: str, into: str, labels: Sequence | None = None) -> "Estimate":
+        """Same quantities with another name of a dimension, and other labels if they are given.
 
         Examples
         --------
-        >>> auroc.pool("subset").pooled
-        ('subset',)
+        >>> auroc.rename("subset", "model").dims
+        ('model',)
         """
-        return replace(self, pooled=dims)
+
+        def change(part):
+            if dim not in part.dims:
+                return part
+            gone = [c for c in part.coords if labels is not None and dim in part[c].dims]
+            named = part.drop_vars(gone).rename({dim: into})
+            return named if labels is None else named.assign_coords({into: np.array(list(labels), dtype=object)})
+
+        return self._each(change)
+
+    def beside(self, dim: str, **names: Sequence) -> "Estimate":
+        """Same quantities with more columns of labels along a dimension, which `frame` shows.
+
+        Examples
+        --------
+        >>> auroc.beside("subset", size=[2, 1]).frame()["size"].tolist()
+        [2, 1]
+        """
+        coords = {name: (dim, np.asarray(list(labels))) for name, labels in names.items()}
+        return replace(self, values=self.values.assign_coords(coords))
+
+    def pool(self, *dims: str, freedom: float | None = None) -> "Estimate":
+        """Estimate with the retraining variance averaged over some dimensions, kept where a part is selected.
+
+        Parameters
+        ----------
+        *dims : str
+        freedom : float, optional
+            Degrees of freedom, by default those of independent trainings.
+
+        Returns
+        -------
+        Estimate
+
+        Examples
+        --------
+        >>> auroc.pool("subset").freedom  # one seed: nothing is known of retraining
+        inf
+        """
+        if self.seeds < 2:
+            return self
+        variance = self.spread.var(SEED, ddof=1)
+        known = (self.seeds - 1) * np.prod([variance.sizes[d] for d in dims], dtype=float)
+        pooled = variance.mean(list(dims)).broadcast_like(variance).transpose(*self.dims)
+        return replace(self, pooled=(pooled, float(known if freedom is None else freedom)))
 
     @property
     def label(self) -> str:
@@ -165,6 +241,13 @@ class Estimate:
         return 1 if self.spread is None else self.spread.sizes[SEED]
 
     @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the retraining spread; infinite if it was not estimated."""
+        if self.pooled is not None:
+            return self.pooled[1]
+        return float(self.seeds - 1) if self.seeds > 1 else np.inf
+
+    @property
     def se_patients(self) -> xr.DataArray:
         """Standard error over resamples of patients."""
         return self._like(standard_error(self.values.values))
@@ -172,13 +255,11 @@ class Estimate:
     @property
     def s_retrain(self) -> xr.DataArray:
         """Standard deviation over training seeds, not divided by their number; nan if there is one."""
+        if self.pooled is not None:
+            return np.sqrt(self.pooled[0])
         if self.seeds < 2:
             return self._like(np.full(self.value.shape, np.nan))
-        variance = self.spread.var(SEED, ddof=1)
-        dims = [d for d in self.pooled if d in variance.dims]
-        if dims:
-            variance = variance.mean(dims).broadcast_like(variance)
-        return np.sqrt(variance).transpose(*self.dims)
+        return self.spread.std(SEED, ddof=1).transpose(*self.dims)
 
     def interval(
         self, *, simultaneous: bool | str | Sequence[str] = False, level: float = 0.95
@@ -202,19 +283,23 @@ class Estimate:
         [0.681, 0.719]
         """
         values, retrain = self.values, self.s_retrain
+        if self.small is not None:  # neither widens the others' interval nor has one of this kind
+            values = values.where(~self._whole(self.small))
         if simultaneous is False or not self.dims:
             ends = percentile_interval(values.values, level)
-            low, high = widen(self.value.values, *ends, retrain.values, self.seeds, level)
-            return self._like(low), self._like(high)
+            ends = widen(self.value.values, *ends, retrain.values, self.seeds, level, self.freedom)
+            return self._within(*map(self._like, ends))
         family = self.dims if simultaneous is True else np.atleast_1d(simultaneous).tolist()
         rest = [d for d in self.dims if d not in family]
         shape = [self.values.sizes[d] for d in [*rest, *family]]
         flat = values.transpose(RESAMPLE, *rest, *family).values
         flat = flat.reshape(len(flat), *shape[: len(rest)], -1)
-        error = retrain.transpose(*rest, *family).values.reshape(flat.shape[1:]) / np.sqrt(self.seeds)
+        # reach is in normal errors, of which a t quantile makes more
+        heavier = student.ppf((1 + level) / 2, self.freedom) / norm.ppf((1 + level) / 2)
+        error = heavier * retrain.transpose(*rest, *family).values.reshape(flat.shape[1:]) / np.sqrt(self.seeds)
         ends = simultaneous_interval(flat, level, error)
         ordered = self.value.transpose(*rest, *family)
-        return tuple(ordered.copy(data=end.reshape(shape)).transpose(*self.dims) for end in ends)
+        return self._within(*(ordered.copy(data=end.reshape(shape)).transpose(*self.dims) for end in ends))
 
     def clear(self, *, simultaneous: bool | str | Sequence[str] = False) -> xr.DataArray:
         """1 where the interval lies above 0, -1 where below, 0 where it contains 0 or there is none.
@@ -261,8 +346,26 @@ class Estimate:
             table[size] = self._size(getattr(self, size))
         first = ["metric", "attribute", "group", "reference"]
         keys = [c for c in columns if c not in (*first, "versus")]
-        last = ["n", "n_positive", "primary", *(["versus"] if "versus" in columns else [])]
+        if self.small is not None:
+            table["small"] = self._whole(self.small).values.reshape(-1)
+        if self.counts is not None:
+            for name, part in zip(("events", "total"), self.counts, strict=True):
+                table[name] = self._whole(part).values.reshape(-1)
+        extra = [name for name in ("small", "events", "total") if name in table]
+        last = ["n", "n_positive", "primary", *extra, *(["versus"] if "versus" in columns else [])]
         return table.assign(**about)[[*first, *keys, *numbers, *last]]
+
+    def _whole(self, part) -> xr.DataArray:
+        return part.broadcast_like(self.value).transpose(*self.dims)
+
+    def _within(self, low, high) -> tuple[xr.DataArray, xr.DataArray]:
+        """Ends that stay in the range of the quantity, exact ones where there are few events."""
+        if self.small is not None:
+            small = self._whole(self.small)
+            nothing = self._like(np.full(small.shape, np.nan))
+            exact = (nothing, nothing) if self.exact is None else map(self._whole, self.exact)
+            low, high = (end.where(~small, own) for end, own in zip((low, high), exact, strict=True))
+        return low.clip(*self.bounds), high.clip(*self.bounds)
 
     def _size(self, size):
         if not isinstance(size, xr.DataArray):
@@ -280,10 +383,14 @@ class Estimate:
                 size: change(part) if isinstance(part, xr.DataArray) else part
                 for size, part in (("n", self.n), ("n_positive", self.n_positive))
             }
+            keep["small"] = None if self.small is None else change(self.small)
+            keep["exact"] = self.exact and tuple(map(change, self.exact))
+            keep["counts"] = self.counts and tuple(map(change, self.counts))
+            keep["pooled"] = self.pooled and (change(self.pooled[0]), self.pooled[1])
         spread = None if self.spread is None else change(self.spread)
         return replace(self, values=change(self.values), spread=spread, **keep)
 
-    def _with(self, other, combine) -> "Estimate":
+    def _with(self, other, combine, bounds) -> "Estimate":
         with xr.set_options(arithmetic_join="exact"):
             values = combine(self.values, other.values)
             spread = None
@@ -293,7 +400,20 @@ class Estimate:
         order = list(dict.fromkeys(order))
         values = values.transpose(RESAMPLE, *order)
         spread = None if spread is None else spread.transpose(SEED, *order)
-        return replace(self, values=values, spread=spread)
+        few = [part.small for part in (self, other) if part.small is not None]
+        small = None if not few else few[0] if len(few) == 1 else few[0] | few[1]
+        pooled = None
+        if self.pooled is not None and other.pooled is not None:
+            pooled = (self.pooled[0] + other.pooled[0]).transpose(*order), min(self.pooled[1], other.pooled[1])
+        changed = {"bounds": bounds, "small": small, "exact": None, "counts": None, "pooled": pooled}
+        return replace(self, values=values, spread=spread, **changed)
+
+
+def _combine_small(small, weights, dim) -> xr.DataArray:
+    """Whether a combination uses a quantity that rests on too few events."""
+    if dim not in small.dims:
+        return small
+    return xr.dot(small.astype(float), np.abs(weights), dim=dim) > 0
 
 
 def simultaneous_rows(found: pd.DataFrame, values, **about) -> pd.DataFrame:
@@ -389,7 +509,24 @@ def stack(estimates: Mapping[str, Estimate], dim: str) -> Estimate:
         joined = xr.concat(parts, labels, join="exact", coords="minimal", compat="override")
         return joined.transpose(ahead, dim, *first.dims)
 
-    spreads = [e.spread for e in estimates.values()]
+    parts = list(estimates.values())
+    spreads = [e.spread for e in parts]
     known = all(s is not None for s in spreads) and len({s.sizes[SEED] for s in spreads}) == 1
-    values = join([e.values for e in estimates.values()], RESAMPLE)
-    return replace(first, values=values, spread=join(spreads, SEED) if known else None)
+    values = join([e.values for e in parts], RESAMPLE)
+    together = replace(first, values=values, spread=join(spreads, SEED) if known else None, exact=None, counts=None)
+
+    def labelled(found):
+        whole = [part.broadcast_like(e.value).transpose(*e.dims) for part, e in zip(found, parts, strict=True)]
+        return xr.concat(whole, labels, join="exact", coords="minimal", compat="override").transpose(*together.dims)
+
+    if any(e.small is not None for e in parts):
+        none = xr.DataArray(False)
+        together = replace(together, small=labelled([none if e.small is None else e.small for e in parts]))
+    for kind in ("exact", "counts"):
+        if all(getattr(e, kind) is not None for e in parts):
+            ends = tuple(labelled([getattr(e, kind)[end] for e in parts]) for end in (0, 1))
+            together = replace(together, **{kind: ends})
+    pooled = None
+    if all(e.pooled is not None for e in parts):
+        pooled = labelled([e.pooled[0] for e in parts]), min(e.pooled[1] for e in parts)
+    return replace(together, pooled=pooled)

@@ -1,7 +1,7 @@
 """From scores to estimates with uncertainty: every metric, score vector, group and resample in one call."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +11,7 @@ import xarray as xr
 from mmlib.measure.bootstrap import average_seeds
 from mmlib.measure.calibration import observed_expected
 from mmlib.measure.estimates import RESAMPLE, SEED, Estimate, estimate
+from mmlib.measure.exact import FEWEST_EVENTS, effective_number, exact_interval, newcombe_interval
 from mmlib.measure.expectation import expected_auroc, expected_selection
 from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import rates, sizes
@@ -18,6 +19,13 @@ from mmlib.measure.ranking import auroc, average_precision
 
 #: Metrics of scores, which need no threshold.
 RANKING = {"auroc": auroc, "average_precision": average_precision, "observed_expected": observed_expected}
+
+#: Rates, and the label among whose samples they count: all, positives or negatives, or those selected.
+COUNTED = {"selection_rate": "all", "accuracy": "all", "tpr": 1, "fnr": 1, "fpr": 0, "ppv": "selected"}
+#: Ranges that are not from 0 to 1.
+RANGE = {"observed_expected": (0.0, np.inf)}
+#: What vectors are called whose models were trained apart: their spread of retraining is pooled over them.
+POOLED = ("subset", "regime", "variant", "choice")
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,12 @@ class Evaluation:
         Of all samples, then of each group.
     versus : list or None
         If the vectors are paired changes: what each is compared with.
+    cells : dict of (metric, attribute) to numpy.ndarray of shape (3, K, G)
+        Events, total and effective total behind each rate; for AUROC and the like the rarer label and all samples.
+    small : same keys, bool, shape (K, G)
+        Where there are too few events or non-events for the bootstrap.
+    alike : Evaluation or None
+        Of more models of the same study, over which the variance of retraining is pooled.
 
     Examples
     --------
@@ -59,6 +73,9 @@ class Evaluation:
     groups: Groups
     sizes: dict[str, tuple[list[str], np.ndarray, np.ndarray]]
     versus: list | None = None
+    cells: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    small: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    alike: "Evaluation | None" = None
 
     def metric(self, metric: str, attribute: str | None = None) -> Estimate:
         """A metric over all samples, or of every group of an attribute.
@@ -131,8 +148,28 @@ class Evaluation:
             self,
             values={k: self.values[k][:, after] - self.values[k][:, before] for k in keys},
             spread={k: self.spread[k][:, after] - self.spread[k][:, before] for k in keys},
+            small={k: self.small[k][after] | self.small[k][before] for k in keys if k in self.small},
+            cells={},
             labels=[pair[1] for pair in pairs],
             versus=[pair[0] for pair in pairs],
+        )
+
+    def part(self, which: Sequence[int], labels: Sequence) -> "Evaluation":
+        """Some of the score vectors, by position and under other labels.
+
+        Examples
+        --------
+        >>> float(result.part([1], ["all"]).metric("tpr").sel(subset="all"))
+        1.0
+        """
+        at = list(which)
+        return replace(
+            self,
+            values={k: part[:, at] for k, part in self.values.items()},
+            spread={k: part[:, at] for k, part in self.spread.items()},
+            cells={k: part[:, at] for k, part in self.cells.items()},
+            small={k: part[at] for k, part in self.small.items()},
+            labels=list(labels),
         )
 
     def _estimate(self, metric, attribute, which, minus=None) -> Estimate:
@@ -157,7 +194,12 @@ class Evaluation:
         parts = [part[..., which] for part in (values, spread)]
         if minus is not None:
             parts = [part - whole[..., [minus]] for part, whole in zip(parts, (values, spread), strict=True)]
-        return Estimate(
+        low, high = RANGE.get(metric, (0.0, 1.0))
+        if minus is not None or self.versus is not None:
+            low, high = low - high, high - low
+        if minus is not None and self.versus is not None:
+            low, high = low - high, high - low
+        found = Estimate(
             xr.DataArray(parts[0], coords, (RESAMPLE, *dims)),
             xr.DataArray(parts[1], coords, (SEED, *dims)),
             n,
@@ -165,7 +207,42 @@ class Evaluation:
             metric,
             attribute,
             None if minus is None else names[minus],
+            bounds=(low, high),
+            **self._few(metric, attribute, which, minus, coords, dims),
         )
+        if self.alike is not None and self.versus is None and found.seeds > 1:
+            others = self.alike._estimate(metric, attribute, which, minus)
+            variance = others.pooled[0].isel({others.dims[0]: 0}, drop=True)
+            return replace(found, pooled=(variance.broadcast_like(found.value).transpose(*found.dims), others.freedom))
+        if self.key not in POOLED or found.seeds < 2:
+            return found
+        trained = len({*map(str, self.labels), *map(str, self.versus or ())})
+        return found.pool(self.key, freedom=(found.seeds - 1) * min(len(self.labels), trained))
+
+    def _few(self, metric, attribute, which, minus, coords, dims) -> dict:
+        """Counts behind a rate, where they are small, and the interval that holds there."""
+        key = metric, attribute
+        if key not in self.small:
+            return {}
+
+        def label(values):
+            return xr.DataArray(values, coords, tuple(dims))
+
+        small = self.small[key]
+        few = small[:, which] if minus is None else small[:, which] | small[:, [minus]]
+        found = {"small": label(few)}
+        if key not in self.cells or metric not in COUNTED:
+            return found
+        events, total, effective = self.cells[key]
+        rate = np.divide(events, total, out=np.full(events.shape, np.nan), where=total > 0)
+        own = rate * effective, effective
+        if minus is None:
+            exact = exact_interval(*(part[:, which] for part in own))
+            found["counts"] = tuple(label(part[:, which]) for part in (events, total))
+        else:
+            pairs = [part[:, which] for part in own] + [part[:, [minus]] for part in own]
+            exact = newcombe_interval(*pairs, level=1 - 0.05 / max(len(which), 1))
+        return found | {"exact": tuple(map(label, exact))}
 
 
 def select(score: xr.DataArray, threshold: xr.DataArray, fold) -> xr.DataArray:
@@ -196,6 +273,7 @@ def evaluate(
     groups: Groups,
     metrics: Sequence[str] = ("selection_rate", "tpr", "fpr"),
     ranking: Mapping[str, Sequence[str]] | None = None,
+    alike: tuple[xr.DataArray, xr.DataArray] | None = None,
 ) -> Evaluation:
     """Metrics of many score vectors on all groups and resamples.
 
@@ -214,6 +292,8 @@ def evaluate(
     ranking : mapping of str to sequence of str, optional
         ``auroc``, ``average_precision`` and ``observed_expected`` -> attributes for whose groups they are
         wanted; an empty sequence means all samples only.
+    alike : tuple of (score, threshold), optional
+        Of more models of the same study, each trained apart: the variance of retraining is pooled over them.
 
     Returns
     -------
@@ -233,9 +313,13 @@ def evaluate(
     score = score.transpose("seed", key, "sample")
     chosen = select(score, threshold, cohort["fold"]).values
     measures = {m: [partial(RANKING[m], scores=s) for s in score.values] for m in ranking or {}}
-    return _collect(
+    found = _collect(
         chosen, measures, ranking or {}, key, list(score[key].values), cohort, patient_weights, groups, metrics
     )
+    if alike is None or score.sizes["seed"] < 2:
+        return found
+    once = np.ones((1, len(cohort)), np.float32)
+    return replace(found, alike=evaluate(*alike, cohort, once, groups=groups, metrics=metrics, ranking=ranking))
 
 
 def evaluate_masked(
@@ -307,14 +391,42 @@ def _collect(chosen, measures, wanted, key, labels, cohort, patient_weights, gro
                 per_seed.setdefault((metric, attribute), []).append(
                     np.concatenate([everybody, parts], axis=2)
                 )
+    values = {k: average_seeds(v)[0] for k, v in per_seed.items()}
+    cells = _count(values, y, cohort, masks)
     return Evaluation(
-        {k: average_seeds(v)[0] for k, v in per_seed.items()},
+        values,
         {k: np.array([x[0] for x in v]) for k, v in per_seed.items()},
         key,
         labels,
         groups,
         {a: (names, *sizes(y, members)) for a, (names, members) in masks.items()},
+        cells=cells,
+        small={k: np.minimum(c[0], c[1] - c[0]) < FEWEST_EVENTS for k, c in cells.items()},
     )
+
+
+def _count(values, y, cohort, masks) -> dict[tuple[str, str], np.ndarray]:
+    """Events, total and effective total (3, K, G) behind every metric and group."""
+    patient = pd.factorize(cohort["patient_id"])[0] if "patient_id" in cohort else np.arange(len(y))
+    found = {}
+    for (metric, attribute), value in values.items():
+        if metric == "ppv" and ("selection_rate", attribute) not in values:
+            continue
+        members, rate = masks[attribute][1][: value.shape[2]], np.nan_to_num(value[0])
+        among = COUNTED.get(metric, "both")
+        inside = members & (y == among) if among in (0, 1) else members
+        total = np.broadcast_to(inside.sum(axis=1).astype(float), rate.shape)
+        effective = np.broadcast_to(effective_number(patient, inside), rate.shape)
+        if among == "both":  # a ranking has no events of its own: it rests on the rarer label
+            positive = (members & (y == 1)).sum(axis=1).astype(float)
+            events = np.broadcast_to(np.minimum(positive, total - positive), rate.shape)
+        else:
+            if among == "selected":
+                share = np.nan_to_num(values["selection_rate", attribute][0])
+                total, effective = total * share, effective * share
+            events = rate * total
+        found[metric, attribute] = np.stack([events, total, effective])
+    return found
 
 
 def compare_auroc(
@@ -348,7 +460,7 @@ def compare_auroc(
     seeds = max(area.shape[1] for area in areas)
     if odd := {area.shape[1] for area in areas} - {1, seeds}:
         raise ValueError(f"scores hold {min(odd)} and {seeds} seeds; expected one number of seeds, or none.")
-    return estimate(
+    found = estimate(
         np.stack([area.mean(axis=1) for area in areas], axis=1),
         {"variant": list(scores)},
         spread=np.stack([np.broadcast_to(area[0], seeds) for area in areas], axis=1),
@@ -356,4 +468,10 @@ def compare_auroc(
         n_positive=int(y.sum()),
         name="auroc",
         attribute="everybody",
+        bounds=(0.0, 1.0),
     )
+    retrained = np.array([area.shape[1] > 1 for area in areas])
+    if not retrained.any():
+        return found
+    variance = np.where(retrained, found.spread.var(SEED, ddof=1)[retrained].mean(), 0.0)
+    return replace(found, pooled=(found.value.copy(data=variance), float((seeds - 1) * retrained.sum())))

@@ -67,6 +67,24 @@ class Study:
         X = self.X.transpose(1, 2)[:, index].transpose(1, 2)
         return replace(self, X=X, present=self.present[:, index], modalities=names)
 
+    def join(self, other: "Study") -> "Study":
+        """Return the study with the modalities of another one, of the same samples and splits, after its own."""
+        same = self.samples == other.samples and torch.equal(self.validation, other.validation)
+        if not same or set(self.modalities) & set(other.modalities):
+            raise ValueError(
+                f"The modalities {', '.join(other.modalities)} cannot join {', '.join(self.modalities)}; "
+                "expected other names, and the same samples and splits."
+            )
+        width = max(self.X.shape[3], other.X.shape[3])
+        wide = [torch.nn.functional.pad(part.X, (0, width - part.X.shape[3])) for part in (self, other)]
+        return replace(
+            self,
+            X=torch.cat([x.transpose(1, 2) for x in wide], dim=1).transpose(1, 2),
+            present=torch.cat([self.present, other.present], dim=1),
+            modalities=self.modalities + other.modalities,
+            kept=np.concatenate([self.kept, other.kept], axis=1),
+        )
+
 
 def load_study(run, **settings) -> Study:
     """Study of a run: its cohort and embeddings, split and reduced as its models were trained.

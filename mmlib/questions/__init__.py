@@ -4,6 +4,7 @@ import lazy_loader
 
 #: Module to the names that it exports; a module is imported when one of its names is asked for.
 EXPORTS = {
+    "absence": ["Absence", "observed_absence", "placebo", "strata"],
     "additions": [
         "addition_changes",
         "addition_path",
@@ -17,6 +18,7 @@ EXPORTS = {
         "interactions",
         "shapley",
         "shapley_by_group",
+        "shapley_matrix",
         "shapley_shares",
         "single_additions",
     ],
@@ -126,6 +128,7 @@ EXPORTS = {
         "regime_differences",
         "share_closed",
     ],
+    "noise": ["noise_gains", "noise_subsets", "train_noise"],
     "paradox": [
         "add_modality",
         "combine_scores",
@@ -138,6 +141,7 @@ EXPORTS = {
         "score_weights",
         "tpr_gaps",
     ],
+    "parts": ["changed_difference", "changed_rates"],
     "predictors": ["decode", "measure_outcomes", "measure_predictors"],
     "presence": ["matched_auroc", "matched_gains"],
     "sensitivity": ["compare_variations", "protected_studies", "train_variations"],

@@ -250,11 +250,21 @@ def shapley(levels: Estimate) -> Estimate:
     [0.25, 0.15]
     """
     subsets = levels.labels("subset")
+    return _named(levels.map(shapley_matrix(subsets), "subset", "modality", members(full_subset(subsets))), "shapley")
+
+
+def shapley_matrix(subsets: Sequence[str]) -> np.ndarray:
+    """Matrix (M, 2^M) that turns the values of all subsets into Shapley values, in the order of the full set.
+
+    Examples
+    --------
+    >>> shapley_matrix(["none", "vitals", "labs", "vitals+labs"]).tolist()
+    [[-0.5, 0.5, -0.5, 0.5], [-0.5, -0.5, 0.5, 0.5]]
+    """
     modalities, steps = members(full_subset(subsets)), single_additions(subsets)
     m = len(modalities)
     weight = steps["size"].map(lambda size: factorial(size) * factorial(m - size - 1) / factorial(m)).to_numpy()
-    adds = np.array([steps["modality"] == name for name in modalities]) * weight
-    return _named(levels.map(adds @ _step_matrix(subsets), "subset", "modality", modalities), "shapley")
+    return (np.array([steps["modality"] == name for name in modalities]) * weight) @ _step_matrix(subsets)
 
 
 def interactions(levels: Estimate) -> Estimate:
@@ -434,13 +444,8 @@ def _along_additions(levels: Estimate, *, widening: bool = False) -> Estimate:
     if widening:
         # |after| > |before| exactly if the change has the sign of their sum
         matrix *= np.sign(np.abs(matrix) @ levels.value.values)[:, None]
-    changes = levels.map(matrix, "subset", "addition", steps["after"])
-
-    def name(part):
-        return part.rename(addition="subset").assign_coords(versus=("subset", steps["before"].to_numpy(object)))
-
-    spread = None if changes.spread is None else name(changes.spread)
-    return replace(changes, values=name(changes.values), spread=spread).pool("subset")
+    changes = levels.map(matrix, "subset", "subset", steps["after"]).beside("subset", versus=steps["before"])
+    return changes.pool("subset", freedom=(levels.seeds - 1) * len(subsets))
 
 
 def _named(estimate, prefix):

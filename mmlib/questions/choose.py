@@ -116,7 +116,7 @@ def upper_limit(differences: Mapping[str, Estimate]) -> pd.Series:
     >>> upper_limit({"sex": difference}).round(2).to_dict()
     {'labs': 0.2}
     """
-    over_patients = {name: replace(difference, spread=None) for name, difference in differences.items()}
+    over_patients = {name: replace(difference, spread=None, pooled=None) for name, difference in differences.items()}
     ends = stack(over_patients, "difference").interval(simultaneous="difference")
     farthest = np.maximum(*(np.abs(end) for end in ends)).fillna(np.inf).max("difference")
     return pd.Series(farthest.values, farthest["subset"].values)

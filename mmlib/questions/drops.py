@@ -248,7 +248,7 @@ def drop_each(
         ranking={"auroc": []},
     )
     changes = result.changes([(full, rest) for rest in without])
-    return replace(changes, key="modality", labels=list(study.modalities), versus=None)
+    return replace(changes, key="modality", labels=list(study.modalities))
 
 
 def simulate_runs(
@@ -361,9 +361,7 @@ def compare_mechanisms(
     whole = evaluate_masked(scores.score, cut, np.array(chances), cases, study.cohort, weights, groups=groups)
     found = {}
     for i, name in enumerate(named):
-        own = slice(i * len(rates), (i + 1) * len(rates))
-        values, spread = ({key: part[:, own] for key, part in p.items()} for p in (whole.values, whole.spread))
-        found[name] = replace(whole, values=values, spread=spread, labels=list(rates))
+        found[name] = whole.part(range(i * len(rates), (i + 1) * len(rates)), rates)
     return found
 
 

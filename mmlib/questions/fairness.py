@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from mmlib.core.schema import MINIMUM
-from mmlib.core.subsets import full_subset
+from mmlib.core.subsets import NONE, full_subset
 from mmlib.measure.calibration import calibration_by_group, net_benefit, reliability
 from mmlib.measure.estimates import Estimate, estimate
 from mmlib.measure.evaluation import Evaluation, evaluate, select
@@ -56,8 +56,10 @@ def evaluate_full_model(
     complete = full_subset(powerset["subset"].values)
     full = powerset[["score", "threshold"]].sel(subset=[complete], rule=rule)
     ranking = dict.fromkeys(("auroc", "observed_expected"), groups.attributes)
+    trained = powerset.sel(subset=[s for s in powerset["subset"].values if s != NONE])
+    alike = trained["score"], trained["threshold"].sel(rule=rule)
     return evaluate(
-        full.score, full.threshold, cohort, patient_weights, groups=groups, metrics=RATES, ranking=ranking
+        full.score, full.threshold, cohort, patient_weights, groups=groups, metrics=RATES, ranking=ranking, alike=alike
     )
 
 

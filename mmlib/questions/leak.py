@@ -309,4 +309,4 @@ def _after_all_others(modalities):
 
 def _by_modality(answer, pairs) -> Estimate:
     changes = answer.result.changes(pairs, ["auroc"])
-    return replace(changes, key="modality", labels=answer.modalities, versus=None).metric("auroc")
+    return replace(changes, key="modality", labels=answer.modalities).metric("auroc")

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
 from mmlib.measure.bootstrap import resample_patients
-from mmlib.measure.estimates import SEED, Estimate
+from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation, evaluate
 from mmlib.measure.groups import Groups
 from mmlib.models.fusion import Architecture
@@ -128,8 +127,5 @@ def compare_variations(
 def _spread_like(once: Estimate, many: Estimate, trainings: int = 1) -> Estimate:
     """Quantities that one training of each of some models gave, with the spread of a model trained several times."""
     if many.seeds < 2:
-        return replace(once, spread=None)
-    deviation = (many.spread - many.spread.mean(SEED)).drop_vars(set(many.spread.coords) - set(many.spread.dims))
-    # the interval divides by the number of seeds, but each of these models was trained once
-    spread = once.value + deviation * np.sqrt(many.seeds * trainings)
-    return replace(once, spread=spread.transpose(SEED, *once.dims))
+        return replace(once, spread=None, pooled=None)
+    return replace(once, spread=None, pooled=(xr.full_like(once.value, many.pooled[0] * trainings), many.freedom))

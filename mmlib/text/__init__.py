@@ -12,6 +12,7 @@ EXPORTS = {
     "encoder": ["embed_texts", "Encoder", "load_encoder"],
     "finetuning": ["finetune", "read_reports", "report_losses"],
     "lungs": ["Answer", "ask_lungs", "halves_of", "load_lungs", "LungNetwork", "turned_odds"],
+    "noise": ["noise_embeddings"],
     "notes": ["join_notes", "typical_note", "write_notes"],
     "radiograph": ["LungFields", "measure_xray", "outline_lungs", "read_image", "smooth_outline"],
     "rhythm": ["judge_rhythm", "rhythm_features"],

@@ -34,8 +34,13 @@ class Twin:
         return np.array([self.part == p for p in parts], float)
 
 
-def train_twin(knobs: Knobs, seed: int, sizes: dict[str, int] = SIZES, *, linear: bool = False) -> Twin:
-    """Draw a cohort and train all subsets of its modalities, as fusion models or as logistic regressions."""
+def train_twin(
+    knobs: Knobs, seed: int, sizes: dict[str, int] = SIZES, *, linear: bool = False, **options
+) -> Twin:
+    """Draw a cohort and train all subsets of its modalities, as logistic regressions or as fusion models.
+
+    ``options`` of the latter are ``seeds`` and ``subsets`` of `mmlib.models.powerset.train_powerset`.
+    """
     torch.set_num_threads(1)
     people = draw(sum(sizes.values()), knobs, seed)
     part = np.repeat(list(sizes), list(sizes.values()))
@@ -62,7 +67,7 @@ def train_twin(knobs: Knobs, seed: int, sizes: dict[str, int] = SIZES, *, linear
         tuple(modalities),
         np.ones((1, len(modalities))),
     )
-    powerset = _regress(study) if linear else train_powerset(study, MODEL)[0]
+    powerset = _regress(study) if linear else train_powerset(study, MODEL, **options)[0]
     embeddings = xr.Dataset(
         {"embedding": (("sample", "modality", "feature"), X), "present": (("sample", "modality"), present)},
         {"sample": cohort["sample_id"].to_numpy(object), "modality": modalities},

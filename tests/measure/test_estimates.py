@@ -1,6 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from mmlib.measure.bootstrap import percentile_interval, simultaneous_interval, widen
 from mmlib.measure.estimates import Estimate, estimate, simultaneous_rows, stack
@@ -27,7 +32,7 @@ def test_other_labels_do_not_pair():
 
 def test_the_interval_is_that_of_percentiles_widened_by_retraining():
     low, high = TPR.interval()
-    wanted = widen(DRAWS[0], *percentile_interval(DRAWS), SEEDS.std(axis=0, ddof=1), 3)
+    wanted = widen(DRAWS[0], *percentile_interval(DRAWS), SEEDS.std(axis=0, ddof=1), 3, freedom=2)
     np.testing.assert_array_equal(low, wanted[0])
     np.testing.assert_array_equal(high, wanted[1])
     alone = estimate(DRAWS, LABELS)
@@ -35,7 +40,7 @@ def test_the_interval_is_that_of_percentiles_widened_by_retraining():
 
 
 def test_a_simultaneous_interval_covers_the_dimensions_that_are_named():
-    error = SEEDS.std(axis=0, ddof=1) / np.sqrt(3)
+    error = SEEDS.std(axis=0, ddof=1) / np.sqrt(3) * student.ppf(0.975, 2) / norm.ppf(0.975)
     low, _ = TPR.interval(simultaneous="group")
     np.testing.assert_array_equal(low, simultaneous_interval(DRAWS, se_retrain=error)[0])
     low, _ = TPR.interval(simultaneous=True)
@@ -54,10 +59,41 @@ def test_too_many_undefined_resamples_give_no_interval():
     assert estimate(draws).clear() == 0
 
 
-def test_retraining_variance_is_pooled_over_dimensions():
-    pooled = TPR.pool("subset").s_retrain
-    np.testing.assert_allclose(pooled, np.tile(np.sqrt(SEEDS.var(axis=0, ddof=1).mean(axis=0)), (3, 1)))
-    assert TPR.sel(subset="a", group="f").pool("subset").s_retrain == TPR.s_retrain.sel(subset="a", group="f")
+def test_retraining_variance_is_pooled_and_a_part_keeps_it():
+    pooled = TPR.pool("subset")
+    variance = np.tile(SEEDS.var(axis=0, ddof=1).mean(axis=0), (3, 1))
+    np.testing.assert_allclose(pooled.s_retrain, np.sqrt(variance))
+    assert (TPR.freedom, pooled.freedom) == (2, 6)
+    part = pooled.sel(subset="a", group="f")
+    assert float(part.s_retrain) == pytest.approx(np.sqrt(variance[0, 0])) and part.freedom == 6
+    change = pooled.sel(subset="b", group="f") - part
+    assert float(change.s_retrain) == pytest.approx(np.sqrt(2 * variance[0, 0])) and change.freedom == 6
+    low, _ = part.interval()
+    wanted = widen(DRAWS[0, 0, 0], *percentile_interval(DRAWS[:, 0, 0]), np.sqrt(variance[0, 0]), 3, freedom=6)
+    assert float(low) == pytest.approx(float(wanted[0]))
+    step = pooled.map([[-1, 0, 1]], "subset", "modality", ["b"])
+    np.testing.assert_allclose(step.s_retrain, np.sqrt(2 * variance[:1]))
+
+
+def test_no_interval_leaves_the_range_of_the_quantity():
+    rate = replace(estimate([0.98, 0.9, 1.0, 0.97], spread=[0.9, 0.98, 1.06]), bounds=(0.0, 1.0))
+    assert rate.interval()[1] == 1.0
+    change = rate - replace(estimate([0.02, 0.0, 0.1, 0.03], spread=[0.1, -0.06, 0.02]), bounds=(0.0, 1.0))
+    assert change.bounds == (-1.0, 1.0) and change.interval()[1] == 1.0
+    assert (-rate).bounds == (-1.0, 0.0)
+
+
+def test_few_events_have_an_exact_interval_and_widen_nobody_elses():
+    few = xr.DataArray([False, True], {"group": ["f", "x"]}, ("group",))
+    ends = tuple(xr.DataArray([np.nan, end], {"group": ["f", "x"]}, ("group",)) for end in (0.1, 0.9))
+    one = estimate(DRAWS[:, 0], {"group": ["f", "x"]})
+    mixed = replace(one, small=few, exact=ends)
+    low, high = mixed.interval(simultaneous=True)
+    alone = one.sel(group=["f"]).interval(simultaneous=True)
+    assert (low.values.tolist(), high.values.tolist()) == ([float(alone[0][0]), 0.1], [float(alone[1][0]), 0.9])
+    assert mixed.interval()[0].values[1] == 0.1 and mixed.frame().small.tolist() == [False, True]
+    change = mixed - mixed
+    assert np.isnan(change.interval()[0].values[1]) and change.small.values.tolist() == [False, True]
 
 
 def test_signs_are_clear_where_the_interval_excludes_zero():

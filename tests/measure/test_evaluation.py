@@ -2,7 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.stats import t as student
 from sklearn.metrics import average_precision_score, recall_score, roc_auc_score
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from mmlib.core.schema import RESULTS
 from mmlib.core.subsets import subset_masks
@@ -83,17 +85,19 @@ def test_tidy_rows_keep_the_contract_and_add_the_spread_of_retraining():
     with pytest.raises(ValueError, match="f1 by sex was not evaluated; there are selection_rate by sex"):
         result.metric("f1", "sex")
     frame = result.difference("auroc", "sex").frame()
-    by_seed = [
-        [roc_auc_score(COHORT.label[g], s[g]) for g in (COHORT.sex == "f", COHORT.sex == "m")]
-        for s in SCORE.values[:, 0]
-    ]
-    spread = np.std(np.diff(by_seed)[:, 0], ddof=1)
+
+    def spread_of(k):
+        female, male = COHORT.sex == "f", COHORT.sex == "m"
+        by_seed = [[roc_auc_score(COHORT.label[g], s[g]) for g in (female, male)] for s in SCORE.values[:, k]]
+        return np.std(np.diff(by_seed)[:, 0], ddof=1)
+
     row = frame.iloc[0]
+    spread = np.sqrt(np.mean([spread_of(k) ** 2 for k in range(3)]))  # pooled over the three variants
     assert row.se_retrain == pytest.approx(spread / np.sqrt(2))
     realisations = result.difference("auroc", "sex").sel(variant="u", group="f").values.values[1:]
     assert row.se_patients == pytest.approx(realisations.std(ddof=1))
     low, high = np.quantile(realisations, [0.025, 0.975])
-    extra = 1.959964 * spread / np.sqrt(2)
+    extra = student.ppf(0.975, 3) * spread / np.sqrt(2)
     assert row.low == pytest.approx(row.estimate - np.hypot(row.estimate - low, extra), abs=1e-6)
     assert row.high == pytest.approx(row.estimate + np.hypot(high - row.estimate, extra), abs=1e-6)
 
@@ -142,7 +146,9 @@ def test_models_are_compared_on_the_same_patients():
     assert (areas.name, areas.n, areas.n_positive, areas.seeds) == ("auroc", N, COHORT.label.sum(), 2)
     change = areas - areas.sel(variant="one")
     assert change.labels("variant") == list(scores)
-    assert [float(end) for end in change.sel(variant="same").interval()] == [0, 0]
+    assert float(change.sel(variant="same")) == change.sel(variant="same").values.std() == 0
+    assert (areas.freedom, change.freedom) == (2, 2)  # two models have two seeds each; the third was trained once
+    assert areas.s_retrain.values.tolist()[2] == 0 and areas.s_retrain.values[0] == areas.s_retrain.values[1]
     by_seed = [roc_auc_score(COHORT.label, s) for s in scores["one"]]
     other = roc_auc_score(COHORT.label, scores["other"])
     assert float(change.sel(variant="other")) == pytest.approx(other - np.mean(by_seed))
@@ -188,3 +194,28 @@ def test_the_contrasts_shown_carry_the_size_of_their_group():
     absent = evaluation.evaluate(SCORE, CUT, COHORT, WEIGHTS, groups=Groups({"sex": "x"}))
     with pytest.raises(ValueError, match="Reference group 'x' is not in the cohort; expected one of"):
         absent.difference("tpr", "sex")
+
+
+def test_few_events_are_counted_and_get_the_interval_of_their_counts():
+    y = np.r_[np.ones(60), np.zeros(60)].astype(int)
+    cohort = pd.DataFrame({"patient_id": np.arange(120).astype(str), "label": y, "fold": 0, "sex": ["f", "m"] * 60})
+    found = np.zeros(120)
+    found[[0, 2]] = 1  # 2 of 30 women, 25 of 30 men
+    found[1:51:2] = 1
+    score = xr.DataArray(found[None, None], {"subset": ["a"]}, ("seed", "subset", "sample"))
+    cut = xr.DataArray(np.full((1, 1), 0.5), dims=("seed", "fold"))
+    result = evaluation.evaluate(score, cut, cohort, resample_patients(cohort.patient_id, 50), groups=SEX)
+    rows = result.metric("tpr", "sex").frame().set_index("group")
+    assert rows.loc["f", ["events", "total", "small"]].tolist() == [2, 30, True]
+    assert rows.loc["f", ["low", "high"]].tolist() == pytest.approx(proportion_confint(2, 30, method="beta"))
+    assert rows.loc["m", "small"]  # 25 found, 5 not
+    difference = result.difference("tpr", "sex").frame().iloc[0]
+    wanted = confint_proportions_2indep(2, 30, 25, 30, method="newcomb")
+    assert [difference.low, difference.high] == pytest.approx(wanted)
+    both = evaluation.evaluate(
+        xr.concat([score, score.assign_coords(subset=["b"])], "subset"), cut, cohort,
+        resample_patients(cohort.patient_id, 50), groups=SEX,
+    )
+    change = both.changes([("a", "b")]).difference("tpr", "sex").frame().iloc[0]
+    assert change.small and np.isnan(change.low)
+    assert not result.metric("selection_rate").frame().small.any()

@@ -105,3 +105,16 @@ def test_what_cannot_be_split_is_one_sentence(change, settings, message):
     with pytest.raises(ValueError, match=message) as error:
         prepare(cohort.assign(**change), embeddings, **settings)
     assert "\n" not in str(error.value)
+
+
+def test_studies_of_other_modalities_join_on_the_same_splits(study):
+    cohort, embeddings = cohort_and_embeddings()
+    wide = embeddings.isel(modality=[1]).assign_coords(modality=["d"])
+    joined = study.join(prepare(cohort, wide, dimensions=6))
+    assert joined.modalities == ("a", "b", "c", "d") and joined.X.shape[2:] == (4, 6)
+    assert torch.equal(joined.columns("abc").X[..., :4], study.X) and not joined.X[:, :, :3, 4:].any()
+    assert torch.equal(joined.present[:, 3], study.present[:, 1]) and joined.kept.shape == (3, 4)
+    with pytest.raises(ValueError, match="The modalities a, b, c cannot join a, b, c; expected other names"):
+        study.join(study)
+    with pytest.raises(ValueError, match="The modalities d cannot join"):
+        study.join(prepare(cohort, wide, dimensions=6, seed=1))

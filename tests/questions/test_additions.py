@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.stats import norm, t
 from sklearn.metrics import roc_auc_score
 
 from mmlib.core.subsets import NONE, members, subset_masks
@@ -86,7 +87,8 @@ def test_changes_are_what_is_after_minus_what_is_before_with_pooled_retraining()
     rows = changes.frame(simultaneous=True)
     assert rows[["versus", "subset"]].values.tolist() == steps[["before", "after"]].values.tolist()
     pooled = np.sqrt((SEEDS[:, after] - SEEDS[:, before]).var(axis=0, ddof=1).mean() / 3)
-    low, high = simultaneous_interval(VALUES[:, after] - VALUES[:, before], se_retrain=pooled)
+    heavier = t.ppf(0.975, (3 - 1) * len(NAMES)) / norm.ppf(0.975)
+    low, high = simultaneous_interval(VALUES[:, after] - VALUES[:, before], se_retrain=heavier * pooled)
     np.testing.assert_allclose(rows[["low", "high"]], np.stack([low, high], axis=1))
     np.testing.assert_allclose(rows.se_retrain, pooled)
 

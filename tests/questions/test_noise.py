@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import xarray as xr
+from sklearn.metrics import roc_auc_score
+
+from mmlib.core.schema import RESULTS
+from mmlib.measure.bootstrap import resample_patients
+from mmlib.models.fusion import Architecture
+from mmlib.models.powerset import train_powerset
+from mmlib.models.study import prepare
+from mmlib.questions.noise import noise_gains, noise_subsets, train_noise
+from tests.models.test_study import cohort_and_embeddings
+
+SMALL = Architecture(width=8, heads=2, epochs=4)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A run of three modalities, and a fourth one; both with two seeds."""
+    cohort, embeddings = cohort_and_embeddings()
+    rng = np.random.default_rng(9)
+    noise = xr.Dataset(
+        {
+            "embedding": (("sample", "modality", "feature"), rng.normal(size=(300, 1, 6)).astype(np.float32)),
+            "present": (("sample", "modality"), np.ones((300, 1), bool)),
+        },
+        {"sample": embeddings["sample"].values, "modality": ["noise"]},
+        {"encoder": "toy"},
+    )
+    study, control = (prepare(cohort, part, dimensions=4) for part in (embeddings, noise))
+    powerset, _ = train_powerset(study, SMALL, seeds=2, subsets=["none", "a", "b", "c", "a+b+c"])
+    return powerset, train_noise(study, control, SMALL, seeds=2), cohort, resample_patients(cohort.patient_id, 50)
+
+
+def test_noise_is_trained_alone_with_each_and_with_all(trained):
+    _, noisy, _, _ = trained
+    assert noisy.subset.values.tolist() == ["noise", "a+noise", "b+noise", "c+noise", "a+b+c+noise"]
+    assert noisy.subset.values.tolist() == list(noise_subsets(["a", "b", "c"]).values())
+
+
+def test_gains_are_differences_of_auroc_averaged_over_seeds(trained):
+    powerset, noisy, cohort, weights = trained
+    gains = noise_gains(*trained)
+    assert gains.labels("subset") == ["none", "a", "b", "c", "a+b+c"] and gains.freedom == 5
+    for name, with_noise in noise_subsets(["a", "b", "c"]).items():
+        for row in (0, 3):
+            areas = [
+                np.mean([roc_auc_score(cohort.label, s, sample_weight=weights[row]) for s in part.values])
+                for part in (noisy.score.sel(subset=with_noise), powerset.score.sel(subset=name))
+            ]
+            assert gains.sel(subset=name).values[row] == pytest.approx(areas[0] - areas[1])
+    alone = noisy.score.sel(subset="noise").values
+    expected = np.mean([roc_auc_score(cohort.label, s) for s in alone]) - 0.5
+    assert float(gains.sel(subset="none")) == pytest.approx(expected)
+
+
+def test_what_says_nothing_is_not_reported_and_what_says_something_is(trained):
+    powerset, noisy, cohort, weights = trained
+    gains = noise_gains(*trained)
+    assert (gains.clear(simultaneous=True) < 1).all()
+    told = noisy.copy(deep=True)
+    told.score.values[:] = 0.5 * told.score.values + 0.5 * cohort.label.to_numpy()
+    assert (noise_gains(powerset, told, cohort, weights).clear(simultaneous=True) == 1).all()
+    frame = RESULTS.validate(gains.frame(simultaneous=True).assign(run="toy"))
+    assert (frame.reference == "without noise").all() and frame.low.notna().all()
+
+
+def test_both_need_the_same_seeds(trained):
+    powerset, noisy, cohort, weights = trained
+    with pytest.raises(ValueError, match="powerset has 2 seeds and noisy 1; expected as many"):
+        noise_gains(powerset, noisy.isel(seed=[0]), cohort, weights)
