@@ -9,6 +9,7 @@ EXPORTS = {
         "addition_changes",
         "addition_path",
         "addition_table",
+        "against_each",
         "best_single",
         "count_additions",
         "evaluate_best_single",
@@ -21,6 +22,8 @@ EXPORTS = {
         "shapley_matrix",
         "shapley_shares",
         "single_additions",
+        "smallest_gain",
+        "strongest_single",
     ],
     "audit": [
         "give_verdicts",

@@ -323,6 +323,78 @@ def shapley_by_group(result: Evaluation) -> dict[str, Estimate]:
     return shares
 
 
+def strongest_single(powerset: xr.Dataset, cohort: pd.DataFrame) -> str:
+    """Name of the single modality with the highest AUROC on validation samples, pooled over folds: the baseline.
+
+    It is one modality for all folds and seeds. No tested outcome chooses it.
+
+    Parameters
+    ----------
+    powerset : xarray.Dataset
+        The artefact; the single modalities are its subsets of one member.
+    cohort : pandas.DataFrame
+
+    Returns
+    -------
+    str
+    """
+    singles = [str(s) for s in powerset["subset"].values if len(members(str(s))) == 1]
+    held = powerset["validation_score"].sel(subset=singles).transpose("subset", "seed", "fold", "sample").values
+    y = np.broadcast_to(cohort["label"].to_numpy(), held.shape[2:])
+    areas = [np.mean([roc_auc_score(y[~np.isnan(v)], v[~np.isnan(v)]) for v in by_seed]) for by_seed in held]
+    return singles[int(np.argmax(areas))]
+
+
+def against_each(levels: Estimate) -> Estimate:
+    """All modalities minus each single one, paired.
+
+    Parameters
+    ----------
+    levels : Estimate with the dimension ``subset``
+        AUROC, or another metric, of the full set and every single modality, among others.
+
+    Returns
+    -------
+    Estimate
+        With the dimension ``versus``, the single modality, in place of ``subset``.
+
+    Examples
+    --------
+    >>> from mmlib.measure.estimates import estimate
+    >>> levels = estimate([[.5, .7, .6, .9]], {"subset": ["none", "vitals", "labs", "vitals+labs"]}, name="auroc")
+    >>> against_each(levels).value.to_series().round(2).to_dict()
+    {'vitals': 0.2, 'labs': 0.3}
+    """
+    subsets = levels.labels("subset")
+    complete = full_subset(subsets)
+    singles = [s for s in subsets if len(members(s)) == 1]
+    matrix = np.zeros((len(singles), len(subsets)))
+    matrix[:, subsets.index(complete)] += 1
+    matrix[range(len(singles)), [subsets.index(s) for s in singles]] -= 1
+    return levels.map(matrix, "subset", "versus", singles)
+
+
+def smallest_gain(gains: Estimate) -> Estimate:
+    """The smallest of the gains over each single modality, with its own interval: an intersection-union test.
+
+    All modalities are better than *each* single one at the 5 % level if every one of the differences is above 0, each
+    tested at 5 %; that is so if the smallest is. No choice of a best single modality is needed, nor a correction.
+
+    Parameters
+    ----------
+    gains : Estimate with the dimension ``versus``
+        From `against_each`.
+
+    Returns
+    -------
+    Estimate
+        One quantity, whose label ``versus`` says which single modality it is against: the one whose interval reaches
+        lowest.
+    """
+    low = gains.interval()[0].fillna(-np.inf)
+    return gains.sel(versus=gains.labels("versus")[int(low.values.argmin())])
+
+
 def best_single(powerset: xr.Dataset, cohort: pd.DataFrame) -> xr.Dataset:
     """Scores of the best single modality, chosen in every fold and seed by AUROC on its validation patients.
 

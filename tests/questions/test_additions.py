@@ -227,3 +227,25 @@ def test_the_table_holds_every_metric_change_and_addition(small_powerset):
     gained = table[(table.versus == additions.BEST_SINGLE) & (table.metric == "auroc")].iloc[0]
     auroc = moved.metric("auroc")
     assert gained.estimate == pytest.approx(float(auroc.sel(subset="a+b+c")) - float(auroc.sel(subset="best single")))
+
+
+def test_the_baseline_is_one_modality_for_all_folds_chosen_on_validation_samples_of_all():
+    y = np.tile([0, 1], 20)
+    strong = np.where(np.arange(40) < 20, y, 0.5 + 0.01 * y)  # ranks within each fold, and over both less well
+    steady = y * 0.6 + np.where(np.arange(40) % 8 == 0, 0.7, 0.2)
+    held = np.full((3, 1, 2, 40), np.nan)
+    for at, score in enumerate((strong, steady, np.zeros(40))):
+        held[at, 0, 0, :20], held[at, 0, 1, 20:] = score[:20], score[20:]
+    names = {"subset": ["a", "b", "a+b"]}
+    powerset = xr.Dataset({"validation_score": (("subset", "seed", "fold", "sample"), held)}, names)
+    area = {name: roc_auc_score(y, s) for name, s in (("a", strong), ("b", steady))}
+    assert additions.strongest_single(powerset, pd.DataFrame({"label": y})) == max(area, key=area.get)
+
+
+def test_all_modalities_must_beat_each_single_one():
+    gains = additions.against_each(LEVELS)
+    assert gains.labels("versus") == ["a", "b", "c", "d"]
+    full, singles = LEVELS.sel(subset="a+b+c+d"), [LEVELS.sel(subset=m) for m in "abcd"]
+    lowest = min(float((full - single).interval()[0]) for single in singles)
+    least = additions.smallest_gain(gains)
+    assert float(least.interval()[0]) == pytest.approx(lowest) and least.dims == ()
