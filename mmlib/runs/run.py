@@ -119,6 +119,28 @@ class Run:
             )
         return found
 
+    @property
+    def units(self) -> str:
+        """What stays together in a split and is resampled, in the plural: ``patients``, or as chapter 1 was told.
+
+        Examples
+        --------
+        >>> run.units, run.samples
+        ('patients', 'samples')
+        """
+        return self._word("unit_word", "patient")
+
+    @property
+    def samples(self) -> str:
+        """What is predicted for, in the plural: ``samples``, or as chapter 1 was told."""
+        return self._word("sample_word", "sample")
+
+    def _word(self, setting: str, usual: str) -> str:
+        try:
+            return self.settings("01_cohort").get(setting, usual) + "s"
+        except FileNotFoundError:
+            return usual + "s"
+
     def tell(self, **numbers) -> None:
         """Make numbers and sentences available to the prose of the page as ``RUN-<name>``.
 
