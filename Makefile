@@ -5,7 +5,7 @@ CORES ?= all
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book redraw test bench bench-large serve clean
+.PHONY: book redraw test check bench bench-large serve clean
 
 book: .venv/ready
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --nolock --show-failed-logs --quiet host reason --config runs="$(RUNS)" $(if $(ROOT),root="$(ROOT)") $(SNAKEMAKE_OPTIONS)
@@ -20,6 +20,13 @@ test: .venv/ready
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
+# Searches the pages of the book that is built, then of a small one, for words that say more than numbers do and for
+# intervals that cannot be. It leaves the small book in _build; `make book` brings back the other in seconds.
+check: .venv/ready
+	if [ -d _build/html ]; then $(BIN)/python -m tests.check_pages _build/html; fi
+	$(MAKE) book RUNS=smoke
+	$(BIN)/python -m tests.check_pages _build/html
+
 # Times the fast paths beside what one would otherwise write: ten minutes on two idle cores.
 bench: .venv/ready
 	$(BIN)/python -m tests.benchmarks.bench
@@ -28,6 +35,9 @@ bench: .venv/ready
 bench-large: export OMP_NUM_THREADS = 1
 bench-large: .venv/ready
 	$(BIN)/python tests/benchmarks/operating_characteristics.py
+	$(BIN)/python -m tests.benchmarks.rate_coverage
+	$(BIN)/python -m tests.benchmarks.absence_placebo
+	$(BIN)/python -m tests.benchmarks.noise_studies
 	$(BIN)/python -m tests.benchmarks.audit_characteristics --out book/tables/audit_characteristics.csv
 	$(BIN)/python tests/benchmarks/sign_recovery.py
 	$(BIN)/python tests/benchmarks/predict_effects.py

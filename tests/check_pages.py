@@ -10,7 +10,7 @@ from pathlib import Path
 from bs4 import BeautifulSoup
 
 #: Words of the first edition that claimed too much; the page of errata may quote them.
-FORBIDDEN = re.compile(r"\b(surely|beyond (any )?doubt|(ir)?recoverable|best single|nan)\b", re.I)
+FORBIDDEN = re.compile(r"\b(surely|beyond (any )?doubt|recoverable|irreducible|best single|nan)\b", re.I)
 ERRATA = "errata"
 #: Quantities from 0 to 1, as headings and labels name them; differences and changes of them reach from -1.
 SHARE = re.compile(r"\b(tpr|fpr|ppv|auroc|auprc|f1|selected|(selection|true positive) rate|accuracy)\b", re.I)
@@ -22,8 +22,8 @@ def findings(page: Path) -> list[str]:
     """Sentences on what is wrong with a page; none if nothing is."""
     soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
     article = soup.find("article") or soup
-    for code in article.find_all(["script", "style"]):
-        code.decompose()
+    for part in article.find_all(["script", "style", "blockquote"]):  # quotations may say what they say
+        part.decompose()
     found = []
     for cell in article.select("div.cell_input"):
         cell.decompose()  # code is not prose
