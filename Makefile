@@ -38,6 +38,8 @@ bench-large: .venv/ready
 	$(BIN)/python -m tests.benchmarks.rate_coverage
 	$(BIN)/python -m tests.benchmarks.absence_placebo
 	$(BIN)/python -m tests.benchmarks.noise_studies
+	$(BIN)/python -m tests.benchmarks.noise_shapley
+	$(BIN)/python -m tests.benchmarks.procedure_spread
 	$(BIN)/python -m tests.benchmarks.audit_characteristics --out book/tables/audit_characteristics.csv
 	$(BIN)/python tests/benchmarks/sign_recovery.py
 	$(BIN)/python tests/benchmarks/predict_effects.py

@@ -73,8 +73,9 @@ def main(arguments=None):
     settings = {name: getattr(options, name) for name in ("regime", "rule", "draws", "resamples")}
     table = pd.concat([measure(Run(name, options.results), **settings) for name in options.run])
     given = shlex.join(sys.argv[1:] if arguments is None else arguments)
-    note = f"# made on {datetime.date.today()} by: python -m tests.benchmarks.absence_placebo {given}".rstrip() + "\n"
-    options.out.write_text(note + table.to_csv(index=False, float_format="%.4f"), encoding="utf-8")
+    command = f"python -m tests.benchmarks.absence_placebo {given}".rstrip()
+    table = table.assign(date=datetime.date.today(), command=command)
+    table.to_csv(options.out, index=False, float_format="%.4f")
     print(table.to_string())
 
 

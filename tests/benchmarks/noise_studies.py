@@ -80,8 +80,8 @@ def main(arguments=None):
         gains = pd.concat(tqdm(every, total=options.studies, desc="studies", disable=None))
     table = count(gains)
     command = f"python -m tests.benchmarks.noise_studies --studies {options.studies}"
-    note = f"# made on {datetime.date.today()} by: {command}\n"
-    options.out.write_text(note + table.to_csv(index=False, float_format="%.4f"), encoding="utf-8")
+    table = table.assign(date=datetime.date.today(), command=command)
+    table.to_csv(options.out, index=False, float_format="%.4f")
     print(table.to_string())
 
 

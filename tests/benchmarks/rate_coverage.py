@@ -102,8 +102,8 @@ def main(arguments=None):
             rows += found
     table = pool(rows)
     command = f"python -m tests.benchmarks.rate_coverage --studies {options.studies}"
-    note = f"# made on {datetime.date.today()} by: {command}\n"
-    options.out.write_text(note + table.to_csv(index=False), encoding="utf-8")
+    table = table.assign(date=datetime.date.today(), command=command)
+    table.to_csv(options.out, index=False)
     print(table.to_string())
     detail = pd.DataFrame(rows, columns=["quantity", "interval", "rate", "positives", "clustered", "held", "studies"])
     print(detail.assign(coverage=detail.held / detail.studies.clip(lower=1)).to_string())
