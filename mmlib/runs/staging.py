@@ -13,7 +13,8 @@ the ``chapters`` of a run follow in its part.
 #   on a page, from the top of the book:   {glue:text}`/notebooks/03_rq1_addition.ipynb::RUN-auroc:.2f`
 #   in a notebook, relative, and so within its run:   {glue:text}`01_cohort.ipynb::RUN-n:,d`
 # {glue:md} and {glue:figure} only work on the page of their own notebook. For images on other pages, the
-# figure of every named cell is written to /figures/<name>.png.
+# figure of every named cell is written to /figures/<name>.png. A line `% answer rq1-answer` of a page becomes the
+# sentences that the first run glued under that key, `% answers rq1-answer` a list of those of every run.
 
 import argparse
 import base64
@@ -23,7 +24,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -37,6 +38,9 @@ MARK = "# Staged by mmlib.runs.staging: whatever is changed here is lost.\n"
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
 #: Folder of the notebooks over all runs, and the name under which they are executed.
 ACROSS, BOOK = "across", "book"
+
+#: Opening of a chapter's answer, which a page that quotes it does not need.
+IN_SHORT = "**In short.** "
 
 SYNTHETIC = """
 ```{admonition} Synthetic data
@@ -87,13 +91,12 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(root / "book", part / "book", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(root / "_config.yml", part)
-    for page in part.rglob("*.md"):
-        page.write_text(label(page.read_text(encoding="utf-8"), runs[0]), encoding="utf-8")
     (part / "figures").mkdir()
     shared = {name: _executed(BOOK, name, root) for name in _chapters(toc, ACROSS)}
     for name, executed in shared.items():
         (part / ACROSS).mkdir(exist_ok=True)
         _write(stage_notebook(executed, BOOK), part, ACROSS, name)
+    told = {}
     for run, folder in _folders(runs).items():
         if (part / folder).exists():
             raise ValueError(f"A run cannot be called {run!r}: the book has a folder of that name.")
@@ -101,9 +104,14 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
         notebooks = {name: _executed(run, name, root) for name in [*_chapters(toc), *own[run]]}
         if settings[run].get("credentialed"):
             guard(run, notebooks | shared, root=root / "results")
-        notice = SYNTHETIC if settings[run].get("synthetic") else ""
+        synthetic = settings[run].get("synthetic")
+        notice = SYNTHETIC if synthetic else ""
+        told[run] = f"{titles[run]}{' (synthetic)' if synthetic else ''}", glued_text(notebooks.values(), run)
         for name, executed in notebooks.items():
             _write(stage_notebook(executed, run, titles[run], notice), part, folder, name)
+    for page in part.rglob("*.md"):
+        text = label(page.read_text(encoding="utf-8"), runs[0])
+        page.write_text(put_answers(text, told), encoding="utf-8")
     mathjax = part / "book" / "_static" / "mathjax"
     mathjax.mkdir(parents=True)
     shutil.copy(distribution("sphinx-mathjax-offline").locate_file(MATHJAX), mathjax)
@@ -175,6 +183,52 @@ def named_images(notebook: Mapping) -> dict[str, bytes]:
             if "image/png" in output.get("data", {}):
                 images[name] = base64.b64decode("".join(output["data"]["image/png"]))
     return images
+
+
+def glued_text(notebooks: Iterable[Mapping], run: str) -> dict[str, str]:
+    """Sentences that the notebooks of a run glued, by key without the run's name, without their opening words."""
+    found = {}
+    for cell in (cell for notebook in notebooks for cell in notebook["cells"]):
+        for output in cell.get("outputs", []):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name", "")
+            text = output.get("data", {}).get("application/papermill.record/text/markdown")
+            if text is not None:
+                found[name.removeprefix(f"{run}-")] = "".join(text).removeprefix(IN_SHORT)
+    return found
+
+
+def put_answers(page: str, told: Mapping[str, tuple[str, Mapping[str, str]]]) -> str:
+    """Page with the sentences of runs in place of its lines ``% answer KEY`` (first run) and ``% answers KEY`` (all).
+
+    Parameters
+    ----------
+    page : str
+    told : mapping of str to (title, mapping of key to text)
+        By run, the first one first. Runs without the key are left out.
+
+    Raises
+    ------
+    ValueError
+        If the first run has no such key.
+
+    Examples
+    --------
+    >>> print(put_answers("% answers n", {"a": ("A", {"n": "One."}), "b": ("B", {"n": "Two."})}))
+    - **A.** One.
+    - **B.** Two.
+    """
+
+    def replacement(line):
+        key, (_, first) = line[2], next(iter(told.values()))
+        if key not in first:
+            raise ValueError(
+                f"A page asks for the answer {key!r}; the chapters of {next(iter(told))!r} tell none."
+            )
+        if line[1] == "answer":
+            return first[key]
+        return "\n".join(f"- **{title}.** {texts[key]}" for title, texts in told.values() if key in texts)
+
+    return re.sub(r"^% (answers?) ([\w-]+)$", replacement, page, flags=re.M)
 
 
 def stage_toc(toc: Mapping, titles: Mapping[str, str], own: Mapping[str, Sequence[str]]) -> dict:

@@ -4,7 +4,16 @@ import json
 import pytest
 import yaml
 
-from mmlib.runs.staging import label, main, named_images, stage, stage_notebook, stage_toc
+from mmlib.runs.staging import (
+    glued_text,
+    label,
+    main,
+    named_images,
+    put_answers,
+    stage,
+    stage_notebook,
+    stage_toc,
+)
 
 TOC = {
     "format": "jb-book",
@@ -171,7 +180,9 @@ def test_a_tree_holds_pages_first_run_and_further_runs(checkout):
 def test_a_chapter_over_all_runs_is_there_once_without_a_title(checkout):
     parts = [*TOC["parts"], {"caption": "Across", "chapters": [{"file": "across/08_c"}]}]
     (checkout / "_toc.yml").write_text(yaml.safe_dump(TOC | {"parts": parts}))
-    with pytest.raises(FileNotFoundError, match=r"book/notebooks/08_c\.ipynb is missing; `make book` executes it"):
+    with pytest.raises(
+        FileNotFoundError, match=r"book/notebooks/08_c\.ipynb is missing; `make book` executes it"
+    ):
         stage(["one", "two"], "_build/src")
     (checkout / "results" / "book" / "notebooks").mkdir(parents=True)
     (checkout / "results" / "book" / "notebooks" / "08_c.ipynb").write_text(json.dumps(executed()))
@@ -198,14 +209,18 @@ def test_a_credentialed_run_is_looked_for_in_the_chapter_over_all_runs(checkout,
     assert searched == [("two", ["01_a", "02_b", "08_c"])]
 
 
-def test_a_chapter_that_one_run_has_is_searched_and_staged_for_it_alone(checkout, write_notebook, monkeypatch):
+def test_a_chapter_that_one_run_has_is_searched_and_staged_for_it_alone(
+    checkout, write_notebook, monkeypatch
+):
     write_notebook(checkout / "notebooks" / "03_c.ipynb", ("parameters", 'run = "one"'))
     params = checkout / "notebooks" / "params" / "two.yml"
     params.write_text(params.read_text() + "credentialed: true\nchapters: [03_c]\n")
     searched = []
     guard = "mmlib.runs.staging.guard"
     monkeypatch.setattr(guard, lambda run, notebooks, root: searched.append((run, list(notebooks))))
-    with pytest.raises(FileNotFoundError, match=r'two/notebooks/03_c\.ipynb is missing; `make book RUNS="two"`'):
+    with pytest.raises(
+        FileNotFoundError, match=r'two/notebooks/03_c\.ipynb is missing; `make book RUNS="two"`'
+    ):
         stage(["one", "two"], "_build/src")
     (checkout / "results" / "two" / "notebooks" / "03_c.ipynb").write_text(json.dumps(executed()))
     out = stage(["one", "two"], "_build/src")
@@ -271,3 +286,29 @@ def test_nothing_but_an_earlier_tree_is_overwritten(checkout):
     with pytest.raises(ValueError, match="holds something else than a staged book"):
         stage(["one"], ".")
     assert (checkout / "results" / "one" / "notebooks" / "01_a.ipynb").exists()
+
+
+def told(run, text):
+    data = {"application/papermill.record/text/markdown": text}
+    output = {
+        "output_type": "display_data",
+        "data": data,
+        "metadata": {"scrapbook": {"name": f"{run}-rq1-answer"}},
+    }
+    return {"cells": [{"cell_type": "code", "metadata": {}, "source": [], "outputs": [output]}]}
+
+
+def test_pages_quote_the_answers_of_the_first_run_or_of_every_run():
+    found = {
+        run: (title, glued_text([told(run, f"**In short.** AUROC of {title}.")], run))
+        for run, title in (("one", "One"), ("two", "Two"))
+    }
+    assert found["two"] == ("Two", {"rq1-answer": "AUROC of Two."})
+    page = "# Page\n\n% answer rq1-answer\n\n% answers rq1-answer\n% a comment\n"
+    assert (
+        put_answers(page, found)
+        == "# Page\n\nAUROC of One.\n\n- **One.** AUROC of One.\n- **Two.** AUROC of Two.\n% a comment\n"
+    )
+    with pytest.raises(ValueError, match="no-answer.*'one' tell none"):
+        put_answers("% answer no-answer", found)
+    assert put_answers("% answers rq1-answer", found | {"three": ("Three", {})}).count("**") == 4
