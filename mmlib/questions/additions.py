@@ -47,7 +47,7 @@ def evaluate_subsets(
         The artefact ``cohort``.
     groups : Groups
     subsets : sequence of str, optional
-        Some of the power set, by default all.
+        Some of the power set, by default all; the variance of retraining is pooled over all in either case.
     rule : str
         Operating point.
     metrics, ranking
@@ -60,15 +60,16 @@ def evaluate_subsets(
     Evaluation
         With the key ``subset``.
     """
-    part = powerset if subsets is None else powerset.sel(subset=list(subsets))
+    whole = powerset["score"], powerset["threshold"].sel(rule=rule)
+    part = whole if subsets is None else [data.sel(subset=list(subsets)) for data in whole]
     return evaluate(
-        part["score"],
-        part["threshold"].sel(rule=rule),
+        *part,
         cohort,
         resample_patients(cohort["patient_id"], resamples, seed),
         groups=groups,
         metrics=metrics,
         ranking={"auroc": []} if ranking is None else ranking,
+        alike=None if subsets is None else whole,
     )
 
 

@@ -274,7 +274,7 @@ def test_one_modality_has_no_headline():
 
 
 def test_a_baseline_that_differs_by_fold_can_be_weaker_than_what_it_could_have_picked():
-    """Each fold's validation names another modality; their pooled scores do not rank: any gain over them is flattered."""
+    """Validation of each fold names another modality; pooled, their scores rank poorly and flatter every gain."""
     rng, n, folds = np.random.default_rng(0), 1200, 3
     y, fold = rng.integers(0, 2, n), np.arange(n) % folds
     logit = {m: rng.normal(size=n) + 0.8 * y for m in "abc"}
