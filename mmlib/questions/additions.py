@@ -37,7 +37,7 @@ def evaluate_subsets(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """Metrics of subsets of modalities on tested patients, for all groups.
+    """Metrics of subsets of modalities on tested samples, for all groups.
 
     Parameters
     ----------

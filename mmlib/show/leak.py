@@ -29,9 +29,9 @@ def record_dots(found: pd.DataFrame, verdicts: pd.DataFrame) -> np.ndarray:
     found, verdicts : pandas.DataFrame
         From `mmlib.questions.leak.audit_twice`.
     """
-    told = [table[(table.way == LEAKY) & table.field.str.startswith(f"{ARRIVAL}.")] for table in (found, verdicts)]
+    parts = [table[(table.way == LEAKY) & table.field.str.startswith(f"{ARRIVAL}.")] for table in (found, verdicts)]
     counts = [f"{len(_arrival_leaks(verdicts, way))} {way}" for way in (CLEAN, LEAKY)]
-    return audit_dots(*told, title=f"Leaks among the fields of arrival: {', '.join(counts)}")
+    return audit_dots(*parts, title=f"Leaks among the fields of arrival: {', '.join(counts)}")
 
 
 def leak_dots(answers: Mapping[str, Answer]) -> np.ndarray:
@@ -80,7 +80,7 @@ def leak_in_short(verdicts: pd.DataFrame, answers: Mapping[str, Answer]) -> Mark
         From `mmlib.questions.leak.audit_twice`.
     answers : mapping of str to mmlib.questions.leak.Answer
     """
-    clean, leaky = (_told(answers[way], _arrival_leaks(verdicts, way)) for way in (CLEAN, LEAKY))
+    clean, leaky = (_numbers(answers[way], _arrival_leaks(verdicts, way)) for way in (CLEAN, LEAKY))
     return Markdown(
         f"**In short.** Leaks among the fields of arrival: {clean['leaks']} {CLEAN}, {leaky['leaks']} {LEAKY} "
         f"({leaky['names']}). With them, the AUROC of arrival alone goes from {clean['alone']} to {leaky['alone']}, "
@@ -94,7 +94,7 @@ def leak_in_short(verdicts: pd.DataFrame, answers: Mapping[str, Answer]) -> Mark
     )
 
 
-def _told(answer: Answer, leaks: pd.DataFrame) -> dict:
+def _numbers(answer: Answer, leaks: pd.DataFrame) -> dict:
     """Numbers of the answer, one way."""
     auroc, modalities = answer.result.metric("auroc"), answer.modalities
     gained, alone = gains_after_arrival(answer), auroc.sel(subset=ARRIVAL)
