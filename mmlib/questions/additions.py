@@ -481,7 +481,11 @@ def change_between(levels: Estimate, before: str, after: str) -> Estimate:
 
 
 def addition_table(
-    result: Evaluation, by_group: Evaluation, baseline: str, others: Mapping[str, Estimate | pd.DataFrame] | None = None
+    result: Evaluation,
+    by_group: Evaluation,
+    baseline: str,
+    unresolved: Sequence[str] = (),
+    others: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
     """Tidy rows of chapter 3: metrics of all subsets, all modalities against each single one, every single addition.
 
@@ -493,7 +497,9 @@ def addition_table(
         From `evaluate_subsets`, of the full set, with AUROC by group.
     baseline : str
         From `strongest_single`.
-    others : mapping of str to Estimate or pandas.DataFrame, optional
+    unresolved : sequence of str
+        Modalities that the audit left unresolved.
+    others : mapping of str to pandas.DataFrame, optional
         More rows, by their ``kind``.
 
     Returns
@@ -501,8 +507,9 @@ def addition_table(
     pandas.DataFrame
         The artefact ``rq1``, with ``subset``, for changes ``versus``, and ``kind``: ``level``, ``headline`` (all
         modalities against a single one; the smallest gain in AUROC, and changes of signed differences from the
-        baseline, are primary), ``addition`` (one modality to a subset), and those of ``others``. Signed differences are
-        simultaneous over groups, changes in AUROC by single additions over all additions.
+        baseline, are primary), ``without unresolved`` (the same gains in AUROC without those modalities), ``addition``
+        (one modality to a subset), and those of ``others``. Signed differences are simultaneous over groups, changes
+        in AUROC by single additions over all additions.
     """
     attributes, auroc, everything = result.groups.attributes, result.metric("auroc"), full_subset(result.labels)
     parts = []
@@ -519,17 +526,24 @@ def addition_table(
         add("level", *(result.difference(metric, a).frame(simultaneous="group") for a in attributes))
     add("level", auroc.frame(), *levels(by_group, "auroc"))
     if baseline != everything:
-        gains = against_each(auroc)
-        least = str(smallest_gain(gains).value["versus"].item())
-        rows = gains.frame().assign(subset=everything)
+        least = str(smallest_gain(against_each(auroc)).value["versus"].item())
+        rows = _gain_rows(auroc)
         add("headline", rows.assign(primary=rows["versus"] == least))
         for metric in RATES:
             changes = [change_between(result.difference(metric, a), baseline, everything) for a in attributes]
             add("headline", *(c.frame(simultaneous="group", primary=metric in PRIMARY) for c in changes))
+    rest = without_modalities(auroc, unresolved)
+    if unresolved and len(members(full_subset(rest.labels("subset")))) > 1:
+        add("without unresolved", _gain_rows(rest))
     add("addition", addition_changes(auroc).frame(simultaneous=True))
     for kind, more in (others or {}).items():
-        add(kind, more if isinstance(more, pd.DataFrame) else more.frame())
+        add(kind, more)
     return pd.concat(parts, ignore_index=True)
+
+
+def _gain_rows(auroc):
+    """Tidy rows of the gains of all modalities over each single one."""
+    return against_each(auroc).frame().assign(subset=full_subset(auroc.labels("subset")))
 
 
 def _by_members(subsets):

@@ -170,8 +170,8 @@ def part_rows(parts: Mapping[str, Estimate], result: Evaluation, baseline: str) 
     """
     after = full_subset(result.labels)
     rows = [
-        replace(part, name="part_tpr").frame().assign(attribute=attribute, subset=after, versus=baseline)
-        for attribute, part in parts.items()
+        replace(found, name="part_tpr").sel(part=list(PARTS)).frame().assign(subset=after, versus=baseline)
+        for found in parts.values()
     ]
     rows += [result.metric("observed_expected", a).sel(subset=[baseline, after]).frame() for a in parts]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()

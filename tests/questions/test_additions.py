@@ -236,7 +236,7 @@ def test_the_table_holds_every_metric_gain_change_and_addition(small_powerset):
     ranked = {"ranking": {"auroc": GROUPS.attributes}}
     by_group = additions.evaluate_subsets(powerset, cohort, GROUPS, subsets=["a+b+c"], **ranked, **QUICK)
     auroc = result.metric("auroc")
-    table = additions.addition_table(result, by_group, "b", {"more": auroc.sel(subset=["a"])})
+    table = additions.addition_table(result, by_group, "b", ["c"], {"more": auroc.sel(subset=["a"]).frame()})
     levels = table[table.kind == "level"]
     counted = levels[levels.reference.isna()].value_counts("metric")
     assert counted.to_dict() == {"selection_rate": 24, "tpr": 24, "fpr": 24, "auroc": 8 + 3}
@@ -260,6 +260,11 @@ def test_the_table_holds_every_metric_gain_change_and_addition(small_powerset):
     )
     assert not table.astype(str).apply(lambda column: column.str.contains("best single")).any().any()
     assert table.kind.iloc[-1] == "more" and table.primary.sum() == 3
+    without = table[table.kind == "without unresolved"]
+    assert without.versus.tolist() == ["a", "b"] and (without.subset == "a+b").all()
+    assert not without.primary.any()
+    for few in ((), ["b", "c"]):
+        assert "without unresolved" not in set(additions.addition_table(result, by_group, "b", few).kind)
 
 
 def test_one_modality_has_no_headline():
@@ -278,10 +283,11 @@ def test_a_baseline_that_differs_by_fold_can_be_weaker_than_what_it_could_have_p
     rng, n, folds = np.random.default_rng(0), 1200, 3
     y, fold = rng.integers(0, 2, n), np.arange(n) % folds
     logit = {m: rng.normal(size=n) + 0.8 * y for m in "abc"}
-    logit |= {"a+b+c": 1.2 * y + rng.normal(size=n)}
+    names, _ = subset_masks("abc")
+    logit = {s: logit.get(s, 1.2 * y + rng.normal(size=n)) for s in names}
     shift = {"a": 0.0, "b": 1.5, "c": -1.5}  # each on a scale of its own, as models with other calibrations are
     score = np.stack([1 / (1 + np.exp(-logit[s] - shift.get(s, 0))) for s in logit])
-    held = np.full((4, 1, folds, n), np.nan)
+    held = np.full((8, 1, folds, n), np.nan)
     for f, lucky in enumerate("abc"):
         for at, name in enumerate(logit):
             rows = (fold == (f + 1) % folds) & (rng.random(n) < 0.5)
@@ -290,25 +296,33 @@ def test_a_baseline_that_differs_by_fold_can_be_weaker_than_what_it_could_have_p
     powerset = xr.Dataset(
         {
             "score": (("subset", "seed", "sample"), score[:, None]),
-            "threshold": (("subset", "seed", "fold", "rule"), np.full((4, 1, folds, 1), 0.5)),
+            "threshold": (("subset", "seed", "fold", "rule"), np.full((8, 1, folds, 1), 0.5)),
             "validation_score": (("subset", "seed", "fold", "sample"), held),
         },
-        {"subset": list(logit), "rule": ["prevalence"]},
+        {"subset": names, "rule": ["prevalence"]},
     )
+    alone = [names.index(m) for m in "abc"]
     picked = [
-        "abc"[int(np.argmax([roc_auc_score(y[k], v[k]) for v in held[:3, 0, f] for k in [~np.isnan(v)]]))]
+        "abc"[int(np.argmax([roc_auc_score(y[k], v[k]) for v in held[alone, 0, f] for k in [~np.isnan(v)]]))]
         for f in range(folds)
     ]
     assert picked == ["a", "b", "c"]
-    composite = roc_auc_score(y, np.choose(fold, score[:3]))
-    singles = [roc_auc_score(y, s) for s in score[:3]]
+    composite = roc_auc_score(y, np.choose(fold, score[alone]))
+    singles = [roc_auc_score(y, s) for s in score[alone]]
     assert composite < min(singles) - 0.02
     result = additions.evaluate_subsets(powerset, cohort, Groups({"sex": "Male"}), **QUICK)
     least = additions.smallest_gain(additions.against_each(result.metric("auroc")))
-    gain = roc_auc_score(y, score[3])
-    assert float(least) in [pytest.approx(gain - single) for single in singles]
-    assert float(least) < gain - composite - 0.02
-    assert additions.strongest_single(powerset, cohort) in "abc"
+    whole = roc_auc_score(y, score[-1])
+    assert float(least) in [pytest.approx(whole - single) for single in singles]
+    assert float(least) < whole - composite - 0.02
+    baseline = additions.strongest_single(powerset, cohort)
+    assert baseline in "abc"
+    by_group = additions.evaluate_subsets(
+        powerset, cohort, Groups({"sex": "Male"}), subsets=["a+b+c"], ranking={"auroc": ["sex"]}, **QUICK
+    )
+    table = additions.addition_table(result, by_group, baseline)
+    told = table[(table.metric == "auroc") & table.primary]
+    assert told.estimate.tolist() == [pytest.approx(float(least))] and told.versus.item() in "abc"
 
 
 def test_a_change_keeps_the_range_of_its_quantity_and_the_pooled_spread(small_powerset):

@@ -184,7 +184,7 @@ def test_parts_shown_start_from_one_modality_and_pool_retraining_over_all_subset
     ranking = {"auroc": [], "observed_expected": ["sex"]}
     result = evaluate(score, powerset.threshold.sel(rule="prevalence"), cohort, weights, groups=SEX, ranking=ranking)
     rows = RESULTS.validate(parts.part_rows(found, result, "b").assign(run="toy"))
-    assert rows.metric.value_counts().to_dict() == {"part_tpr": 5, "observed_expected": 4}
+    assert rows.metric.value_counts().to_dict() == {"part_tpr": 3, "observed_expected": 4}
     assert set(rows.versus[rows.metric == "part_tpr"]) == {"b"} and set(rows.subset) == {"b", "a+b+c"}
     assert parts.part_rows({}, result, "b").empty
 
