@@ -40,8 +40,8 @@ CHAPTERS = {
     "03_rq1_addition": {
         "slow": True,
         "files": True,
-        "reads": ["cohort.parquet", "embeddings.nc"],
-        "writes": ["powerset.nc", "models.safetensors", "rq1.parquet"],
+        "reads": ["cohort.parquet", "audit.parquet", "embeddings.nc"],
+        "writes": ["powerset.nc", "models.safetensors", "noise.nc", "rq1.parquet"],
         "threads": 4,
     },
     "04_rq2_masking": {

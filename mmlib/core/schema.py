@@ -194,6 +194,7 @@ DIMENSIONS = {
     },
 }
 DIMENSIONS["mitigation_scores"] = DIMENSIONS["masking"]
+DIMENSIONS["noise"] = DIMENSIONS["powerset"]
 
 
 def check_array(data: xr.Dataset, kind: str) -> xr.Dataset:

@@ -11,16 +11,18 @@ import xarray as xr
 from sklearn.metrics import roc_auc_score
 
 from mmlib.core.schema import MINIMUM
-from mmlib.core.subsets import full_subset, members
+from mmlib.core.subsets import NONE, full_subset, members
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation, evaluate
 from mmlib.measure.groups import Groups
 
-#: What the single modality is called that validation patients chose.
-BEST_SINGLE = "best single"
 #: Metrics at one threshold of which tables are written.
 RATES = ("selection_rate", "tpr", "fpr")
+#: Rates whose signed differences are primary: how they change from the baseline to all modalities.
+PRIMARY = ("selection_rate", "tpr")
+#: What a single addition can do to a signed difference.
+EFFECTS = ("reverses", "widens", "narrows", "unclear")
 
 
 def evaluate_subsets(
@@ -35,7 +37,7 @@ def evaluate_subsets(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """Metrics of subsets of modalities on tested patients, for all groups.
+    """Metrics of subsets of modalities on tested samples, for all groups.
 
     Parameters
     ----------
@@ -45,7 +47,7 @@ def evaluate_subsets(
         The artefact ``cohort``.
     groups : Groups
     subsets : sequence of str, optional
-        Some of the power set, by default all.
+        Some of the power set, by default all; the variance of retraining is pooled over all in either case.
     rule : str
         Operating point.
     metrics, ranking
@@ -58,15 +60,16 @@ def evaluate_subsets(
     Evaluation
         With the key ``subset``.
     """
-    part = powerset if subsets is None else powerset.sel(subset=list(subsets))
+    whole = powerset["score"], powerset["threshold"].sel(rule=rule)
+    part = whole if subsets is None else [data.sel(subset=list(subsets)) for data in whole]
     return evaluate(
-        part["score"],
-        part["threshold"].sel(rule=rule),
+        *part,
         cohort,
         resample_patients(cohort["patient_id"], resamples, seed),
         groups=groups,
         metrics=metrics,
         ranking={"auroc": []} if ranking is None else ranking,
+        alike=None if subsets is None else whole,
     )
 
 
@@ -201,32 +204,63 @@ def addition_changes(levels: Estimate) -> Estimate:
     return _along_additions(levels)
 
 
+def addition_effects(levels: Estimate) -> xr.DataArray:
+    """What each single addition to a non-empty subset does to signed differences: one of `EFFECTS`.
+
+    With a before and b after, an addition *reverses* the difference if the intervals of a and of b exclude 0 with other
+    signs. It *widens* it (b is larger in size than a) or *narrows* it if the intervals of both b - a and b + a exclude
+    0, with equal or with other signs. All else is *unclear*. Additions to the empty set are left out: there
+    is no difference before.
+
+    Parameters
+    ----------
+    levels : Estimate with the dimensions ``subset`` and ``group``
+        Signed differences of the whole power set, of all groups of one attribute. Intervals are simultaneous over
+        all groups and subsets, or additions; a group with few events is *unclear*, and widens no other's interval.
+
+    Returns
+    -------
+    xarray.DataArray with dimensions (subset, group), of str
+        The rows of `single_additions` with a size above 0; ``subset`` is what there is after the addition,
+        ``versus`` before.
+    """
+    levels = replace(levels, exact=None)  # intervals of few events hold for one subset each
+    known = levels.sel(subset=[s for s in levels.labels("subset") if s != NONE])
+    steps = single_additions(known.labels("subset"))
+    if steps.empty:
+        return known.value.isel(subset=slice(0)).astype(object)
+    signs = known.clear(simultaneous=True)
+    before, after = (signs.sel(subset=steps[end].tolist()).values for end in ("before", "after"))
+    change, total = (_along_additions(known, sign).clear(simultaneous=True) for sign in (-1, 1))
+    larger = change.values * total.values
+    effect = np.select([before * after < 0, larger > 0, larger < 0], EFFECTS[:3], EFFECTS[3])
+    return change.copy(data=effect.astype(object))
+
+
 def count_additions(result: Evaluation, metrics: Sequence[str] = ("tpr", "selection_rate")) -> pd.DataFrame:
-    """Numbers of single additions that raise AUROC, and that widen the signed differences shown.
+    """Numbers of single additions that reverse, widen or narrow the signed differences shown.
 
     Parameters
     ----------
     result : Evaluation
-        Of the power set, with AUROC.
+        Of the power set.
     metrics : sequence of str
         Whose signed differences are counted.
 
     Returns
     -------
     pandas.DataFrame
-        A row for AUROC and one for each difference. Columns metric, contrast (its label; empty for AUROC),
-        additions, up (raise AUROC, or move the difference away from zero), clear_up and clear_down (the 95 %
-        interval of the change, simultaneous over all additions, excludes 0).
+        A row for each difference shown. Columns metric, contrast (its label), additions (to a non-empty subset), and
+        one for each of `EFFECTS`; see `addition_effects`.
     """
-    levels = [("", result.metric("auroc"))]
-    levels += [pair for metric in metrics for pair in result.contrasts(metric).items()]
     rows = []
-    for contrast, level in levels:
-        change = _along_additions(level, widening=bool(contrast))
-        clear = change.clear(simultaneous=True)
-        counts = [int(c.sum()) for c in (change.value > 0, clear > 0, clear < 0)]
-        rows.append((level.name, contrast, change.value.size, *counts))
-    return pd.DataFrame(rows, columns=["metric", "contrast", "additions", "up", "clear_up", "clear_down"])
+    for metric in metrics:
+        for attribute, group in result.groups.contrasts.items():
+            levels = result.difference(metric, attribute)
+            effects = addition_effects(levels).sel(group=group).values
+            counts = [int((effects == effect).sum()) for effect in EFFECTS]
+            rows.append((metric, levels.sel(group=group).label, len(effects), *counts))
+    return pd.DataFrame(rows, columns=["metric", "contrast", "additions", *EFFECTS])
 
 
 def shapley(levels: Estimate) -> Estimate:
@@ -371,7 +405,7 @@ def against_each(levels: Estimate) -> Estimate:
     matrix = np.zeros((len(singles), len(subsets)))
     matrix[:, subsets.index(complete)] += 1
     matrix[range(len(singles)), [subsets.index(s) for s in singles]] -= 1
-    return levels.map(matrix, "subset", "versus", singles)
+    return _bounded(levels.map(matrix, "subset", "versus", singles), levels)
 
 
 def smallest_gain(gains: Estimate) -> Estimate:
@@ -395,104 +429,121 @@ def smallest_gain(gains: Estimate) -> Estimate:
     return gains.sel(versus=gains.labels("versus")[int(low.values.argmin())])
 
 
-def best_single(powerset: xr.Dataset, cohort: pd.DataFrame) -> xr.Dataset:
-    """Scores of the best single modality, chosen in every fold and seed by AUROC on its validation patients.
-
-    What is reported was then never used to choose, as it would be if the best of the tested AUROCs were taken.
+def without_modalities(levels: Estimate, left_out: Sequence[str]) -> Estimate:
+    """Part of a power set that holds none of some modalities.
 
     Parameters
     ----------
-    powerset : xarray.Dataset
-        The artefact; the single modalities are its subsets of one member.
-    cohort : pandas.DataFrame
+    levels : Estimate with the dimension ``subset``
+        Of the whole power set.
+    left_out : sequence of str
 
     Returns
     -------
-    xarray.Dataset
-        ``score`` (seed, sample), ``threshold`` (seed, fold, rule), and ``chosen`` (seed, fold), the modality's
-        name.
+    Estimate
+        The power set of the other modalities.
+
+    Examples
+    --------
+    >>> from mmlib.measure.estimates import estimate
+    >>> levels = estimate([[.5, .7, .6, .9]], {"subset": ["none", "vitals", "labs", "vitals+labs"]}, name="auroc")
+    >>> without_modalities(levels, ["labs"]).labels("subset")
+    ['none', 'vitals']
     """
-    singles = [s for s in powerset["subset"].values if len(members(s)) == 1]
-    part, y = powerset.sel(subset=singles), cohort["label"].to_numpy()
-    validation = part["validation_score"].transpose("seed", "fold", "subset", "sample").values
-    areas = [
-        [[roc_auc_score(y[~np.isnan(v)], v[~np.isnan(v)]) for v in fold] for fold in seed]
-        for seed in validation
-    ]
-    best = xr.DataArray(np.argmax(areas, axis=2), dims=("seed", "fold"))
-    of_sample = best.isel(fold=xr.DataArray(cohort["fold"].to_numpy(), dims="sample"))
-    seeds = xr.DataArray(np.arange(part.sizes["seed"]), dims="seed")
-    score = part["score"].isel(subset=of_sample, seed=seeds, sample=xr.DataArray(np.arange(len(y)), dims="sample"))
-    folds = xr.DataArray(np.arange(part.sizes["fold"]), dims="fold")
-    threshold = part["threshold"].isel(subset=best, seed=seeds, fold=folds)
-    found = xr.Dataset({"score": score.drop_vars("subset"), "threshold": threshold.drop_vars("subset")})
-    return found.assign(chosen=(("seed", "fold"), np.array(singles, dtype=object)[best.values]))
+    return levels.sel(subset=[s for s in levels.labels("subset") if not set(members(s)) & set(left_out)])
 
 
-def evaluate_best_single(
-    powerset: xr.Dataset,
-    cohort: pd.DataFrame,
-    groups: Groups,
-    *,
-    rule: str = "prevalence",
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Evaluation:
-    """Metrics with the best single modality and with all, on tested patients, for all groups.
+def change_between(levels: Estimate, before: str, after: str) -> Estimate:
+    """Paired change from one subset to another.
 
     Parameters
     ----------
-    powerset, cohort, groups, rule, resamples, seed
-        As in `evaluate_subsets`.
+    levels : Estimate with the dimension ``subset``
+        Of the whole power set, over which the variance of retraining is pooled.
+    before, after : str
+        Names of subsets.
 
     Returns
     -------
-    Evaluation
-        With the key ``subset``: `BEST_SINGLE`, then the full set.
+    Estimate
+        With ``subset``, which is ``after``, and beside it ``versus``, which is ``before``.
+
+    Examples
+    --------
+    >>> from mmlib.measure.estimates import estimate
+    >>> levels = estimate([[.5, .7, .6, .9]], {"subset": ["none", "vitals", "labs", "vitals+labs"]}, name="auroc")
+    >>> float(change_between(levels, "vitals", "vitals+labs").sel(subset="vitals+labs").value.round(1))
+    0.2
     """
-    everything = full_subset(map(str, powerset["subset"].values))
-    both = [best_single(powerset, cohort), powerset.sel(subset=everything, drop=True)]
-    names = pd.Index([BEST_SINGLE, everything], name="subset")
-    both = [part[["score", "threshold"]] for part in both]
-    both = xr.concat(both, names, coords="minimal", compat="override")
-    return evaluate_subsets(both, cohort, groups, rule=rule, resamples=resamples, seed=seed)
+    row = [[(s == after) - (s == before) for s in levels.labels("subset")]]
+    change = levels.map(row, "subset", "subset", [after]).beside("subset", versus=[before])
+    return _bounded(change, levels)
 
 
-def addition_table(result: Evaluation, moved: Evaluation, by_group: Evaluation) -> pd.DataFrame:
-    """Tidy rows of chapter 3: metrics of all subsets, the step from the best single modality, every single addition.
+def addition_table(
+    result: Evaluation,
+    by_group: Evaluation,
+    baseline: str,
+    unresolved: Sequence[str] = (),
+    others: Mapping[str, pd.DataFrame] | None = None,
+) -> pd.DataFrame:
+    """Tidy rows of chapter 3: metrics of all subsets, all modalities against each single one, every single addition.
 
     Parameters
     ----------
     result : Evaluation
         From `evaluate_subsets`, of the power set.
-    moved : Evaluation
-        From `evaluate_best_single`.
     by_group : Evaluation
         From `evaluate_subsets`, of the full set, with AUROC by group.
+    baseline : str
+        From `strongest_single`.
+    unresolved : sequence of str
+        Modalities that the audit left unresolved.
+    others : mapping of str to pandas.DataFrame, optional
+        More rows, by their ``kind``.
 
     Returns
     -------
     pandas.DataFrame
-        The artefact ``rq1``, with ``subset``, and for changes ``versus``. Signed differences are simultaneous over
-        groups, changes in AUROC by single additions over all additions.
+        The artefact ``rq1``, with ``subset``, for changes ``versus``, and ``kind``: ``level``, ``headline`` (all
+        modalities against a single one; the smallest gain in AUROC, and changes of signed differences from the
+        baseline, are primary), ``without unresolved`` (the same gains in AUROC without those modalities), ``addition``
+        (one modality to a subset), and those of ``others``. Signed differences are simultaneous over groups, changes
+        in AUROC by single additions over all additions.
     """
-    attributes, parts = result.groups.attributes, []
+    attributes, auroc, everything = result.groups.attributes, result.metric("auroc"), full_subset(result.labels)
+    parts = []
+
+    def add(kind, *frames):
+        parts.extend(frame.assign(kind=kind) for frame in frames)
 
     def levels(evaluation, metric):
         every = evaluation.metric(metric)
-        return [e for a in attributes for e in (replace(every, attribute=a), evaluation.metric(metric, a))]
+        return [e.frame() for a in attributes for e in (replace(every, attribute=a), evaluation.metric(metric, a))]
 
-    def differences(evaluation):
-        return [evaluation.difference(m, a).frame(simultaneous="group") for m in RATES for a in attributes]
-
-    parts += [e.frame() for m in RATES for e in levels(result, m)]
-    parts += [result.metric("auroc").frame(), *(e.frame() for e in levels(by_group, "auroc"))]
-    single = pd.concat([*differences(moved), moved.metric("auroc").frame()])
-    gained = moved.changes([tuple(moved.labels)])
-    parts += [*differences(result), single[single["subset"] == BEST_SINGLE]]
-    parts += [*differences(gained), gained.metric("auroc").frame()]
-    parts.append(addition_changes(result.metric("auroc")).frame(simultaneous=True))
+    for metric in RATES:
+        add("level", *levels(result, metric))
+        add("level", *(result.difference(metric, a).frame(simultaneous="group") for a in attributes))
+    add("level", auroc.frame(), *levels(by_group, "auroc"))
+    if baseline != everything:
+        least = str(smallest_gain(against_each(auroc)).value["versus"].item())
+        rows = _gain_rows(auroc)
+        add("headline", rows.assign(primary=rows["versus"] == least))
+        for metric in RATES:
+            changes = [change_between(result.difference(metric, a), baseline, everything) for a in attributes]
+            add("headline", *(c.frame(simultaneous="group", primary=metric in PRIMARY) for c in changes))
+    rest = without_modalities(auroc, unresolved)
+    if unresolved and len(members(full_subset(rest.labels("subset")))) > 1:
+        add("without unresolved", _gain_rows(rest))
+    add("addition", addition_changes(auroc).frame(simultaneous=True))
+    for kind, more in (others or {}).items():
+        add(kind, more)
     return pd.concat(parts, ignore_index=True)
+
+
+def _gain_rows(auroc):
+    """Tidy rows of the gains of all modalities over each single one."""
+    return against_each(auroc).frame().assign(subset=full_subset(auroc.labels("subset")))
 
 
 def _by_members(subsets):
@@ -509,15 +560,21 @@ def _step_matrix(subsets):
     return matrix
 
 
-def _along_additions(levels: Estimate, *, widening: bool = False) -> Estimate:
-    """Changes by all single additions; if asked for, above zero where a difference moves away from zero."""
+def _along_additions(levels: Estimate, sign: int = -1) -> Estimate:
+    """After minus before for all single additions whose two subsets are there; with ``sign`` 1, after plus before."""
     subsets = levels.labels("subset")
-    steps, matrix = single_additions(subsets), _step_matrix(subsets)
-    if widening:
-        # |after| > |before| exactly if the change has the sign of their sum
-        matrix *= np.sign(np.abs(matrix) @ levels.value.values)[:, None]
+    steps = single_additions(subsets)
+    matrix = _step_matrix(subsets)
+    if sign > 0:
+        matrix = np.abs(matrix)
     changes = levels.map(matrix, "subset", "subset", steps["after"]).beside("subset", versus=steps["before"])
-    return changes.pool("subset", freedom=(levels.seeds - 1) * len(subsets))
+    return _bounded(changes.pool("subset", freedom=(levels.seeds - 1) * len(subsets)), levels)
+
+
+def _bounded(change, levels):
+    """The same with the range of a difference of two levels."""
+    low, high = levels.bounds
+    return replace(change, bounds=(low - high, high - low))
 
 
 def _named(estimate, prefix):

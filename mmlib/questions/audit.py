@@ -184,6 +184,25 @@ def give_verdicts(
     return pd.DataFrame(rows, columns=[*columns, "rate_present", "rate_absent"])
 
 
+def unresolved_modalities(audit: pd.DataFrame, modalities: Sequence[str]) -> list[str]:
+    """Modalities of which the audit left the presence or a field unresolved, in the order given.
+
+    Parameters
+    ----------
+    audit : pandas.DataFrame
+        The artefact, with ``field`` and ``verdict``.
+    modalities : sequence of str
+
+    Examples
+    --------
+    >>> audit = pd.DataFrame({"field": ["labs.ph", "labs", "function.adl"], "verdict": ["fine", "fine", "unresolved"]})
+    >>> unresolved_modalities(audit, ["labs", "function"])
+    ['function']
+    """
+    doubtful = audit.loc[audit["verdict"] == "unresolved", "field"].str.split(".").str[0]
+    return [m for m in modalities if m in set(doubtful)]
+
+
 def recorded_items(cohort: Cohort) -> pd.DataFrame:
     """What is recorded of each field, and of each modality that has several: a bool frame."""
     present = cohort.present()

@@ -32,7 +32,7 @@ from mmlib.measure.significance import (
     minimal_detectable_change,
     too_small,
 )
-from mmlib.questions.additions import best_single
+from mmlib.questions.additions import strongest_single
 
 QUESTIONS = {
     "rq1": {"metric", "attribute", "group", "versus"},
@@ -238,7 +238,7 @@ def _additions(declared, powerset, cohort, patient_weights, order, rule, wanted)
     for name in dict.fromkeys(entry.get("versus", "best") for entry in declared):
         subset = (order or [names[1]])[0] if name == "first" else name
         if name == "best":
-            parts[name] = best_single(powerset, cohort).drop_vars("chosen")
+            parts[name] = data.sel(subset=strongest_single(powerset, cohort), drop=True)
         elif subset in names:
             parts[name] = data.sel(subset=subset, drop=True)
         else:

@@ -16,7 +16,7 @@ from mmlib.models.fusion import Architecture
 from mmlib.models.masking import score_patterns
 from mmlib.models.powerset import train_powerset
 from mmlib.models.study import Study, prepare
-from mmlib.questions.additions import BEST_SINGLE, best_single, evaluate_subsets
+from mmlib.questions.additions import against_each, evaluate_subsets, smallest_gain
 from mmlib.questions.audit import give_verdicts, predictiveness
 from mmlib.questions.drops import drop_each, evaluate_drops
 from mmlib.text.describers import load_described
@@ -56,9 +56,7 @@ class Answer:
     Parameters
     ----------
     result : Evaluation
-        Of some subsets and `BEST_SINGLE`.
-    chosen : list of str
-        The modalities that were the best single one of a fold, the most frequent first.
+        Of some subsets: every modality alone, all, and others.
     gone : Estimate
         Change of AUROC by ``modality``, when it is taken from all samples.
     expected : Estimate
@@ -66,7 +64,6 @@ class Answer:
     """
 
     result: Evaluation
-    chosen: list[str]
     gone: Estimate
     expected: Estimate
 
@@ -230,17 +227,10 @@ def answer_twice(
     """
     settings, answers = {"rule": rule, "resamples": resamples, "seed": seed}, {}
     for way, own in trained.items():
-        cohort, best = own.study.cohort, best_single(own.powerset, own.study.cohort)
-        parts = [own.powerset.drop_vars("subset"), best.expand_dims("subset")]
-        scored = xr.concat([part[["score", "threshold"]] for part in parts], "subset")
-        scored = scored.assign_coords(subset=[*map(str, own.powerset["subset"].values), BEST_SINGLE])
-        result = evaluate_subsets(scored, cohort, groups, metrics=("f1", "tpr"), **settings)
+        result = evaluate_subsets(own.powerset, own.study.cohort, groups, metrics=("f1", "tpr"), **settings)
         lost = evaluate_drops(own.masking, own.study, groups, rates=[rate], **settings)[PLAIN].metric("auroc")
         gone = drop_each(own.masking.sel(regime=PLAIN), own.study, groups, **settings)
-        chosen = pd.Series(best["chosen"].values.ravel()).value_counts().index.tolist()
-        answers[way] = Answer(
-            result, chosen, gone.metric("auroc"), lost.sel(rate=float(rate)) - lost.sel(rate=0.0)
-        )
+        answers[way] = Answer(result, gone.metric("auroc"), lost.sel(rate=float(rate)) - lost.sel(rate=0.0))
     return answers
 
 
@@ -252,6 +242,11 @@ def gains_after_arrival(answer: Answer) -> Estimate:
 def gains_after_all_others(answer: Answer) -> Estimate:
     """Gain in AUROC of each modality added to all others, which are trained without it, by ``modality``."""
     return _by_modality(answer, _after_all_others(answer.modalities))
+
+
+def least_gain(answer: Answer) -> Estimate:
+    """Smallest gain in AUROC of all modalities over a single one, whose label ``versus`` names that one."""
+    return smallest_gain(against_each(answer.result.metric("auroc")))
 
 
 def leak_quantities(answer: Answer, groups: Groups, *, rate: float) -> dict[str, Estimate]:
@@ -275,7 +270,7 @@ def leak_quantities(answer: Answer, groups: Groups, *, rate: float) -> dict[str,
     }
     whole = auroc.sel(subset=everything)
     found |= {
-        "RQ1: AUROC of all minus best single modality": whole - auroc.sel(subset=BEST_SINGLE),
+        "RQ1: smallest AUROC gain of all over a single modality": least_gain(answer),
         "RQ1: AUROC of all minus arrival alone": whole - auroc.sel(subset=ARRIVAL),
         "RQ2: change in AUROC, arrival gone": answer.gone.sel(modality=ARRIVAL),
         f"RQ2: expected change in AUROC at drop rate {rate:g}": answer.expected,

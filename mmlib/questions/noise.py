@@ -1,16 +1,47 @@
 """What a modality that says nothing seems to add: the control for every gain that a study reports."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mmlib.core.subsets import NONE
 from mmlib.measure.estimates import Estimate, estimate
 from mmlib.measure.ranking import auroc
 from mmlib.models.fusion import Architecture
 from mmlib.models.powerset import train_powerset
-from mmlib.models.study import Study
+from mmlib.models.study import Study, prepare
+from mmlib.text.encoder import load_encoder
+from mmlib.text.noise import noise_embeddings
+
+
+def noise_study(study: Study, encoding: Mapping, *, like: str, **prepared) -> Study:
+    """Study of the same samples and splits with one modality, ``noise``: sentences that say nothing.
+
+    Parameters
+    ----------
+    study : mmlib.models.study.Study
+        With the modalities of the run.
+    encoding : mapping
+        Settings of chapter 2: the encoder that the modalities were encoded by.
+    like : str
+        A modality that as many samples have; which ones is drawn at random.
+    **prepared
+        ``dimensions``, ``validation`` and ``seed`` of `mmlib.models.study.prepare`, as for ``study``.
+
+    Returns
+    -------
+    mmlib.models.study.Study
+    """
+    settings = {name: encoding[name] for name in ("pooling", "max_length", "precision", "device")}
+    encoder = load_encoder(encoding["encoder"], **settings)
+    there = xr.Dataset(
+        {"present": (("sample", "modality"), study.present.numpy())},
+        {"sample": np.array(study.samples, dtype=object), "modality": list(study.modalities)},
+        {"encoder": encoding["encoder"], "unit": encoding["unit"]},
+    )
+    return prepare(study.cohort, noise_embeddings(there, encoder, like=like), **prepared)
 
 
 def train_noise(study: Study, noise: Study, architecture: Architecture, *, seeds: int = 1) -> xr.Dataset:
@@ -21,8 +52,7 @@ def train_noise(study: Study, noise: Study, architecture: Architecture, *, seeds
     study : mmlib.models.study.Study
         With the modalities of the run.
     noise : mmlib.models.study.Study
-        The same samples and splits with the one modality ``noise``: `mmlib.models.study.prepare` of
-        `mmlib.text.noise.noise_embeddings`.
+        From `noise_study`: the same samples and splits with the one modality ``noise``.
     architecture : mmlib.models.fusion.Architecture
     seeds : int
         Retrainings of each.
@@ -76,11 +106,11 @@ def noise_gains(
         raise ValueError(
             f"powerset has {powerset.sizes['seed']} seeds and noisy {noisy.sizes['seed']}; expected as many."
         )
-    y, everybody = cohort["label"].to_numpy(), np.ones((1, len(cohort)), bool)
+    y, all_samples = cohort["label"].to_numpy(), np.ones((1, len(cohort)), bool)
 
     def areas(scores, subsets):
         by_seed = scores.sel(subset=subsets).transpose("seed", "subset", "sample").values
-        return np.stack([auroc(y, s, patient_weights, everybody)[..., 0] for s in by_seed])
+        return np.stack([auroc(y, s, patient_weights, all_samples)[..., 0] for s in by_seed])
 
     change = areas(noisy["score"], with_noise) - areas(powerset["score"], names)
     return estimate(
@@ -94,3 +124,21 @@ def noise_gains(
         reference="without noise",
         bounds=(-1.0, 1.0),
     ).pool("subset")
+
+
+def noise_rows(gains: Estimate) -> pd.DataFrame:
+    """Tidy rows of what noise adds, for the table of chapter 3; intervals are simultaneous over all.
+
+    Parameters
+    ----------
+    gains : Estimate
+        From `noise_gains`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``subset`` is what there is with the noise, ``versus`` without it.
+    """
+    rows = gains.frame(simultaneous=True)
+    joined = ["noise" if name == NONE else f"{name}+noise" for name in rows["subset"]]
+    return rows.assign(versus=rows["subset"], subset=joined, reference=None)

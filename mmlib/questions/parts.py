@@ -5,7 +5,7 @@ fewer places go to the group, or because more or fewer are selected overall. Thr
 h that ranks within the group, the model a whose common cut sets the group's share, and the share Q selected overall.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +13,10 @@ import pandas as pd
 import xarray as xr
 
 from mmlib.core.compute import map_parallel
-from mmlib.core.subsets import subset_masks
+from mmlib.core.subsets import NONE, full_subset, subset_masks
+from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.estimates import Estimate, estimate
+from mmlib.measure.evaluation import Evaluation
 from mmlib.measure.exact import FEWEST_EVENTS
 from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import sizes
@@ -35,12 +37,13 @@ def changed_difference(
     attribute: str,
     before: Sequence[str],
     after: str,
+    among: Sequence[str] | None = None,
 ) -> Estimate:
     """Signed differences of true positive rates before and after, and the three parts of their change.
 
     Parameters
     ----------
-    score, threshold, cohort, patient_weights, groups, attribute, before, after
+    score, threshold, cohort, patient_weights, groups, attribute, before, after, among
         As in `changed_rates`.
 
     Returns
@@ -48,7 +51,7 @@ def changed_difference(
     Estimate
         As from `changed_rates`, each group minus the attribute's reference group.
     """
-    given = score, threshold, cohort, patient_weights, groups, attribute, before, after
+    given = score, threshold, cohort, patient_weights, groups, attribute, before, after, among
     return _estimate(*given, reference=groups.reference(attribute))
 
 
@@ -62,6 +65,7 @@ def changed_rates(
     attribute: str,
     before: Sequence[str],
     after: str,
+    among: Sequence[str] | None = None,
 ) -> Estimate:
     """True positive rates of every group before and after, and the three parts of their change.
 
@@ -83,6 +87,8 @@ def changed_rates(
         Subsets to start from, without the empty one, which ranks nobody.
     after : str
         The subset that each of them is compared with.
+    among : sequence of str, optional
+        Groups wanted, a reference group included; by default all.
 
     Returns
     -------
@@ -91,10 +97,87 @@ def changed_rates(
         the last minus the first), ``versus`` (the subsets before) and ``group``. Retraining variance is pooled over
         ``versus``. Groups with under 10 positives found, or not found, have no interval.
     """
-    return _estimate(score, threshold, cohort, patient_weights, groups, attribute, before, after, reference=None)
+    given = score, threshold, cohort, patient_weights, groups, attribute, before, after, among
+    return _estimate(*given, reference=None)
 
 
-def _estimate(score, threshold, cohort, patient_weights, groups, attribute, before, after, *, reference):
+def shown_parts(
+    powerset: xr.Dataset,
+    cohort: pd.DataFrame,
+    groups: Groups,
+    baseline: str,
+    *,
+    rule: str = "prevalence",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Parts of how each difference of true positive rates that is shown changes from one modality to all.
+
+    Parameters
+    ----------
+    powerset : xarray.Dataset
+        The artefact.
+    cohort : pandas.DataFrame
+    groups : Groups
+        Whose contrasts are shown.
+    baseline : str
+        From `mmlib.questions.additions.strongest_single`.
+    rule : str
+        Operating point.
+    resamples, seed : int
+        Of the bootstrap of patients.
+
+    Returns
+    -------
+    dict of str to Estimate
+        Attribute -> as from `changed_difference`, of the group shown: the dimension ``part`` alone. The variance of
+        retraining is pooled over all subsets to start from. Empty if the baseline holds all modalities.
+    """
+    subsets, found = list(map(str, powerset["subset"].values)), {}
+    after = full_subset(subsets)
+    if baseline == after:
+        return found
+    weights, cut = resample_patients(cohort["patient_id"], resamples, seed), powerset["threshold"].sel(rule=rule)
+    others = [s for s in subsets if s not in (NONE, after)]
+    for attribute, group in groups.contrasts.items():
+        about = {"groups": groups, "attribute": attribute, "after": after}
+        about["among"] = [group, groups.reference(attribute)]
+        one, many = (
+            changed_difference(powerset["score"], cut, cohort, w, before=before, **about).sel(group=group)
+            for w, before in ((weights, [baseline]), (weights[:1], others))
+        )
+        pooled = many.pooled and (many.pooled[0].sel(versus=[baseline]), many.freedom)
+        found[attribute] = replace(one, pooled=pooled).sel(versus=baseline)
+    return found
+
+
+def part_rows(parts: Mapping[str, Estimate], result: Evaluation, baseline: str) -> pd.DataFrame:
+    """Tidy rows of the parts, and of observed over expected before and after, for the table of chapter 3.
+
+    Parameters
+    ----------
+    parts : mapping of str to Estimate
+        From `shown_parts`.
+    result : Evaluation
+        Of the power set, with ``observed_expected`` by group.
+    baseline : str
+        The single modality to start from.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Metric ``part_tpr`` with ``part``, ``versus`` and ``subset``, and metric ``observed_expected`` with ``subset``.
+    """
+    after = full_subset(result.labels)
+    rows = [
+        replace(found, name="part_tpr").sel(part=list(PARTS)).frame().assign(subset=after, versus=baseline)
+        for found in parts.values()
+    ]
+    rows += [result.metric("observed_expected", a).sel(subset=[baseline, after]).frame() for a in parts]
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def _estimate(score, threshold, cohort, patient_weights, groups, attribute, before, after, among, *, reference):
     subsets = [*before, after]
     if not before or "none" in subsets or len(set(subsets)) < len(subsets):
         raise ValueError(f"before and after are {subsets}; expected different subsets, none of them empty.")
@@ -103,7 +186,8 @@ def _estimate(score, threshold, cohort, patient_weights, groups, attribute, befo
     fold = xr.DataArray(cohort["fold"].to_numpy().astype(int), dims="sample")
     margin = score.sel(subset=subsets).astype(float) - threshold.sel(subset=subsets).isel(fold=fold)
     y, (names, members) = cohort["label"].to_numpy(), groups.masks(cohort)[attribute]
-    names, members = names[1:], members[1:]
+    wanted = [g for g, name in enumerate(names) if g and (among is None or name in among)]
+    names, members = [names[g] for g in wanted], members[wanted]
     by_seed = margin.transpose("seed", "subset", "sample").values
     values = np.stack([_parts(m, y, members, patient_weights) for m in by_seed])
     n, positive = sizes(y, members)

@@ -32,6 +32,7 @@ ARTEFACTS = {
     "encoding": (".parquet", "02_encoding"),
     "powerset": (".nc", "03_rq1_addition"),
     "models": (".safetensors", "03_rq1_addition"),
+    "noise": (".nc", "03_rq1_addition"),
     "rq1": (".parquet", "03_rq1_addition"),
     "masking": (".nc", "04_rq2_masking"),
     "rq2": (".parquet", "04_rq2_masking"),

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import xarray as xr
 from IPython.display import Markdown
 
 from mmlib.core.schema import MINIMUM
@@ -13,6 +12,8 @@ from mmlib.core.subsets import NONE, full_subset, members
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation
 from mmlib.models.study import Study
+from mmlib.questions.additions import EFFECTS, against_each, change_between, smallest_gain, without_modalities
+from mmlib.questions.parts import PARTS
 from mmlib.questions.presence import PAIRS
 from mmlib.show import style
 from mmlib.show.style import (
@@ -24,6 +25,7 @@ from mmlib.show.style import (
     bars,
     dots,
     estimate_cells,
+    interval,
     listed,
     words,
 )
@@ -54,6 +56,78 @@ def unimodal_table(alone: Evaluation, study: Study):
     flag_all = ["0.500", f"{prevalence:.3f}", f"{2 * prevalence / (1 + prevalence):.3f}", "0.500"]
     table.loc[len(table)] = ["flag all samples", 0, *flag_all]
     return table.style.hide(axis="index").format({"lacking": "{:,}"})
+
+
+def headline_table(auroc: Estimate, unresolved: Sequence[str] = ()):
+    """Gain in AUROC of all modalities over each single one; beside it, without modalities that the audit doubts.
+
+    Parameters
+    ----------
+    auroc : Estimate with the dimension ``subset``
+        Of the power set.
+    unresolved : sequence of str
+        From `mmlib.questions.audit.unresolved_modalities`; without any there is no second column.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+        A sentence if there is one modality.
+    """
+    if len(members(full_subset(auroc.labels("subset")))) == 1:
+        return style.sentence("There is one modality: nothing to compare it with.")
+    gains = against_each(auroc)
+    singles = gains.labels("versus")
+    table = {"single modality": map(words, singles), "its AUROC": [f"{v:.3f}" for v in auroc.sel(subset=singles).value]}
+    table["all modalities, gain over it [95 %]"] = _gain_cells(gains, singles)
+    rest = without_modalities(auroc, unresolved)
+    if unresolved and len(members(full_subset(rest.labels("subset")))) > 1:
+        name = f"all without {listed(unresolved)}, gain over it [95 %]"
+        table[name] = _gain_cells(against_each(rest), singles)
+    return pd.DataFrame(table).style.hide(axis="index")
+
+
+def _gain_cells(gains, singles):
+    """A cell for each single modality; the smallest gain is marked, and those left out are empty."""
+    cells = dict(zip(gains.labels("versus"), estimate_cells(gains, "+.3f"), strict=True))
+    cells[_versus(smallest_gain(gains))] += " (smallest)"
+    return [cells.get(single, "") for single in singles]
+
+
+def headline_in_short(auroc: Estimate, unresolved: Sequence[str] = ()) -> Markdown:
+    """Whether all modalities have a higher AUROC than each single one; with and without what the audit doubts.
+
+    Parameters
+    ----------
+    auroc, unresolved
+        As in `headline_table`.
+
+    Returns
+    -------
+    IPython.display.Markdown
+    """
+    everything = full_subset(auroc.labels("subset"))
+    if len(members(everything)) == 1:
+        return Markdown(f"There is one modality, {words(everything)}: nothing to compare it with.")
+    text = _headline(auroc, "All modalities together")
+    if unresolved:
+        rest = without_modalities(auroc, unresolved)
+        about = f" The audit of chapter 1 left {listed(unresolved)} unresolved."
+        if len(members(full_subset(rest.labels("subset")))) < 2:
+            return Markdown(f"{text}{about} Fewer than two other modalities remain, so there is no comparison without.")
+        text += f"{about} {_headline(rest, f'Without {listed(unresolved)}, the others together')}"
+    return Markdown(text)
+
+
+def _headline(auroc, who):
+    gains = against_each(auroc)
+    least = smallest_gain(gains)
+    verb = {
+        1: "have a higher AUROC than each single one of them",
+        0: "do not have a clearly higher AUROC than each single one of them",
+        -1: "have a lower AUROC than one of them alone",
+    }[int(least.clear())]
+    found = "95 % interval excludes 0" if int(least.clear()) else "no clear difference"
+    return f"{who} {verb}. The smallest gain is that over {words(_versus(least))}: {least:+.3f} ({found})."
 
 
 def order_path(result: Evaluation, path: Sequence[str]) -> np.ndarray:
@@ -88,7 +162,7 @@ def order_path(result: Evaluation, path: Sequence[str]) -> np.ndarray:
         ax.set_xticks(at, ticks, rotation=35, ha="right", fontsize=9)
     # from the empty set, if there is but one modality
     start, end = path[min(1, len(path) - 2)], path[-1]
-    gain = result.changes([(start, end)], ["auroc"]).metric("auroc").sel(subset=end)
+    gain = change_between(result.metric("auroc"), start, end).sel(subset=end)
     since = "from no modality to the only one" if start == NONE else "after the first modality"
     title = f"In this order AUROC changes by {gain:+.3f} {since}"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
@@ -136,7 +210,7 @@ def addition_dots(changes: Estimate) -> plt.Axes:
 
 
 def addition_counts(counted: pd.DataFrame):
-    """Numbers of single additions that raise AUROC, and that widen or narrow signed differences.
+    """Numbers of single additions that reverse, widen or narrow the signed differences shown.
 
     Parameters
     ----------
@@ -146,19 +220,13 @@ def addition_counts(counted: pd.DataFrame):
     Returns
     -------
     pandas.io.formats.style.Styler
+        A sentence if no difference is shown, or nothing is added to a modality.
     """
-    names = [f"{_short(row.metric)} {row.contrast}".strip() for row in counted.itertuples()]
-    table = pd.DataFrame(
-        {
-            "quantity": names,
-            "additions": counted["additions"],
-            "raise or widen": counted["up"],
-            "share": (counted["up"] / counted["additions"]).map("{:.0%}".format),
-            "raise or widen, interval excludes 0": counted["clear_up"],
-            "lower or narrow, interval excludes 0": counted["clear_down"],
-        }
-    )
-    return table.style.hide(axis="index")
+    if not counted["additions"].sum():
+        return style.sentence(style.NO_CONTRAST if counted.empty else "There is one modality: nothing is added to it.")
+    table = {"signed difference": [f"{_short(row.metric)}, {row.contrast}" for row in counted.itertuples()]}
+    table |= {"additions": counted["additions"]} | {effect: counted[effect] for effect in EFFECTS}
+    return pd.DataFrame(table).rename(columns={"unclear": "no clear change"}).style.hide(axis="index")
 
 
 def shapley_dots(shares: Mapping[str, Estimate]) -> np.ndarray:
@@ -191,27 +259,31 @@ def shapley_dots(shares: Mapping[str, Estimate]) -> np.ndarray:
     return style.by_modality(shares, modalities, title=title)
 
 
-def movement(moved: Evaluation) -> np.ndarray:
-    """True positive rate of each group before (hollow) and after (filled), a panel per attribute.
+def movement(result: Evaluation, baseline: str) -> np.ndarray:
+    """True positive rate of each group with one modality (hollow) and with all (filled), a panel per attribute.
 
     Parameters
     ----------
-    moved : Evaluation
-        Of two score vectors, from `mmlib.questions.additions.evaluate_best_single`.
+    result : Evaluation
+        Of the power set.
+    baseline : str
+        The single modality to start from, from `mmlib.questions.additions.strongest_single`.
 
     Returns
     -------
     numpy.ndarray of matplotlib.axes.Axes
-        Groups with fewer than 30 positives are pale.
+        Groups with fewer than 30 positives are pale; a sentence if there is one modality.
     """
-    attributes, (start, end) = moved.groups.attributes, moved.labels
-    gained = moved.changes([(start, end)], ["tpr"])
+    attributes, end = result.groups.attributes, full_subset(result.labels)
+    if baseline == end:
+        return np.array([style.nothing("There is one modality: nothing moves a group.", "True positive rates")])
     panels = {}
     for attribute in attributes:
-        rates, change = moved.metric("tpr", attribute), gained.metric("tpr", attribute).sel(subset=end)
-        before = rates.sel(subset=start).value.values
-        about = {"before": before, "moved": change.value.values, "text": estimate_cells(change, "+.2f")}
-        panels[attribute] = rates.sel(subset=end).frame().assign(**about)
+        rates = result.metric("tpr", attribute)
+        change = change_between(rates, baseline, end).sel(subset=end)
+        before = rates.sel(subset=baseline).value.values
+        about = {"before": before, "moved": change.value.values, "clear": change.clear().values}
+        panels[attribute] = rates.sel(subset=end).frame().assign(text=estimate_cells(change, "+.2f"), **about)
     heights = [len(rows) for rows in panels.values()]
     size = (8, 0.34 * sum(heights) + 0.5 * len(panels) + 0.8)
     figure, axes = plt.subplots(len(panels), 1, sharex=True, squeeze=False, figsize=size, height_ratios=heights)
@@ -229,20 +301,212 @@ def movement(moved: Evaluation) -> np.ndarray:
         ax.set_title(words(attribute), fontsize=10, fontweight="normal")
     axes[0, 0].text(1.01, 1.02, "change [95 %]", transform=axes[0, 0].transAxes, fontsize=8, va="bottom")
     axes[-1, 0].set(xlabel=METRIC_NAMES["tpr"])
-    title = _movement_title(attributes[0], panels[attributes[0]])
+    title = _movement_title(words(baseline), pd.concat(panels.values()))
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes[:, 0]
 
 
-def _movement_title(attribute, rows):
-    large = rows[rows.n_positive >= MINIMUM].sort_values("before", kind="stable")
-    if len(large) < 2:
-        return f"{words(attribute).capitalize()}: fewer than two groups have {MINIMUM} positives"
-    low, high = large.iloc[0], large.iloc[-1]
-    return (
-        f"{words(attribute).capitalize()}: {low.group}, lowest before, {low.moved:+.2f}; "
-        f"{high.group}, highest before, {high.moved:+.2f}"
+def _movement_title(baseline, rows):
+    large = rows[rows.n_positive >= MINIMUM]
+    up, down = int((large.clear > 0).sum()), int((large.clear < 0).sum())
+    title = f"From {baseline} to all, the true positive rate"
+    if not up + down:
+        return f"{title}: no clear change in any group"
+    said = [f"{verb} in {n}" for verb, n in (("rises", up), ("falls", down)) if n]
+    return f"{title} {' and '.join(said)} of {len(large)} groups (95 % interval excludes 0)"
+
+
+def part_dots(parts: Mapping[str, Estimate], result: Evaluation, baseline: str) -> np.ndarray:
+    """Three parts of how each difference of true positive rates changes from one modality to all, and the change.
+
+    Parameters
+    ----------
+    parts : mapping of str to Estimate
+        From `mmlib.questions.parts.shown_parts`.
+    result : Evaluation
+        Of the power set.
+    baseline : str
+        The single modality to start from.
+
+    Returns
+    -------
+    numpy.ndarray of matplotlib.axes.Axes
+        A panel per difference; a sentence if there is none.
+    """
+    if not parts:
+        return np.array([style.nothing(_no_parts(result), "Parts of a changed TPR difference")])
+    figure, axes = plt.subplots(1, len(parts), sharex=True, sharey=True, squeeze=False, figsize=(9.5, 3))
+    changes = _shown_changes(parts, result, baseline)
+    for ax, (attribute, part) in zip(axes[0], parts.items(), strict=True):
+        if _known(changes[attribute]):
+            dots(ax, np.arange(len(PARTS)), part.sel(part=list(PARTS)), COLOURS[0])
+            dots(ax, [len(PARTS)], changes[attribute].frame(), COLOURS[3])
+        else:
+            about = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+            ax.text(0.5, 0.5, "too few events:\nno change is reported", **about)
+        ax.set(xlabel="change of the TPR difference")
+        ax.set_title(part.label.replace(" (", "\n("), fontsize=10, fontweight="normal")
+    axes[0, 0].set_yticks(range(len(PARTS) + 1), [*PARTS, "together"])
+    axes[0, 0].set_ylim(len(PARTS) + 0.5, -0.5)
+    figure.suptitle(_parts_title(parts, changes, baseline), x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return axes[0]
+
+
+def _parts_title(parts, changes, baseline):
+    clear = {a: abs(float(c.value)) for a, c in changes.items() if int(c.clear())}
+    if not clear:
+        return f"From {words(baseline)} to all: no clear change of a TPR difference"
+    largest = max(clear, key=clear.get)
+    part = parts[largest]
+    said = ", ".join(f"{name} {float(part.sel(part=name)):+.2f}" for name in PARTS)
+    return f"{part.label.split(' (')[0]}: TPR difference changes by {float(changes[largest].value):+.2f} ({said})"
+
+
+def _shown_changes(parts, result, baseline):
+    """Attribute -> change of the difference shown, as everywhere in the chapter."""
+    end, shown = full_subset(result.labels), result.groups.contrasts
+    levels = {a: result.difference("tpr", a).sel(group=shown[a]) for a in parts}
+    return {a: change_between(level, baseline, end).sel(subset=end) for a, level in levels.items()}
+
+
+def _no_parts(result):
+    return "There is one modality: no difference changes." if result.groups.contrasts else style.NO_CONTRAST
+
+
+def part_table(parts: Mapping[str, Estimate], result: Evaluation, baseline: str):
+    """Differences before and after, and observed over expected of the two groups before and after.
+
+    Parameters
+    ----------
+    parts, result, baseline
+        As in `part_dots`; the evaluation with ``observed_expected`` by group.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+        A sentence if there is no difference.
+    """
+    if not parts:
+        return style.sentence(_no_parts(result))
+    end, rows = full_subset(result.labels), []
+    both = {words(baseline): baseline, "all": end}
+    for attribute, change in _shown_changes(parts, result, baseline).items():
+        group, reference = result.groups.contrasts[attribute], result.groups.reference(attribute)
+        level, ratio = result.difference("tpr", attribute), result.metric("observed_expected", attribute)
+        row = {"difference": parts[attribute].label}
+        for name, subset in both.items():
+            row[f"TPR difference, {name} [95 %]"] = estimate_cells(level.sel(subset=subset, group=group), "+.2f")[0]
+        row["change [95 %]"] = estimate_cells(change, "+.2f")[0]
+        for name, which in (("group", group), ("reference", reference)):
+            cells = [estimate_cells(ratio.sel(subset=s, group=which), ".2f")[0] for s in both.values()]
+            row[f"O/E of the {name}, {words(baseline)} to all [95 %]"] = " to ".join(cells)
+        rows.append(row)
+    return pd.DataFrame(rows).style.hide(axis="index")
+
+
+def parts_in_short(parts: Mapping[str, Estimate], result: Evaluation, baseline: str) -> Markdown:
+    """Why each difference of true positive rates changed, a sentence or two for each.
+
+    Parameters
+    ----------
+    parts, result, baseline
+        As in `part_table`.
+
+    Returns
+    -------
+    IPython.display.Markdown
+    """
+    if not parts:
+        return Markdown(_no_parts(result))
+    end, lines = full_subset(result.labels), []
+    for attribute, change in _shown_changes(parts, result, baseline).items():
+        part, group = parts[attribute], result.groups.contrasts[attribute]
+        level = result.difference("tpr", attribute).sel(group=group)
+        who = f"- **{part.label.split(' (')[0]}**"
+        if not _known(change):
+            lines.append(f"{who}: too few positives are found or missed in one of the groups to report a change.")
+            continue
+        before, after = (f"{float(level.sel(subset=s)):+.2f}" for s in (baseline, end))
+        ranking, allocation, share = (f"{float(part.sel(part=name)):+.2f}" for name in PARTS)
+        clear = [name for name in PARTS if int(part.sel(part=name).clear())]
+        found = f"The 95 % interval of {listed(clear)} excludes 0." if clear else "No part's 95 % interval excludes 0."
+        verdict = "whose interval excludes 0" if int(change.clear()) else "no clear difference"
+        lines.append(
+            f"{who}: the TPR difference is {before} with {words(baseline)} alone and {after} with all modalities: a "
+            f"change of {change:+.2f}, {verdict}. Of this, {ranking} comes from ranking within the groups, "
+            f"{allocation} from the share of each group that is selected (allocation), and {share} from the share that "
+            f"is selected overall. {found}"
+        )
+    return Markdown("\n".join(lines))
+
+
+def _known(change):
+    """Whether a single change has an interval; where events are few it has none."""
+    return bool(np.isfinite(change.interval()[0]))
+
+
+def noise_dots(gains: Estimate) -> plt.Axes:
+    """Gain in AUROC from a modality that says nothing, added to nothing, to each single one, and to all.
+
+    Parameters
+    ----------
+    gains : Estimate
+        From `mmlib.questions.noise.noise_gains`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Intervals are simultaneous over all rows.
+    """
+    rows = gains.frame(simultaneous=True)
+    _, ax = plt.subplots(figsize=(8, 0.36 * len(rows) + 1.2))
+    dots(ax, np.arange(len(rows)), rows, COLOURS[0])
+    ax.set_yticks(range(len(rows)), _noise_places(gains))
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set(xlabel="gain in AUROC from noise (95 % interval, simultaneous over all rows)")
+    clear = gains.clear(simultaneous=True)
+    up, down = int((clear > 0).sum()), int((clear < 0).sum())
+    said = [f"{verb} AUROC in {n}" for verb, n in (("raise", up), ("lower", down)) if n]
+    found = f"Noise seems to {' and '.join(said)} of {len(rows)} additions"
+    ax.set_title(found if said else "No clear effect of noise on AUROC")
+    return ax
+
+
+def noise_in_short(gains: Estimate) -> Markdown:
+    """What noise adds to AUROC, alone, with each single modality and with all.
+
+    Parameters
+    ----------
+    gains : Estimate
+        As in `noise_dots`.
+
+    Returns
+    -------
+    IPython.display.Markdown
+    """
+    low, high = (end.values for end in gains.interval(simultaneous=True))
+    cells = [
+        interval(*part, "+.3f") for part in zip(gains.value.values.tolist(), low.tolist(), high.tolist(), strict=True)
+    ]
+    alone, *singles, whole = cells if len(cells) > 2 else [*cells, cells[-1]]
+    text = f"Noise alone has an AUROC that differs from chance by {alone}. "
+    if singles:
+        values = gains.value.values[1:-1]
+        text += f"Added to single modalities it changes AUROC by {values.min():+.3f} to {values.max():+.3f}. "
+    text += f"Added to all it changes AUROC by {whole}. "
+    clear = gains.clear(simultaneous=True)
+    up, down = int((clear > 0).sum()), int((clear < 0).sum())
+    if not up + down:
+        return Markdown(f"{text}Each of the {len(cells)} intervals, simultaneous over all, contains 0.")
+    return Markdown(
+        f"{text}Of {len(cells)} intervals, simultaneous over all, {up or 'none'} lie{'s' * (up == 1)} above 0 and "
+        f"{down or 'none'} below."
     )
+
+
+def _noise_places(gains):
+    names = gains.labels("subset")
+    return ["noise alone", *(f"added to {words(n)}" for n in names[1:-1]), "added to all"][: len(names)]
 
 
 def matched_presence(gains: Estimate) -> np.ndarray:
@@ -325,9 +589,43 @@ def operating_points(rules: Mapping[str, Evaluation], auroc: Estimate) -> np.nda
     label = next(iter(contrasts.values()))[0]
     axes[0, 0].set_ylabel(f"TPR, {label}".replace(" (", "\n("), fontsize=10)
     figure.colorbar(points, ax=axes[0], label="share selected")
-    title = f"All modalities: TPR difference {', '.join(found)}"
+    signs = {int(level.sel(subset=full_subset(names)).clear()) for _, level in contrasts.values()}
+    change = "the sign depends on the operating point" if {1, -1} <= signs else "no clear change of sign"
+    title = f"TPR difference with all modalities, {change}:\n{', '.join(found)}"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes[0]
+
+
+def operating_in_short(rules: Mapping[str, Evaluation]) -> Markdown:
+    """For how many subsets the operating point decides the sign of the TPR difference shown.
+
+    Parameters
+    ----------
+    rules : mapping of str to Evaluation
+        As in `operating_points`.
+
+    Returns
+    -------
+    IPython.display.Markdown
+    """
+    contrasts = [next(iter(result.contrasts("tpr").values()), None) for result in rules.values()]
+    if contrasts[0] is None:
+        return Markdown(style.NO_CONTRAST)
+    names = [name for name in contrasts[0].labels("subset") if name != NONE]
+    signs = np.array([level.sel(subset=names).clear(simultaneous=True).values for level in contrasts])
+    both = int(((signs > 0).any(axis=0) & (signs < 0).any(axis=0)).sum())
+    some = int((signs != 0).any(axis=0).sum())
+    text = f"TPR difference, {contrasts[0].label}: "
+    if both:
+        return Markdown(
+            f"{text}for {both} of {len(names)} subsets its interval excludes 0 with one sign at one operating point "
+            "and with the other sign at another. A report must name its operating point."
+        )
+    found = f"For {some} the interval excludes 0 at one operating point or more" if some else "No interval excludes 0"
+    return Markdown(
+        f"{text}no subset of {len(names)} has intervals that exclude 0 with different signs at different operating "
+        f"points. {found} (simultaneous over subsets)."
+    )
 
 
 def rules_table(rules: Mapping[str, Evaluation], auroc: Estimate):
@@ -397,15 +695,15 @@ def sensitivity_table(compared: Mapping[str, Estimate]):
     return pd.DataFrame(table).style.hide(axis="index")
 
 
-def additions_in_short(moved: Evaluation, single: xr.Dataset, counted: pd.DataFrame) -> Markdown:
+def additions_in_short(auroc: Estimate, changes: Estimate, counted: pd.DataFrame) -> Markdown:
     """Answer of chapter 3 in a few sentences.
 
     Parameters
     ----------
-    moved : Evaluation
-        From `mmlib.questions.additions.evaluate_best_single`.
-    single : xarray.Dataset
-        From `mmlib.questions.additions.best_single`: which modality was chosen.
+    auroc : Estimate with the dimension ``subset``
+        Of the power set.
+    changes : Estimate
+        From `mmlib.questions.additions.addition_changes`.
     counted : pandas.DataFrame
         From `mmlib.questions.additions.count_additions`.
 
@@ -413,33 +711,44 @@ def additions_in_short(moved: Evaluation, single: xr.Dataset, counted: pd.DataFr
     -------
     IPython.display.Markdown
     """
-    (start, end), auroc = moved.labels, moved.metric("auroc")
+    end = full_subset(auroc.labels("subset"))
     modalities, level = members(end), auroc.sel(subset=end)
     if len(modalities) == 1:
         return Markdown(
             f"**In short.** There is one modality, {words(end)}, with an AUROC of {level:.3f}; chance is 0.500. "
             "What another one adds cannot be asked here."
         )
-    gain = moved.changes([(start, end)], ["auroc"]).metric("auroc").sel(subset=end)
-    chosen = pd.Series(single["chosen"].values.ravel()).value_counts().index
-    found = {1: "95 % interval excludes 0", -1: "95 % interval excludes 0", 0: "no clear difference"}[int(gain.clear())]
-    every = counted[counted["metric"] == "auroc"].iloc[0]
+    clear = changes.clear(simultaneous=True)
+    raised, up, down = (int(c.sum()) for c in (changes.value > 0, clear > 0, clear < 0))
     text = (
-        f"**In short.** With all {len(modalities)} modalities AUROC is {level:.3f}, with the best single modality "
-        f"({listed(chosen)}, chosen on validation) {float(auroc.sel(subset=start)):.3f}: a change of {gain:+.3f} "
-        f"({found}). Of {every.additions} single additions {every.up or 'none'} raise AUROC. The interval, "
-        f"simultaneous over all additions, lies above 0 for {every.clear_up or 'none'} and below 0 for "
-        f"{every.clear_down or 'none'}."
+        f"**In short.** With all {len(modalities)} modalities AUROC is {level:.3f}. {_headline(auroc, 'All together')} "
+        f"Of {changes.value.size} single additions {raised or 'none'} raise AUROC; the interval, simultaneous over all "
+        f"additions, lies above 0 for {up or 'none'} and below 0 for {down or 'none'}."
     )
     tpr = counted[counted["metric"] == "tpr"]
-    if len(tpr):
-        changes, wider, narrower = (int(tpr[c].sum()) for c in ("additions", "clear_up", "clear_down"))
-        text += (
-            f" Of the {changes} changes of a signed TPR difference, {wider or 'none'} widen it and "
-            f"{narrower or 'none'} narrow it with an interval that excludes 0. The other "
-            f"{changes - wider - narrower} are no clear change."
-        )
+    if tpr["additions"].sum():
+        text += " " + _effects(tpr)
     return Markdown(text)
+
+
+def _effects(tpr):
+    """What additions do to the TPR differences shown, in a sentence."""
+    steps, shown = int(tpr["additions"].max()), len(tpr)
+    reversals, wider, narrower, unclear = (int(tpr[effect].sum()) for effect in EFFECTS)
+    changes = f"{steps} changes of the TPR difference shown"
+    if shown > 1:
+        changes = f"{steps * shown} changes of {shown} TPR differences"
+    text = f"Additions to a subset that is not empty bring {changes}: "
+    if unclear == steps * shown:
+        return f"{text}no reversal, no widening and no narrowing that an interval shows."
+    counts = ((reversals, "reversal"), (wider, "widening"), (narrower, "narrowing"))
+    said = [f"{n or 'no'} {word}{'s' * (n > 1)}" for n, word in counts]
+    return f"{text}{listed(said)} that intervals show; the other {unclear} are no clear change."
+
+
+def _versus(gain):
+    """The single modality that a gain is over."""
+    return str(gain.value["versus"].item())
 
 
 def _added(before, after):

@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from mmlib.core.subsets import subset_name
 from mmlib.measure.estimates import Estimate
-from mmlib.questions.additions import BEST_SINGLE
 from mmlib.questions.leak import (
     ARRIVAL,
     CLEAN,
@@ -17,6 +15,7 @@ from mmlib.questions.leak import (
     gains_after_all_others,
     gains_after_arrival,
     leaking_fields,
+    least_gain,
 )
 from mmlib.show.cohort import audit_dots
 from mmlib.show.style import decimals, listed, rows, words
@@ -30,9 +29,9 @@ def record_dots(found: pd.DataFrame, verdicts: pd.DataFrame) -> np.ndarray:
     found, verdicts : pandas.DataFrame
         From `mmlib.questions.leak.audit_twice`.
     """
-    told = [table[(table.way == LEAKY) & table.field.str.startswith(f"{ARRIVAL}.")] for table in (found, verdicts)]
+    parts = [table[(table.way == LEAKY) & table.field.str.startswith(f"{ARRIVAL}.")] for table in (found, verdicts)]
     counts = [f"{len(_arrival_leaks(verdicts, way))} {way}" for way in (CLEAN, LEAKY)]
-    return audit_dots(*told, title=f"Leaks among the fields of arrival: {', '.join(counts)}")
+    return audit_dots(*parts, title=f"Leaks among the fields of arrival: {', '.join(counts)}")
 
 
 def leak_dots(answers: Mapping[str, Answer]) -> np.ndarray:
@@ -49,7 +48,7 @@ def leak_dots(answers: Mapping[str, Answer]) -> np.ndarray:
     }
     names = [words(m) for m in answers[CLEAN].modalities]
     costly = [f"{_costliest(answer)} {way}" for way, answer in answers.items()]
-    return rows(names, panels, title=f"The loss that costs most: {', '.join(costly)}")
+    return rows(names, panels, title=f"The largest loss: {', '.join(costly)}")
 
 
 def leak_differences(quantities: Mapping[str, Mapping[str, Estimate]]):
@@ -81,31 +80,33 @@ def leak_in_short(verdicts: pd.DataFrame, answers: Mapping[str, Answer]) -> Mark
         From `mmlib.questions.leak.audit_twice`.
     answers : mapping of str to mmlib.questions.leak.Answer
     """
-    clean, leaky = (_told(answers[way], _arrival_leaks(verdicts, way)) for way in (CLEAN, LEAKY))
+    clean, leaky = (_numbers(answers[way], _arrival_leaks(verdicts, way)) for way in (CLEAN, LEAKY))
     return Markdown(
         f"**In short.** Leaks among the fields of arrival: {clean['leaks']} {CLEAN}, {leaky['leaks']} {LEAKY} "
         f"({leaky['names']}). With them, the AUROC of arrival alone goes from {clean['alone']} to {leaky['alone']}, "
         f"from place {clean['place']} to place {leaky['place']} among {clean['modalities']} single modalities. "
-        f"*RQ1:* the AUROC of all modalities minus that of the best single one is {clean['gain']} without the leak "
-        f"and {leaky['gain']} with it. Of {clean['modalities'] - 1} modalities added to arrival, {clean['raised']} "
-        f"raise AUROC without it and {leaky['raised']} with it (95 % interval above 0, one by one). *RQ2:* losing "
-        f"arrival changes AUROC by {clean['lost']} without the leak and by {leaky['lost']} with it. The loss that "
-        f"costs most: {clean['costliest']} without, {leaky['costliest']} with it."
+        f"*RQ1:* the smallest gain in AUROC of all modalities over a single one is {clean['gain']} (over "
+        f"{clean['against']}) without the leak and {leaky['gain']} (over {leaky['against']}) with it. "
+        f"Of {clean['modalities'] - 1} modalities added to arrival, {clean['raised']} raise AUROC without it and "
+        f"{leaky['raised']} with it (95 % interval above 0, one by one). *RQ2:* losing arrival changes AUROC by "
+        f"{clean['lost']} without the leak and by {leaky['lost']} with it. The largest loss: {clean['costliest']} "
+        f"without, {leaky['costliest']} with it."
     )
 
 
-def _told(answer: Answer, leaks: pd.DataFrame) -> dict:
+def _numbers(answer: Answer, leaks: pd.DataFrame) -> dict:
     """Numbers of the answer, one way."""
     auroc, modalities = answer.result.metric("auroc"), answer.modalities
     gained, alone = gains_after_arrival(answer), auroc.sel(subset=ARRIVAL)
-    singles = auroc.sel(subset=modalities).value
+    singles, gain = auroc.sel(subset=modalities).value, least_gain(answer)
     return {
         "leaks": len(leaks),
         "names": listed(leaks.label),
         "modalities": len(modalities),
         "alone": f"{alone:.3f}",
         "place": int((singles > float(alone)).sum()) + 1,
-        "gain": f"{auroc.sel(subset=subset_name(modalities)) - auroc.sel(subset=BEST_SINGLE):+.3f}",
+        "gain": f"{gain:+.3f}",
+        "against": words(gain.value["versus"].item()),
         "raised": int((gained.sel(modality=[m for m in modalities if m != ARRIVAL]).clear() > 0).sum()),
         "lost": f"{answer.gone.sel(modality=ARRIVAL):+.3f}",
         "costliest": _costliest(answer),
@@ -118,9 +119,9 @@ def _arrival_leaks(verdicts, way) -> pd.DataFrame:
 
 
 def _costliest(answer) -> str:
-    """The modality whose loss lowers AUROC most, or ``none clear`` if no 95 % interval lies below 0."""
+    """The modality whose loss lowers AUROC most, or ``no clear loss`` if its 95 % interval does not lie below 0."""
     worst = answer.gone.value.idxmin().item()
-    return words(worst) if answer.gone.sel(modality=worst).clear() < 0 else "none clear"
+    return words(worst) if answer.gone.sel(modality=worst).clear() < 0 else "no clear loss"
 
 
 def _written(quantity: Estimate, sign: str) -> str:

@@ -93,29 +93,85 @@ def test_changes_are_what_is_after_minus_what_is_before_with_pooled_retraining()
     np.testing.assert_allclose(rows.se_retrain, pooled)
 
 
-def test_counts_are_of_what_happens_to_the_size_of_a_gap():
+def test_effects_follow_the_contract_whatever_the_size_of_a_difference():
     level = RNG.normal(size=16)
     counted = additions.count_additions(planted(level, level, NAMES))
-    assert counted.metric.tolist() == ["auroc", "tpr", "selection_rate"] and (counted.additions == 32).all()
-    assert counted.contrast.tolist() == ["", *["Female minus Male (n=50, 40 positive)"] * 2]
+    assert counted.metric.tolist() == ["tpr", "selection_rate"] and (counted.additions == 28).all()
+    assert (counted.contrast == "Female minus Male (n=50, 40 positive)").all()
     value = dict(zip(NAMES, level, strict=True))
-    steps = [(value[t.before], value[t.after]) for t in additions.single_additions(NAMES).itertuples()]
-    up, wider = (sum(change) for change in ([b > a for a, b in steps], [abs(b) > abs(a) for a, b in steps]))
-    assert counted.up.tolist() == counted.clear_up.tolist() == [up, wider, wider]
-    assert counted.clear_down.tolist() == [32 - up, 32 - wider, 32 - wider]
+    steps = [(value[t.before], value[t.after]) for t in additions.single_additions(NAMES).itertuples() if t.size]
+    reversed_ = sum(a * b < 0 for a, b in steps)
+    wider = sum(a * b > 0 and abs(b) > abs(a) for a, b in steps)
+    expected = [reversed_, wider, 28 - reversed_ - wider, 0]
+    assert 0 < reversed_ < 28 and wider
+    assert counted[list(additions.EFFECTS)].values.tolist() == [expected, expected]
+
+
+def evaluated(difference, noise, names, groups=("Female", "Male"), small=()):
+    """A power set whose TPR differences to men vary by their own noise, subset by subset and group by group."""
+    rng, n = np.random.default_rng(5), len(groups)
+    draws = np.concatenate([np.zeros((1, len(names), n)), rng.normal(size=(400, len(names), n))])
+    values = np.zeros((401, len(names), n + 1))
+    values[..., 1:] = 0.5 + difference + noise * draws * [*np.ones(n - 1), 0]
+    sizes = {"sex": (["all", *groups], np.full(n + 1, 90), np.full(n + 1, 40))}
+    few = np.zeros((len(names), n + 1), bool)
+    few[:, [n_ + 1 for n_, g in enumerate(groups) if g in small]] = True
+    about = {"cells": {}, "small": {("tpr", "sex"): few}}
+    return Evaluation(
+        {("tpr", "sex"): values}, {("tpr", "sex"): values[:1]}, "subset", list(names),
+        Groups({"sex": "Male"}, {"sex": "Female"}), sizes, **about
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "effect"),
+    [
+        (-0.2, 0.2, "reverses"),  # of one size: the old count saw noise here
+        (-0.1, 0.3, "reverses"),  # larger and on the other side: the old count called it wider
+        (0.1, 0.3, "widens"),
+        (-0.3, -0.1, "narrows"),
+        (0.005, -0.3, "widens"),  # nothing before that could be reversed
+        (0.3, 0.0, "narrows"),
+        (0.0, 0.0, "unclear"),
+        (0.1, 0.11, "unclear"),
+        (0.1, -0.105, "reverses"),
+        (0.01, -0.012, "unclear"),
+    ],
+)
+def test_an_addition_reverses_widens_or_narrows_a_difference_only_if_intervals_say_so(before, after, effect):
+    names = ["none", "a", "b", "a+b"]
+    difference = np.array([0, before, before, after])[:, None] * [1, 0]
+    counted = additions.count_additions(evaluated(difference, 0.01, names), ["tpr"]).iloc[0]
+    assert counted.additions == 2 and counted[effect] == 2  # those to the empty set are not counted
+    assert counted[list(additions.EFFECTS)].sum() == 2
+
+
+def test_intervals_of_effects_hold_for_all_groups_and_additions_of_an_attribute():
+    names = ["none", "a", "b", "a+b"]
+    alone = np.array([0, 0.0, 0.0, 0.036])[:, None]  # 2.5 SE of a change: enough for one group, not for ten
+    many = [f"group {i}" for i in range(9)]
+    one = evaluated(alone * [1, 0], 0.01, names)
+    ten = evaluated(alone * [1, *np.zeros(10)], 0.01, names, ("Female", *many, "Male"))
+    few = evaluated(alone * [1, *np.zeros(10)], 0.01, names, ("Female", *many, "Male"), small=many)
+    wide = [additions.count_additions(e, ["tpr"]).unclear[0] for e in (one, ten, few)]
+    assert wide == [0, 2, 0]  # groups with few events do not widen the intervals of others
+    nothing = evaluated(np.array([0, 0.1, 0.1, 0.4])[:, None] * [1, 0], 0.01, names, small=["Female"])
+    assert additions.count_additions(nothing, ["tpr"]).unclear[0] == 2
 
 
 def test_retraining_can_drown_every_addition():
-    result = planted(RNG.normal(size=16), np.zeros(16), NAMES)
+    result = planted(np.zeros(16), RNG.normal(size=16), NAMES)
     loud = {k: v + 100 * RNG.normal(size=(2, *v.shape[1:])) for k, v in result.spread.items()}
     counted = additions.count_additions(Evaluation(**{**vars(result), "spread": loud}))
-    assert counted[["clear_up", "clear_down"]].sum().sum() == 0
+    assert (counted.unclear == 28).all()
 
 
-def test_without_contrasts_auroc_alone_is_counted():
+def test_without_contrasts_or_a_second_modality_nothing_is_counted():
     result = planted(np.arange(16), np.zeros(16), NAMES, contrasts={})
-    assert additions.count_additions(result).metric.tolist() == ["auroc"]
+    assert additions.count_additions(result).empty
     assert list(additions.shapley_shares(result)) == ["AUROC"]
+    one = additions.count_additions(planted([0.5, 0.7], [0, 0.1], ["none", "a"]))
+    assert (one.additions == 0).all() and (one.unclear == 0).all()
 
 
 def test_an_order_must_name_every_modality_once():
@@ -149,44 +205,6 @@ def test_additive_quantities_have_no_interactions():
     np.testing.assert_allclose(found[1], [1, 0, 0, 0, 0, 0], atol=1e-12)
 
 
-def test_the_best_single_modality_is_chosen_on_validation_patients():
-    rng = np.random.default_rng(3)
-    y, fold = rng.integers(0, 2, 60), np.arange(60) % 2
-    cohort = pd.DataFrame({"label": y, "fold": fold})
-    names, _ = subset_masks(["a", "b"])
-    validation = rng.random((4, 2, 2, 60))
-    validation[:, :, 0, fold == 0] = validation[:, :, 1, fold == 1] = np.nan
-    # fold 0 of seed 0 sees b do well, all others a; what is tested would say otherwise
-    validation[1] += y
-    validation[1, 0, 0] -= 2 * y
-    validation[2, 0, 0] += 2 * y
-    powerset = xr.Dataset(
-        {
-            "score": (("subset", "seed", "sample"), rng.random((4, 2, 60))),
-            "threshold": (("subset", "seed", "fold", "rule"), rng.random((4, 2, 2, 1))),
-            "validation_score": (("subset", "seed", "fold", "sample"), validation),
-        },
-        {"subset": names, "rule": ["half"]},
-    )
-    found = additions.best_single(powerset, cohort)
-    assert found.chosen.values.tolist() == [["b", "a"], ["a", "a"]]
-    score = powerset.score.values
-    expected = np.stack([np.where(fold == 0, score[2, 0], score[1, 0]), score[1, 1]])
-    np.testing.assert_array_equal(found.score.transpose("seed", "sample"), expected)
-    cut = found.threshold.transpose("seed", "fold", "rule").values
-    whole = powerset.threshold.values[..., 0]
-    assert cut[..., 0].tolist() == [[whole[2, 0, 0], whole[1, 0, 1]], whole[1, 1].tolist()]
-
-
-def test_the_best_single_modality_stands_beside_all(small_powerset):
-    powerset, cohort = small_powerset
-    moved = additions.evaluate_best_single(powerset, cohort, GROUPS, **QUICK)
-    assert moved.labels == [additions.BEST_SINGLE, "a+b+c"]
-    single = additions.best_single(powerset, cohort)
-    area = np.mean([roc_auc_score(cohort.label, s) for s in single.score.transpose("seed", "sample").values])
-    assert float(moved.metric("auroc").sel(subset=additions.BEST_SINGLE)) == pytest.approx(area)
-
-
 def test_every_operating_point_is_evaluated_with_its_own_thresholds(small_powerset):
     powerset, cohort = small_powerset
     powerset = powerset.copy(deep=True)
@@ -212,21 +230,115 @@ def test_groups_that_are_too_small_have_no_shapley_value():
     assert list(shares) == ["AUROC, overall", "TPR, Female (40 positives)"]
 
 
-def test_the_table_holds_every_metric_change_and_addition(small_powerset):
+def test_the_table_holds_every_metric_gain_change_and_addition(small_powerset):
     powerset, cohort = small_powerset
     result = additions.evaluate_subsets(powerset, cohort, GROUPS, **QUICK)
-    moved = additions.evaluate_best_single(powerset, cohort, GROUPS, **QUICK)
     ranked = {"ranking": {"auroc": GROUPS.attributes}}
     by_group = additions.evaluate_subsets(powerset, cohort, GROUPS, subsets=["a+b+c"], **ranked, **QUICK)
-    table = additions.addition_table(result, moved, by_group)
-    levels = table[table.reference.isna() & table.versus.isna()].value_counts("metric")
-    assert levels.to_dict() == {"selection_rate": 24, "tpr": 24, "fpr": 24, "auroc": 8 + 3 + 1}
-    assert (table[table.reference.notna()].value_counts("metric") == 8 + 1 + 1).all()
-    steps = table[table.versus.notna() & (table.versus != additions.BEST_SINGLE)]
+    auroc = result.metric("auroc")
+    table = additions.addition_table(result, by_group, "b", ["c"], {"more": auroc.sel(subset=["a"]).frame()})
+    levels = table[table.kind == "level"]
+    counted = levels[levels.reference.isna()].value_counts("metric")
+    assert counted.to_dict() == {"selection_rate": 24, "tpr": 24, "fpr": 24, "auroc": 8 + 3}
+    assert (levels[levels.reference.notna()].value_counts("metric") == 8).all()
+    steps = table[table.kind == "addition"]
     assert len(steps) == 12 and steps.metric.eq("auroc").all() and (steps.versus == NONE).sum() == 3
-    gained = table[(table.versus == additions.BEST_SINGLE) & (table.metric == "auroc")].iloc[0]
-    auroc = moved.metric("auroc")
-    assert gained.estimate == pytest.approx(float(auroc.sel(subset="a+b+c")) - float(auroc.sel(subset="best single")))
+    headline = table[table.kind == "headline"]
+    assert (headline.subset == "a+b+c").all() and headline.versus.notna().all()
+    gained = headline[headline.metric == "auroc"]
+    assert gained.versus.tolist() == ["a", "b", "c"] and gained.primary.sum() == 1
+    least = additions.smallest_gain(additions.against_each(auroc))
+    primary = gained[gained.primary].iloc[0]
+    assert primary.versus == least.value["versus"].item() and primary.low == pytest.approx(float(least.interval()[0]))
+    changed = headline[headline.reference.notna()]
+    assert (changed.versus == "b").all() and changed.set_index("metric").primary.to_dict() == {
+        "selection_rate": True, "tpr": True, "fpr": False
+    }  # fmt: skip
+    difference = result.difference("tpr", "sex").value.sel(group="Female")
+    assert changed.estimate[changed.metric == "tpr"].item() == pytest.approx(
+        float(difference.sel(subset="a+b+c") - difference.sel(subset="b"))
+    )
+    assert not table.astype(str).apply(lambda column: column.str.contains("best single")).any().any()
+    assert table.kind.iloc[-1] == "more" and table.primary.sum() == 3
+    without = table[table.kind == "without unresolved"]
+    assert without.versus.tolist() == ["a", "b"] and (without.subset == "a+b").all()
+    assert not without.primary.any()
+    for few in ((), ["b", "c"]):
+        assert "without unresolved" not in set(additions.addition_table(result, by_group, "b", few).kind)
+
+
+def test_one_modality_has_no_headline():
+    names = ["none", "a"]
+    result = planted([0.5, 0.7], [0, 0.1], names)
+    fpr = {("fpr", "sex"): result.values["tpr", "sex"]}
+    whole = Evaluation(**{**vars(result), "values": result.values | fpr, "spread": result.spread | fpr})
+    by_group = whole.part([1], ["a"])
+    by_group.values["auroc", "sex"] = by_group.values["tpr", "sex"]
+    by_group.spread["auroc", "sex"] = by_group.spread["tpr", "sex"]
+    assert not additions.addition_table(whole, by_group, "a").kind.eq("headline").any()
+
+
+def test_a_baseline_that_differs_by_fold_can_be_weaker_than_what_it_could_have_picked():
+    """Validation of each fold names another modality; pooled, their scores rank poorly and flatter every gain."""
+    rng, n, folds = np.random.default_rng(0), 1200, 3
+    y, fold = rng.integers(0, 2, n), np.arange(n) % folds
+    logit = {m: rng.normal(size=n) + 0.8 * y for m in "abc"}
+    names, _ = subset_masks("abc")
+    logit = {s: logit.get(s, 1.2 * y + rng.normal(size=n)) for s in names}
+    shift = {"a": 0.0, "b": 1.5, "c": -1.5}  # each on a scale of its own, as models with other calibrations are
+    score = np.stack([1 / (1 + np.exp(-logit[s] - shift.get(s, 0))) for s in logit])
+    held = np.full((8, 1, folds, n), np.nan)
+    for f, lucky in enumerate("abc"):
+        for at, name in enumerate(logit):
+            rows = (fold == (f + 1) % folds) & (rng.random(n) < 0.5)
+            held[at, 0, f, rows] = score[at, rows] + 0.3 * y[rows] * (name == lucky)
+    cohort = pd.DataFrame({"label": y, "fold": fold, "patient_id": np.arange(n).astype(str), "sex": "Male"})
+    powerset = xr.Dataset(
+        {
+            "score": (("subset", "seed", "sample"), score[:, None]),
+            "threshold": (("subset", "seed", "fold", "rule"), np.full((8, 1, folds, 1), 0.5)),
+            "validation_score": (("subset", "seed", "fold", "sample"), held),
+        },
+        {"subset": names, "rule": ["prevalence"]},
+    )
+    alone = [names.index(m) for m in "abc"]
+    picked = [
+        "abc"[int(np.argmax([roc_auc_score(y[k], v[k]) for v in held[alone, 0, f] for k in [~np.isnan(v)]]))]
+        for f in range(folds)
+    ]
+    assert picked == ["a", "b", "c"]
+    composite = roc_auc_score(y, np.choose(fold, score[alone]))
+    singles = [roc_auc_score(y, s) for s in score[alone]]
+    assert composite < min(singles) - 0.02
+    result = additions.evaluate_subsets(powerset, cohort, Groups({"sex": "Male"}), **QUICK)
+    least = additions.smallest_gain(additions.against_each(result.metric("auroc")))
+    whole = roc_auc_score(y, score[-1])
+    assert float(least) in [pytest.approx(whole - single) for single in singles]
+    assert float(least) < whole - composite - 0.02
+    baseline = additions.strongest_single(powerset, cohort)
+    assert baseline in "abc"
+    by_group = additions.evaluate_subsets(
+        powerset, cohort, Groups({"sex": "Male"}), subsets=["a+b+c"], ranking={"auroc": ["sex"]}, **QUICK
+    )
+    table = additions.addition_table(result, by_group, baseline)
+    told = table[(table.metric == "auroc") & table.primary]
+    assert told.estimate.tolist() == [pytest.approx(float(least))] and told.versus.item() in "abc"
+
+
+def test_a_change_keeps_the_range_of_its_quantity_and_the_pooled_spread(small_powerset):
+    powerset, cohort = small_powerset
+    result = additions.evaluate_subsets(powerset, cohort, GROUPS, **QUICK)
+    change = additions.change_between(result.metric("tpr"), "a", "a+b+c")
+    assert change.bounds == (-1, 1) and change.freedom == 8
+    assert additions.against_each(result.metric("auroc")).bounds == (-1, 1)
+    difference = additions.change_between(result.difference("tpr", "sex"), "a", "a+b+c")
+    assert difference.bounds == (-2, 2) and difference.frame().versus.tolist() == ["a"]
+
+
+def test_a_power_set_without_some_modalities_is_that_of_the_others():
+    part = additions.without_modalities(LEVELS, ["c", "d"])
+    assert part.labels("subset") == ["none", "a", "b", "a+b"]
+    assert additions.against_each(part).labels("versus") == ["a", "b"]
 
 
 def test_the_baseline_is_one_modality_for_all_folds_chosen_on_validation_samples_of_all():

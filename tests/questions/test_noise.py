@@ -8,7 +8,7 @@ from mmlib.measure.bootstrap import resample_patients
 from mmlib.models.fusion import Architecture
 from mmlib.models.powerset import train_powerset
 from mmlib.models.study import prepare
-from mmlib.questions.noise import noise_gains, noise_subsets, train_noise
+from mmlib.questions.noise import noise_gains, noise_rows, noise_study, noise_subsets, train_noise
 from tests.models.test_study import cohort_and_embeddings
 
 SMALL = Architecture(width=8, heads=2, epochs=4)
@@ -69,3 +69,21 @@ def test_both_need_the_same_seeds(trained):
     powerset, noisy, cohort, weights = trained
     with pytest.raises(ValueError, match="powerset has 2 seeds and noisy 1; expected as many"):
         noise_gains(powerset, noisy.isel(seed=[0]), cohort, weights)
+
+
+def test_noise_has_the_samples_and_splits_of_the_study_and_the_presence_rate_of_a_modality(encoder_folder):
+    cohort, embeddings = cohort_and_embeddings()
+    study = prepare(cohort, embeddings, dimensions=4)
+    settings = {"encoder": str(encoder_folder), "unit": "field", "pooling": "mean", "max_length": 32}
+    control = noise_study(study, settings | {"precision": "fp32", "device": "cpu"}, like="b", dimensions=4)
+    assert control.modalities == ("noise",) and control.samples == study.samples
+    assert control.present.sum() == study.present[:, study.modalities.index("b")].sum()
+    assert study.join(control).modalities == ("a", "b", "c", "noise")
+
+
+def test_rows_of_noise_are_told_from_additions(trained):
+    rows = RESULTS.validate(noise_rows(noise_gains(*trained)).assign(run="toy"))
+    assert rows[["versus", "subset"]].values.tolist() == [
+        ["none", "noise"], ["a", "a+noise"], ["b", "b+noise"], ["c", "c+noise"], ["a+b+c", "a+b+c+noise"]
+    ]  # fmt: skip
+    assert rows.reference.isna().all() and (rows.metric == "auroc").all() and not rows.primary.any()

@@ -166,3 +166,33 @@ def test_the_empty_set_and_unknown_names_are_refused(inputs):
         whole(inputs, before=["d"])
     with pytest.raises(ValueError, match="Reference group 'X' is not in the cohort"):
         whole(inputs, groups=Groups({"sex": "X"}))
+
+
+def test_parts_shown_start_from_one_modality_and_pool_retraining_over_all_subsets(inputs, small_powerset):
+    score, _, cohort, weights = inputs
+    powerset = small_powerset[0].assign(score=score)
+    settings = {"resamples": 40, "seed": 0}
+    found = parts.shown_parts(powerset, cohort, SEX, "b", **settings)
+    assert list(found) == ["sex"] and found["sex"].dims == ("part",) and found["sex"].freedom == 6
+    assert found["sex"].label.startswith("Female minus Male")
+    alone = whole(inputs, before=["b"], after="a+b+c").sel(versus="b", group="Female")
+    np.testing.assert_allclose(found["sex"].value, alone.value)
+    others = whole(inputs, before=["a", "b", "a+b", "c", "a+c", "b+c"], after="a+b+c")
+    np.testing.assert_allclose(found["sex"].s_retrain, others.sel(versus="b", group="Female").s_retrain)
+    assert parts.shown_parts(powerset, cohort, Groups({"sex": "Male"}), "b", **settings) == {}
+    assert parts.shown_parts(powerset.sel(subset=["none", "b"]), cohort, SEX, "b", **settings) == {}
+    ranking = {"auroc": [], "observed_expected": ["sex"]}
+    result = evaluate(score, powerset.threshold.sel(rule="prevalence"), cohort, weights, groups=SEX, ranking=ranking)
+    rows = RESULTS.validate(parts.part_rows(found, result, "b").assign(run="toy"))
+    assert rows.metric.value_counts().to_dict() == {"part_tpr": 3, "observed_expected": 4}
+    assert set(rows.versus[rows.metric == "part_tpr"]) == {"b"} and set(rows.subset) == {"b", "a+b+c"}
+    assert parts.part_rows({}, result, "b").empty
+
+
+def test_some_groups_are_decomposed_without_the_others(inputs):
+    score, cut, cohort, weights = inputs
+    sex = np.where(np.arange(len(cohort)) % 3 == 0, "Other", cohort.sex)
+    given = score, cut, cohort.assign(sex=sex), weights
+    every, some = whole(given), whole(given, among=["Female", "Male"])
+    assert every.labels("group") == ["Female", "Other"] and some.labels("group") == ["Female"]
+    np.testing.assert_allclose(some.values, every.sel(group=["Female"]).values)

@@ -66,7 +66,7 @@ def examples():
     result = pd.DataFrame([about | number | {"n": 5, "n_positive": 2, "primary": False}])
     models = {"w": torch.arange(3.0), "b": torch.zeros(2, 0)}
     tables = {"cohort": cohort, "fields": fields, "notes": notes}
-    arrays = {"embeddings": embeddings, "powerset": powerset} | dict.fromkeys(
+    arrays = {"embeddings": embeddings, "powerset": powerset, "noise": powerset} | dict.fromkeys(
         ("masking", "mitigation_scores"), masking
     )
     weights = dict.fromkeys(("models", "mitigation_models"), models)

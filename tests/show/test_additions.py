@@ -5,13 +5,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 
 from mmlib.core.subsets import subset_masks
 from mmlib.measure.estimates import estimate
 from mmlib.measure.evaluation import Evaluation
 from mmlib.measure.groups import Groups
 from mmlib.questions.additions import addition_changes, count_additions, shapley_shares
+from mmlib.questions.parts import PARTS
 from mmlib.questions.presence import PAIRS, PLACES
 from mmlib.show import additions as show
 from mmlib.show import style
@@ -66,7 +66,26 @@ def gains(alone, matched):
 
 
 def both(before, after, **about):
-    return planted([0.7, 0.8], [before, after], ["best single", "age+labs"], **about)
+    """Women's difference with labs alone, the baseline, and with all."""
+    return planted(AUROC, [0, 0, before, after], **about)
+
+
+def parted(ranking=0.2, allocation=0.1, share=0.0, noise=1e-6):
+    """Parts of the change of the women's difference, and observed over expected beside it."""
+    rng = np.random.default_rng(2)
+    values = np.concatenate([[[-0.2, ranking, allocation, share, 0.1]], np.zeros((60, 5))])
+    values[1:] = values[0] + rng.normal(0, noise, (60, 5))
+    about = {"name": "tpr", "attribute": "sex", "reference": "m", "n": 1160, "n_positive": 50}
+    part = estimate(values, {"part": ["before", *PARTS, "after"]}, **about)
+    return {"sex": replace(part, values=part.values.assign_coords(group="f"))}
+
+
+def calibrated(result, ratio=1.25):
+    """The same with observed over expected of every group, 1 for all modalities."""
+    levels = np.full_like(result.values["tpr", "sex"], ratio)
+    levels[:, -1] = 1
+    key = "observed_expected", "sex"
+    return replace(result, values=result.values | {key: levels}, spread=result.spread | {key: levels[:1]})
 
 
 @pytest.mark.parametrize(
@@ -101,12 +120,25 @@ def both(before, after, **about):
             "Age, the only modality, changes AUROC by +0.100",
         ),
         (
-            lambda: show.movement(both(-0.2, 0.1)),
-            "Sex: f, lowest before, +0.30; m, highest before, +0.00",
+            lambda: show.movement(both(-0.2, 0.1, noise=1e-6), "labs"),
+            "From labs to all, the true positive rate rises in 1 of 2 groups (95 % interval excludes 0)",
         ),
         (
-            lambda: show.movement(both(-0.2, 0.1, positives=(40, 30, 10))),
-            "Sex: fewer than two groups have 30 positives",
+            lambda: show.movement(both(0.1, 0.1, positives=(40, 30, 10)), "labs"),
+            "From labs to all, the true positive rate: no clear change in any group",
+        ),
+        (
+            lambda: show.part_dots(parted(), both(-0.2, 0.1, noise=1e-6), "labs"),
+            "f minus m: TPR difference changes by +0.30 (ranking +0.20, allocation +0.10, overall share +0.00)",
+        ),
+        (
+            lambda: show.part_dots(parted(), both(0.1, 0.1), "labs"),
+            "From labs to all: no clear change of a TPR difference",
+        ),
+        (lambda: show.noise_dots(noise(0.0, 0.001, -0.001, 0.002)), "No clear effect of noise on AUROC"),
+        (
+            lambda: show.noise_dots(noise(0.0, 0.1, -0.1, 0.1)),
+            "Noise seems to raise AUROC in 2 and lower AUROC in 1 of 4 additions",
         ),
         (
             lambda: show.matched_presence(gains([0.02, 0.01], [0.02, 0.03])),
@@ -120,7 +152,14 @@ def both(before, after, **about):
             lambda: show.operating_points(
                 {"prevalence": planted(), "half": planted(gap=[0, 0, 0, 0.1])}, planted().metric("auroc")
             ),
-            "All modalities: TPR difference -0.30 (matched selection), +0.10 (0.5)",
+            "TPR difference with all modalities, the sign depends on the operating point:\n"
+            "-0.30 (matched selection), +0.10 (0.5)",
+        ),
+        (
+            lambda: show.operating_points(
+                {"prevalence": planted(), "half": planted(gap=[0, 0, 0, -0.1])}, planted().metric("auroc")
+            ),
+            "TPR difference with all modalities, no clear change of sign:\n-0.30 (matched selection), -0.10 (0.5)",
         ),
     ],
 )
@@ -154,7 +193,7 @@ def test_additions_stand_in_the_row_of_their_modality():
 
 
 def test_groups_that_are_too_small_are_pale():
-    axes = show.movement(both(-0.2, 0.1, positives=(40, 30, 10), noise=1e-6))
+    axes = show.movement(both(-0.2, 0.1, positives=(40, 30, 10), noise=1e-6), "labs")
     dark, pale = (c.lines[0].get_color() for c in axes[0].containers)
     assert pale == "0.7" and dark != "0.7"
     assert "+0.30 [+0.30, +0.30]" in [t.get_text().replace("\u00a0", " ") for t in axes[0].texts]
@@ -189,9 +228,16 @@ def test_groups_without_an_interval_say_so():
 
 def test_counts_name_what_was_counted():
     table = cells(show.addition_counts(count_additions(planted(noise=1e-6))))
-    assert table.quantity[0] == "AUROC" and table.share[0] == "100%"
-    assert table.quantity[2] == "selection rate f minus m (n=1,160, 31 positive)"
-    assert table.iloc[1, 1:].tolist() == [4, 4, "100%", 4, 0]
+    assert table["signed difference"].tolist() == [
+        "TPR, f minus m (n=1,160, 31 positive)", "selection rate, f minus m (n=1,160, 31 positive)"
+    ]  # fmt: skip
+    # age: +0.1 to -0.3; labs: -0.2 to -0.3
+    assert table.iloc[0, 1:].to_dict() == {
+        "additions": 2, "reverses": 1, "widens": 1, "narrows": 0, "no clear change": 0
+    }  # fmt: skip
+    assert "no group" in cells(show.addition_counts(count_additions(planted(contrasts={})))).iloc[0, 0]
+    one = count_additions(planted([0.5, 0.7], [0, 0.1], ["none", "age"]))
+    assert "one modality" in cells(show.addition_counts(one)).iloc[0, 0]
 
 
 def test_the_first_variant_has_no_difference():
@@ -202,31 +248,122 @@ def test_the_first_variant_has_no_difference():
     assert table.iloc[1, 3] == "+0.70 [+0.70, +0.70]"
 
 
-def single(*names):
-    return xr.Dataset({"chosen": (("seed", "fold"), [list(names)])})
+def noise(*gains):
+    """Gains from noise: alone, with two modalities, and with both."""
+    rng = np.random.default_rng(3)
+    draws = np.concatenate([np.zeros((1, 4)), rng.normal(0, 0.01, (200, 4))])
+    return estimate(gains + draws, {"subset": ["none", "age", "labs", "age+labs"]}, name="auroc")
+
+
+def plain(markdown):
+    return markdown.data.replace("\u00a0", " ")
+
+
+def in_short(result):
+    auroc = result.metric("auroc")
+    return plain(show.additions_in_short(auroc, addition_changes(auroc), count_additions(result)))
 
 
 def test_the_answer_says_what_the_numbers_say():
-    result = planted(noise=1e-6)
-    text = show.additions_in_short(both(0, 0, noise=0), single("labs", "labs", "age"), count_additions(result)).data
-    text = text.replace("\u00a0", " ")
-    assert "With all 2 modalities AUROC is 0.800 [0.800, 0.800], with the best single modality (labs and age" in text
-    assert "0.700: a change of +0.100 [+0.100, +0.100] (95 % interval excludes 0)" in text
+    text = in_short(planted(noise=1e-6))
+    assert "With all 2 modalities AUROC is 0.800 [0.800, 0.800]. All together have a higher AUROC than each" in text
+    assert "The smallest gain is that over labs: +0.100 [+0.100, +0.100] (95 % interval excludes 0)" in text
     assert "Of 4 single additions 4 raise AUROC" in text and "above 0 for 4 and below 0 for none" in text
-    assert "Of the 4 changes of a signed TPR difference, 4 widen it and none narrow it" in text
-    assert "The other 0 are no clear change" in text
+    assert "2 changes of the TPR difference shown: 1 reversal, 1 widening and no narrowing that intervals show" in text
+    assert "the other 0 are no clear change" in text
 
 
 def test_the_answer_claims_no_difference_that_is_not_clear():
-    moved = both(0, 0)
-    moved.values["auroc", "sex"][1:, 1] += RNG.normal(0, 1, (60, 1))
-    counted = count_additions(planted(contrasts={}))
-    text = show.additions_in_short(moved, single("labs"), counted).data
-    assert "(no clear difference)" in text and "TPR" not in text and "excludes 0" not in text
+    result = planted(gap=[0, 0.1, 0.1, 0.1])
+    result.values["auroc", "sex"][1:] += RNG.normal(0, 1, (60, 4, 1))
+    text = in_short(result)
+    assert "All together do not have a clearly higher AUROC" in text and "(no clear difference)" in text
+    assert "no reversal, no widening and no narrowing that an interval shows" in text and "excludes 0" not in text
+    assert "TPR" not in in_short(planted(contrasts={}))
+
+
+def test_all_may_be_worse_than_one_of_them():
+    text = in_short(planted([0.5, 0.9, 0.7, 0.8], noise=1e-6))
+    assert "All together have a lower AUROC than one of them alone. The smallest gain is that over age: -0.100" in text
 
 
 def test_one_modality_has_an_answer_too():
-    one = planted([0.7, 0.7], [0, 0], ["best single", "lab_values"], noise=1e-6)
-    counted = count_additions(planted([0.5, 0.7], [0, 0], ["none", "lab_values"]))
-    text = show.additions_in_short(one, single("lab_values"), counted).data
-    assert "There is one modality, lab values, with an AUROC of 0.700" in text.replace("\u00a0", " ")
+    one = planted([0.5, 0.7], [0, 0], ["none", "lab_values"], noise=1e-6)
+    auroc = one.metric("auroc")
+    assert "There is one modality, lab values, with an AUROC of 0.700" in in_short(one)
+    assert "one modality" in plain(show.headline_in_short(auroc))
+    assert "one modality" in cells(show.headline_table(auroc)).iloc[0, 0]
+    assert "one modality" in show.movement(one, "lab_values")[0].texts[0].get_text()
+    for draw in (lambda: show.part_dots({}, one, "lab_values")[0].texts[0].get_text(),
+                 lambda: cells(show.part_table({}, one, "lab_values")).iloc[0, 0],
+                 lambda: plain(show.parts_in_short({}, one, "lab_values"))):  # fmt: skip
+        assert "There is one modality" in draw()
+
+
+def three(auroc):
+    names, _ = subset_masks(["age", "labs", "function"])
+    return planted(auroc, [0] * 8, names, noise=1e-6).metric("auroc")
+
+
+def test_the_headline_is_told_with_and_without_what_the_audit_left_unresolved():
+    auroc = three([0.5, 0.6, 0.7, 0.65, 0.8, 0.8, 0.8, 0.85])
+    table = cells(show.headline_table(auroc, ["function"]))
+    assert table["single modality"].tolist() == ["age", "labs", "function"]
+    assert table["all modalities, gain over it [95 %]"].tolist()[2] == "+0.050 [+0.050, +0.050] (smallest)"
+    without = table["all without function, gain over it [95 %]"].tolist()
+    assert without == ["+0.050 [+0.050, +0.050]", "-0.050 [-0.050, -0.050] (smallest)", ""]
+    text = plain(show.headline_in_short(auroc, ["function"]))
+    assert text.startswith("All modalities together have a higher AUROC") and "left function unresolved" in text
+    assert "Without function, the others together have a lower AUROC than one of them alone" in text
+
+
+def test_nothing_is_said_of_unresolved_modalities_where_there_are_none_or_too_few_others():
+    auroc = three([0.5, 0.6, 0.7, 0.65, 0.8, 0.8, 0.8, 0.85])
+    assert list(cells(show.headline_table(auroc))) == [
+        "single modality", "its AUROC", "all modalities, gain over it [95 %]"
+    ]  # fmt: skip
+    assert "unresolved" not in plain(show.headline_in_short(auroc))
+    assert "no comparison without" in plain(show.headline_in_short(auroc, ["age", "labs"]))
+    assert cells(show.headline_table(auroc, ["age", "labs"])).shape[1] == 3
+
+
+def test_parts_of_a_change_are_told_with_calibration_beside_them():
+    result = calibrated(both(-0.2, 0.1, noise=1e-6))
+    text = plain(show.parts_in_short(parted(), result, "labs"))
+    assert "**f minus m**: the TPR difference is -0.20 with labs alone and +0.10 with all modalities" in text
+    assert "a change of +0.30 [+0.30, +0.30], whose interval excludes 0. Of this, +0.20 comes from ranking" in text
+    assert "The 95 % interval of ranking and allocation excludes 0" in text
+    row = cells(show.part_table(parted(), result, "labs")).iloc[0]
+    assert row["TPR difference, labs [95 %]"].startswith("-0.20 [") and row["change [95 %]"].startswith("+0.30 [")
+    assert row["O/E of the group, labs to all [95 %]"] == "1.25 [1.25, 1.25] to 1.00 [1.00, 1.00]"
+    unclear = plain(show.parts_in_short(parted(noise=1), calibrated(both(0.1, 0.1)), "labs"))
+    assert "no clear difference" in unclear and "No part's 95 % interval excludes 0" in unclear
+
+
+def test_no_change_is_reported_of_few_events():
+    result = both(-0.2, 0.1, noise=1e-6)
+    result.small["tpr", "sex"] = np.ones((4, 3), bool)
+    assert "to report a change" in plain(show.parts_in_short(parted(), result, "labs"))
+    (ax,) = show.part_dots(parted(), result, "labs")
+    assert "no change is reported" in ax.texts[0].get_text() and not ax.containers
+
+
+def test_noise_is_told_by_where_it_was_added():
+    ax = show.noise_dots(noise(0, 0, 0, 0))
+    assert [t.get_text() for t in ax.get_yticklabels()] == [
+        "noise alone", "added to age", "added to labs", "added to all"
+    ]  # fmt: skip
+    text = plain(show.noise_in_short(noise(0.001, 0.002, -0.003, 0.004)))
+    assert "differs from chance by +0.001 [" in text and "changes AUROC by -0.003 to +0.002" in text
+    assert "Added to all it changes AUROC by +0.004 [" in text and "Each of the 4 intervals" in text
+    assert "2 lie above 0 and 1 below" in plain(show.noise_in_short(noise(0, 0.1, -0.1, 0.1)))
+
+
+def test_the_operating_point_decides_a_sign_only_if_intervals_say_so():
+    rules = {"prevalence": planted(noise=1e-6), "half": planted(gap=[0, 0.1, 0.2, 0.3], noise=1e-6)}
+    assert "for 2 of 3 subsets its interval excludes 0 with one sign" in plain(show.operating_in_short(rules))
+    text = plain(show.operating_in_short({"prevalence": rules["prevalence"]}))
+    assert "no subset of 3 has intervals that exclude 0 with different signs" in text and "For 3 the interval" in text
+    none = planted(gap=[0] * 4)
+    assert "No interval excludes 0 (simultaneous" in plain(show.operating_in_short({"half": none}))
+    assert plain(show.operating_in_short({"half": planted(contrasts={})})) == style.NO_CONTRAST
