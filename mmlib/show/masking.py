@@ -139,7 +139,7 @@ def masking_regimes(loss: Mapping[str, Evaluation]) -> np.ndarray:
     half = near_half(gain)
     changes = [gain.sel(rate=rate) for rate in (0.0, half)]
     told = [f"{float(e):+.3f}{'' if int(e.clear()) else ' (no clear difference)'}" for e in changes]
-    title = f"Modality dropout: AUROC {told[0]} on complete inputs, {told[1]} at a drop rate of {half:g}"
+    title = f"Modality dropout: AUROC {told[0]} on complete inputs,\n{told[1]} at a drop rate of {half:g}"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return np.array([left, right])
 
@@ -160,7 +160,11 @@ def each_modality(changes: Evaluation) -> np.ndarray:
     panels = {"AUROC": auroc} | {f"TPR, {name}": e for name, e in changes.contrasts("tpr").items()}
     worst = auroc.sel(modality=changes.labels[int(auroc.value.values.argmin())])
     name = words(str(worst.value["modality"].item()))
+    others = [m for m in changes.labels if m != worst.value["modality"].item()]
+    as_bad = [m for m in others if not int((auroc.sel(modality=m) - worst).clear())]
     title = f"Losing {name} changes AUROC most: {float(worst):+.3f}"
+    if as_bad:
+        title = f"Losing {name} changes AUROC by {float(worst):+.3f}, not clearly more than {style.listed(as_bad)}"
     if int(worst.clear()) >= 0:
         title = "Losing one modality: no clear loss of AUROC"
     return style.by_modality(panels, changes.labels, title=title, quantity="change")

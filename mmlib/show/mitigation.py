@@ -76,8 +76,13 @@ def gain_curves(auroc: Estimate, names: Sequence[str]) -> plt.Axes:
     last = gain.sel(rate=labels[-1])
     best = names[int(last.value.values.argmax())]
     at_best = last.sel(regime=best)
-    clear = "" if int(at_best.clear()) else ", no clear difference"
-    ax.set_title(f"At a drop rate of {labels[-1]}, {best} gains most: {float(at_best):+.3f} AUROC{clear}")
+    found = f"{best} gains most: {float(at_best):+.3f} AUROC"
+    as_good = [name for name in names if name != best and not int((last.sel(regime=name) - at_best).clear())]
+    if as_good:
+        found = f"{best} gains {float(at_best):+.3f} AUROC, not clearly more than {style.listed(as_good)}"
+    if int(at_best.clear()) < 1:
+        found = "no clear gain in AUROC"
+    ax.set_title(f"At a drop rate of {labels[-1]}, {found}")
     return ax
 
 

@@ -77,7 +77,7 @@ def title(axes):
         ),
         (
             lambda: masking.masking_regimes(LOSS),
-            "Modality dropout: AUROC +0.000 (no clear difference) on complete inputs, +0.100 at a drop rate of 0.5",
+            "Modality dropout: AUROC +0.000 (no clear difference) on complete inputs,\n+0.100 at a drop rate of 0.5",
         ),
         (lambda: masking.each_modality(EACH), "Losing lab values changes AUROC most: -0.040"),
         (
@@ -97,6 +97,11 @@ def test_no_clear_difference_is_said():
     assert title(masking.masking_regimes(noisy)).count("(no clear difference)") == 2
     gains = planted([0.01, 0.02], [0, 0], key="modality", labels=["a", "b"])
     assert title(masking.each_modality(gains)) == "Losing one modality: no clear loss of AUROC"
+    alike = replace(planted([-0.04, -0.0399], [0, 0], key="modality", labels=["a", "b"]), versus=["a+b"] * 2)
+    moved = dict(alike.values)
+    moved["auroc", "sex"][1:, 1] += RNG.normal(0, 0.005, (60, 1))
+    said = title(masking.each_modality(replace(alike, values=moved)))
+    assert said == "Losing a changes AUROC by -0.040, not clearly more than b"
     noisy = replace(planted([-0.01, -0.02], [0, 0], key="modality", labels=["a", "b"], noise=0.1), versus=["a+b"] * 2)
     assert title(masking.each_modality(noisy)) == "Losing one modality: no clear loss of AUROC"
 

@@ -38,6 +38,7 @@ def planted(noise=0.001, **rows):
 
 AUROC = planted(late_fusion=[0.7, 0.7, 0.55, 0.63, 0.61])
 SIGN = planted(**{"concat,_plain": [0.8, 0.75, 0.6, 0.67, 0.55]})
+TIED = planted(**{"dropout_0.2": [0.8, 0.75, 0.6499, 0.6, 0.6]})
 CHOICE = pd.Series({COMPLETE: BASE, "0.2": BASE, "0.5": VARIED, HIGHER: "late fusion", LOWER: "late fusion"})
 REGIMES = [BASE, VARIED, "late fusion"]
 DRAWS = np.concatenate([np.zeros((1, 3, 5)), RNG.normal(0, 0.001, (200, 3, 5))])
@@ -71,11 +72,15 @@ def title(axes):
         ),
         (
             lambda: mitigation.gain_curves(planted(noise=0.1), ["dropout 0.2", VARIED]),
-            "At a drop rate of 0.5, dropout varied gains most: +0.050 AUROC, no clear difference",
+            "At a drop rate of 0.5, no clear gain in AUROC",
+        ),
+        (
+            lambda: mitigation.gain_curves(TIED, ["dropout 0.2", VARIED]),
+            "At a drop rate of 0.5, dropout varied gains +0.050 AUROC, not clearly more than dropout 0.2",
         ),
         (
             lambda: mitigation.regime_front(AUROC, VARIED, rate=0.5, margin=0.005),
-            "Chosen on validation for a drop rate of 0.5: dropout varied (+0.050 AUROC)",
+            "Chosen on validation for a drop rate of 0.5, dropout varied (+0.050 AUROC)",
         ),
         (
             lambda: mitigation.difference_rows(differences(0.1), rate=0.5),
