@@ -26,6 +26,7 @@ EXPORTS = {
         "plug_in_average_precision",
         "realised_patterns",
         "simulate",
+        "simulate_units",
         "slopes",
     ],
     "groups": ["Groups"],
@@ -44,7 +45,14 @@ EXPORTS = {
     "patterns": ["pattern_tables"],
     "permutation": ["max_min_gap", "permuted_groups", "studentised_difference", "units"],
     "ranking": ["auroc", "average_precision", "check_shapes", "divide", "pooled_ranking"],
-    "scenarios": ["decompose", "default_mechanisms", "distribution"],
+    "scenarios": [
+        "decompose",
+        "default_mechanisms",
+        "distribution",
+        "mechanism_name",
+        "mirror",
+        "with_mirrors",
+    ],
     "significance": [
         "change_p",
         "Equivalence",

@@ -252,6 +252,36 @@ def simulate(scores, probabilities, realisations: int, seed: int = 0, *, outage=
     return scores[pattern, np.arange(scores.shape[1])]
 
 
+def simulate_units(scores, drop, unit, realisations: int, seed: int = 0) -> np.ndarray:
+    """Realised score vectors when all samples of a unit lose a modality together, as a patient without an examination.
+
+    Parameters
+    ----------
+    scores : array-like of shape (P, n)
+        A pattern that keeps an absent modality has the score of the pattern without it.
+    drop : float or array-like of shape (M,)
+        Probability that a unit loses each modality.
+    unit : array-like of shape (n,)
+    realisations, seed : int
+
+    Returns
+    -------
+    ndarray of shape (realisations, n)
+
+    Examples
+    --------
+    >>> scores = [[0.5, 0.5, 0.5], [0.9, 0.8, 0.1]]
+    >>> simulate_units(scores, 0.5, ["a", "a", "b"], 3).tolist()
+    [[0.9, 0.8, 0.5], [0.5, 0.5, 0.5], [0.9, 0.8, 0.1]]
+    """
+    scores, code = np.asarray(scores), pd.factorize(np.asarray(unit))[0]
+    modalities = len(scores).bit_length() - 1
+    drop = np.broadcast_to(probabilities_in(drop, "drop"), (modalities,))
+    kept = np.random.default_rng(seed).random((realisations, code.max() + 1, modalities)) >= drop
+    pattern = (kept @ (1 << np.arange(modalities)))[:, code]
+    return scores[pattern, np.arange(len(code))]
+
+
 def _distribution(probabilities, shape=None) -> np.ndarray:
     """Probabilities of patterns, checked to add up to 1; as (R, n, P) if the shape of the scores is given."""
     probabilities = probabilities_in(probabilities, "probabilities")

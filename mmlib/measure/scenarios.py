@@ -13,11 +13,16 @@ from mmlib.measure.mechanisms import recorded, tilted, together
 
 #: The mechanism that every other one is compared with.
 AT_RANDOM = "at random"
+#: What a mechanism may follow that tells of the outcome, and its name and that of its mirror.
+MIRRORED = {
+    "risk": ("more at higher predicted risk", "more at lower predicted risk"),
+    "label": ("more from positives", "more from negatives"),
+}
 SETTINGS = {"depends_on": "", "odds": 4.0, "together": False, "only": []}
 
 
 def default_mechanisms(contrasts: Mapping[str, str]) -> dict[str, dict]:
-    """Settings of one mechanism of each kind, whatever the cohort.
+    """Settings of one mechanism of each kind, whatever the cohort, those that follow risk or label with their mirrors.
 
     Parameters
     ----------
@@ -29,15 +34,97 @@ def default_mechanisms(contrasts: Mapping[str, str]) -> dict[str, dict]:
     dict
         Name -> settings for `distribution`.
     """
-    barrier = {f"more from {group}": {"depends_on": f"{a}={group}"} for a, group in contrasts.items()}
-    return {
-        AT_RANDOM: {},
-        "all at once": {"together": True},
-        **dict(list(barrier.items())[:1]),
-        "more at high risk": {"depends_on": "risk"},
-        "more from positives": {"depends_on": "label"},
-        "as absences are recorded": {"depends_on": "recorded"},
-    }
+    barrier = [{"depends_on": f"{attribute}={group}"} for attribute, group in contrasts.items()]
+    every = [{}, {"together": True}, *barrier[:1], {"depends_on": "risk"}, {"depends_on": "label"}]
+    every = {mechanism_name(settings): settings for settings in every}
+    return with_mirrors(every | {"as absences are recorded": {"depends_on": "recorded"}})
+
+
+def mirror(settings: Mapping) -> dict | None:
+    """Settings of the same mechanism the other way round: those who lost more now lose less.
+
+    Whoever reads absence as a sign of the outcome gains under one of the two and loses under the other.
+
+    Parameters
+    ----------
+    settings : mapping
+        Of `distribution`.
+
+    Returns
+    -------
+    dict or None
+        With the odds of a drop inverted; None for a mechanism that follows neither predicted risk nor label, or that
+        has odds of 1.
+
+    Examples
+    --------
+    >>> mirror({"depends_on": "risk", "odds": 4.0})
+    {'depends_on': 'risk', 'odds': 0.25}
+    """
+    chosen = SETTINGS | dict(settings)
+    if chosen["depends_on"] not in MIRRORED or not chosen["odds"] > 0 or chosen["odds"] == 1:
+        return None
+    return {**settings, "odds": 1 / chosen["odds"]}
+
+
+def with_mirrors(mechanisms: Mapping[str, Mapping]) -> dict[str, dict]:
+    """Mechanisms, each that follows predicted risk or label followed by its mirror.
+
+    Parameters
+    ----------
+    mechanisms : mapping of str to mapping
+        Name -> settings of `distribution`.
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> list(with_mirrors({"sick": {"depends_on": "risk"}}))
+    ['sick', 'more at lower predicted risk']
+    """
+    found, declared = {}, [SETTINGS | dict(settings) for settings in mechanisms.values()]
+    for name, settings in mechanisms.items():
+        found[name] = dict(settings)
+        other = mirror(settings)
+        if other is not None and SETTINGS | other not in declared:
+            own = mechanism_name(other)
+            found[f"{name}, mirrored" if own in (*found, *mechanisms) else own] = other
+    return found
+
+
+def mechanism_name(settings: Mapping) -> str:
+    """A mechanism in words: who loses more.
+
+    Parameters
+    ----------
+    settings : mapping
+        Of `distribution`.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> mechanism_name({"depends_on": "risk", "odds": 0.25})
+    'more at lower predicted risk'
+    """
+    chosen = SETTINGS | dict(settings)
+    depends_on, more = chosen["depends_on"], chosen["odds"] >= 1
+    _, _, group = depends_on.partition("=")
+    if not depends_on:
+        return "all at once" if chosen["together"] else AT_RANDOM
+    if depends_on in MIRRORED:
+        name = MIRRORED[depends_on][0 if more else 1]
+    elif depends_on == "recorded":
+        name = "as absences are recorded"
+    elif group:
+        name = f"{'more' if more else 'less'} from {group}"
+    else:
+        name = f"more at {'higher' if more else 'lower'} {depends_on}"
+    return f"{name}, all at once" if chosen["together"] else name
 
 
 def distribution(

@@ -13,6 +13,7 @@ import xarray as xr
 from scipy.sparse import csr_array
 
 from mmlib.core.schema import MINIMUM
+from mmlib.core.subsets import full_subset, members
 from mmlib.measure.calibration import observed_expected
 from mmlib.measure.estimates import RESAMPLE, SEED, Estimate
 from mmlib.measure.evaluation import select
@@ -249,7 +250,7 @@ def strata(
 def _own_scores(score, threshold, cohort):
     """Scores and decisions (R, S, n) without each modality, at the thresholds of the full input."""
     names = [str(name) for name in score["pattern"].values]
-    modalities, known = max(names, key=len).split("+"), set(names)
+    modalities, known = members(full_subset(names)), set(names)
     parts = {}
     for m in modalities:
         # for those who lack m this is their own score: what is absent is absent in every pattern

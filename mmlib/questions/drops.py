@@ -20,9 +20,10 @@ from mmlib.measure.estimates import Estimate, stack
 from mmlib.measure.evaluation import Evaluation, evaluate, evaluate_masked
 from mmlib.measure.groups import Groups
 from mmlib.measure.patterns import pattern_tables
-from mmlib.measure.scenarios import AT_RANDOM, decompose, default_mechanisms, distribution
+from mmlib.measure.scenarios import AT_RANDOM, decompose, default_mechanisms, distribution, with_mirrors
 from mmlib.models.masking import DROPOUT
 from mmlib.models.study import Study
+from mmlib.questions.absence import Absence
 
 #: The paper's "0.1-0.2 %" is read as rates below this, and as rates above it.
 SMALL = 0.01
@@ -30,6 +31,8 @@ SMALL = 0.01
 SIMULATED, EXPECTED = (0.0, 0.1, 0.2, 0.5), tuple(np.linspace(0, 0.5, 11))
 #: Metrics at one threshold whose signed differences are followed.
 FOLLOWED = ("tpr", "selection_rate")
+#: The mechanism of rows that compare real absence with masking.
+OBSERVED = "as it happened"
 
 
 def evaluate_drops(
@@ -94,7 +97,7 @@ def one_run(
     rates: Sequence[float],
     rule: str = "prevalence",
     realisations: int = 200,
-) -> pd.Series:
+) -> pd.DataFrame:
     """Standard deviation of AUROC over masked runs, patients and models fixed, by drop rate.
 
     Parameters
@@ -110,19 +113,26 @@ def one_run(
 
     Returns
     -------
-    pandas.Series
-        Index ``rate``.
+    pandas.DataFrame
+        Index ``rate``. ``one_run``: each sample loses its modalities alone. ``one_run_unit``, only where patients
+        (or whatever the unit is) have several samples: all samples of a unit lose a modality together.
     """
     every = sorted({0.0, *rates})
     score, own = _first_seed(scores, study, rule)
     y, overall = study.cohort["label"].to_numpy(), np.ones((1, len(study.y)), bool)
     patterns = _at_random(study, every)
     found = expectation.one_run_sd(y, score, own, patterns, overall, realisations=realisations)["auroc"]
-    return pd.Series(found[:, 0], pd.Index(every, name="rate"), name="one_run")
+    table = pd.DataFrame({"one_run": found[:, 0]}, pd.Index(every, name="rate"))
+    unit = study.cohort["patient_id"]
+    if unit.is_unique:
+        return table
+    runs = (expectation.simulate_units(score, rate, unit, realisations) for rate in every)
+    one = np.ones((1, len(y)))
+    return table.assign(one_run_unit=[metrics.auroc(y, run, one, overall)[0].std(ddof=1) for run in runs])
 
 
 def visibility(
-    plain: Evaluation, run_sd: pd.Series, study: Study, *, rates: Sequence[float], margin: float
+    plain: Evaluation, run_sd: pd.DataFrame, study: Study, *, rates: Sequence[float], margin: float
 ) -> pd.DataFrame:
     """Expected change in AUROC at some drop rates, beside the noise that it would have to stand out from.
 
@@ -130,8 +140,8 @@ def visibility(
     ----------
     plain : Evaluation
         From `evaluate_drops`.
-    run_sd : pandas.Series
-        From `one_run`.
+    run_sd : pandas.DataFrame
+        From `one_run`; its columns are added.
     study : Study
     rates : sequence of float
     margin : float
@@ -141,12 +151,14 @@ def visibility(
     -------
     pandas.DataFrame
         Rows of the results contract, paired with no drops (``versus``), and ``touched`` (share of samples that lose a
-        modality), ``one_run`` and ``retrain`` (standard deviations of one masked run, and over seeds), ``sampling``
+        modality), ``one_run`` and ``retrain`` (standard deviations of one masked run, and over seeds; ``one_run_unit``
+        if all samples of a unit lose a modality together), ``sampling``
         (standard error of AUROC over patients), ``margin`` and ``beyond``: whether the loss exceeds it (``yes``,
         ``no``, or ``open`` where the interval holds the margin).
     """
     change = plain.changes([(0.0, rate) for rate in rates], ["auroc"]).metric("auroc")
-    table = change.frame().assign(one_run=run_sd[list(rates)].to_numpy(), margin=margin)
+    spread = {name: run_sd[name].loc[list(rates)].to_numpy() for name in run_sd}
+    table = change.frame().assign(**spread, margin=margin)
     kept = [np.prod(1 - rate * study.present.numpy(), axis=1).mean() for rate in rates]
     return table.assign(
         touched=1 - np.array(kept),
@@ -338,7 +350,7 @@ def compare_mechanisms(
         Mean drop rates, at least a low and a high one; put in ascending order.
     mechanisms : mapping of str to mapping, optional
         Name -> settings of `mmlib.measure.scenarios.distribution`; one of each kind if there are none. Drops at random
-        come first in any case.
+        come first in any case, and what follows predicted risk or label has its mirror beside it.
 
     Returns
     -------
@@ -347,7 +359,7 @@ def compare_mechanisms(
     """
     if len(rates) < 2:
         raise ValueError(f"structured_rates is {list(rates)}; expected a low and a high mean drop rate.")
-    named = {AT_RANDOM: {}} | dict(mechanisms or default_mechanisms(groups.contrasts))
+    named = {AT_RANDOM: {}} | with_mirrors(mechanisms or default_mechanisms(groups.contrasts))
     (risk, _), rates = _first_seed(scores, study, rule), sorted(rates)
     about = {"risk": risk[-1], "attributes": list(groups.protected)}
     chances = [
@@ -464,8 +476,9 @@ def drop_table(
     loss: Mapping[str, Evaluation],
     compared: Mapping[str, Evaluation],
     visible: pd.DataFrame,
+    absence: Absence | None = None,
 ) -> pd.DataFrame:
-    """Tidy rows of chapter 4: drops at random by regime, other mechanisms, and changes at the paper's rates.
+    """Tidy rows of chapter 4: drops at random by regime, other mechanisms, changes at the paper's rates, real absence.
 
     Parameters
     ----------
@@ -475,11 +488,14 @@ def drop_table(
         From `compare_mechanisms`.
     visible : pandas.DataFrame
         From `visibility`: its rates are those at which changes are given, simultaneously over groups.
+    absence : Absence, optional
+        From `mmlib.questions.absence.observed_absence`.
 
     Returns
     -------
     pandas.DataFrame
-        The artefact ``rq2``, with ``rate, regime, mechanism``, and for changes ``versus, one_run, margin``.
+        The artefact ``rq2``, with ``rate, regime, mechanism``, and for changes ``versus, one_run, margin``. Rows of
+        real absence have the mechanism `OBSERVED`, no rate, and ``modality, side``.
     """
     plain, parts = loss[PLAIN], []
     differences = [(metric, a) for metric in FOLLOWED for a in plain.groups.protected]
@@ -495,7 +511,9 @@ def drop_table(
     lost = plain.changes([(0.0, rate) for rate in visible.rate], ["tpr"])
     about = {"regime": PLAIN, "mechanism": AT_RANDOM}
     parts += [lost.difference("tpr", a).frame(simultaneous="group").assign(**about) for a in plain.groups.protected]
-    kept = visible.drop(columns=["touched", "retrain", "sampling", "beyond"])
+    kept = visible.drop(columns=["touched", "retrain", "sampling", "beyond", "one_run_unit"], errors="ignore")
+    if absence is not None and absence.metrics:
+        parts.append(absence.frame().assign(mechanism=OBSERVED))
     return pd.concat([*parts, kept.assign(**about)], ignore_index=True)
 
 

@@ -1,7 +1,7 @@
 """How to stay robust and fair when modalities go missing: regimes compared, one chosen, and ways to decide.
 
 Losses are distributions over patterns of what remains, so that every expectation is exact: at random at several rates,
-and by one mechanism at one mean rate. Scores are those of `mmlib.models.regimes`.
+and by one mechanism and its mirror at one mean rate. Scores are those of `mmlib.models.regimes`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,17 @@ from mmlib.measure.estimates import Estimate, stack
 from mmlib.measure.evaluation import Evaluation, evaluate, evaluate_masked
 from mmlib.measure.expectation import expected_selection, pattern_probabilities
 from mmlib.measure.groups import Groups
-from mmlib.measure.scenarios import distribution
+from mmlib.measure.scenarios import distribution, mechanism_name, mirror
 from mmlib.models.regimes import BASE, LOST_IN_TRAINING, SPECIALISTS, validation_auroc
 from mmlib.models.study import Study
 from mmlib.models.thresholds import compare_thresholds
 
-#: Labels along ``rate``, beside the drop rates at random: nothing is lost, or modalities are lost by the mechanism.
-COMPLETE, BY_MECHANISM = "0.0", "mechanism"
-#: Least distance between specialists and plain model, in AUROC, of which a share is computed.
-LEAST = 1e-6
+#: Label along ``rate`` where nothing is lost.
+COMPLETE = "0.0"
 
 
 def rate_label(rate: float) -> str:
-    """Label of a drop rate at random along the dimension ``rate``, beside which `BY_MECHANISM` stands.
+    """Label of a drop rate at random along the dimension ``rate``, where mechanisms stand by their names.
 
     Examples
     --------
@@ -36,6 +34,17 @@ def rate_label(rate: float) -> str:
     '0.0'
     """
     return str(float(rate))
+
+
+def mechanisms_among(labels: Sequence[str]) -> list[str]:
+    """Those labels along ``rate`` that name a mechanism: the expected one, then its mirror if it has one.
+
+    Examples
+    --------
+    >>> mechanisms_among(["0.0", "0.5", "more at higher predicted risk"])
+    ['more at higher predicted risk']
+    """
+    return [str(label) for label in labels if not str(label).replace(".", "", 1).isdigit()]
 
 
 def loss_patterns(
@@ -59,14 +68,15 @@ def loss_patterns(
     rates : sequence of float
         Drop rates at random; 0 is added.
     mechanism : mapping
-        Settings of `mmlib.measure.scenarios.distribution`.
+        Settings of `mmlib.measure.scenarios.distribution`; where it follows predicted risk or label, its mirror is
+        added.
     rate : float
         One of the rates: the mean rate of the mechanism.
 
     Returns
     -------
     xarray.DataArray with dimensions (rate, sample, pattern)
-        ``rate`` is each rate as text, then `BY_MECHANISM`.
+        ``rate`` is each rate as text, then the name of the mechanism and of its mirror.
     """
     every = sorted({0.0, *rates})
     if rate not in every:
@@ -75,10 +85,11 @@ def loss_patterns(
     at_random = pattern_probabilities(np.multiply.outer(every, study.present.numpy()), masks)
     risk = specialists[study.fold, -1, np.arange(len(study.y))]
     about = {"risk": risk, "attributes": list(groups.protected)}
-    structured = distribution(mechanism, study.cohort, study.modalities, rate, **about)
+    pair = [settings for settings in (mechanism, mirror(mechanism)) if settings is not None]
+    structured = [distribution(settings, study.cohort, study.modalities, rate, **about) for settings in pair]
     return xr.DataArray(
-        np.concatenate([at_random, structured[None]]),
-        {"rate": [*map(rate_label, every), BY_MECHANISM], "pattern": names},
+        np.concatenate([at_random, structured]),
+        {"rate": [*map(rate_label, every), *map(mechanism_name, pair)], "pattern": names},
         ("rate", "sample", "pattern"),
     )
 
@@ -163,8 +174,8 @@ def gain_over_base(quantity: Estimate) -> Estimate:
     return quantity.sel(regime=others) - quantity.sel(regime=BASE)
 
 
-def share_closed(auroc: Estimate) -> Estimate:
-    """Share of the way from the plain model to the specialists, in expected AUROC.
+def auroc_lost(auroc: Estimate) -> Estimate:
+    """AUROC lost when modalities go missing, ``A(0) - A(p)``, by regime and way to lose them.
 
     Parameters
     ----------
@@ -174,12 +185,33 @@ def share_closed(auroc: Estimate) -> Estimate:
     Returns
     -------
     Estimate
-        0 for the plain model, 1 for the specialists; undefined in resamples in which the specialists are not ahead.
+        With the dimensions ``regime`` and ``rate``, complete inputs aside.
     """
-    base = auroc.sel(regime=BASE)
-    gain, room = auroc - base, auroc.sel(regime=SPECIALISTS) - base
-    share = (gain.values / room.values.where(room.values > LEAST)).transpose(*gain.values.dims)
-    return Estimate(share, n=auroc.n, n_positive=auroc.n_positive, name="share_closed", attribute=auroc.attribute)
+    missing = [label for label in auroc.labels("rate") if label != COMPLETE]
+    return -(auroc.sel(rate=missing) - auroc.sel(rate=COMPLETE))
+
+
+def absence_as_sign(auroc: Estimate) -> list[str]:
+    """Regimes that gain on the plain model under a mechanism and lose under its mirror, by their 95 % intervals.
+
+    They have read absence as a sign of the outcome, which misleads them where the mechanism is the other way round.
+
+    Parameters
+    ----------
+    auroc : Estimate
+        From `regime_auroc`.
+
+    Returns
+    -------
+    list of str
+        Empty if the mechanism has no mirror.
+    """
+    pair = mechanisms_among(auroc.labels("rate"))
+    if len(pair) < 2:
+        return []
+    gain = gain_over_base(auroc).sel(rate=pair)
+    clear = gain.clear()
+    return [n for n in gain.labels("regime") if set(clear.sel(regime=n).values.tolist()) == {1, -1}]
 
 
 def choose_regime(
@@ -196,7 +228,9 @@ def choose_regime(
     losses : xarray.DataArray
         From `loss_patterns`.
     margin : float
-        Largest loss of AUROC on complete inputs, against the plain model and on validation patients.
+        Largest loss of AUROC against the plain model, on validation patients, that is accepted: on complete inputs,
+        and under the mechanism and its mirror, so that nothing is chosen that gains under one by reading absence as a
+        sign and loses under the other.
 
     Returns
     -------
@@ -206,7 +240,9 @@ def choose_regime(
     names = [name for name in scores if name not in (SPECIALISTS, LOST_IN_TRAINING)]
     seen = np.array([validation_auroc(scores[name], study, losses.values) for name in names])
     table = pd.DataFrame(seen, pd.Index(names, name="regime"), pd.Index(losses["rate"].values, name="rate"))
-    allowed = table[COMPLETE] >= table.loc[BASE, COMPLETE] - margin
+    pair = mechanisms_among(table.columns)
+    kept = [COMPLETE, *(pair if len(pair) > 1 else [])]
+    allowed = (table[kept] >= table.loc[BASE, kept] - margin).all(axis=1)
     return table[allowed].idxmax().rename("regime")
 
 
@@ -255,10 +291,12 @@ def decide(
 
 
 def mitigation_table(compared: Mapping[str, Evaluation]) -> pd.DataFrame:
-    """Tidy rows of chapter 7, the artefact ``mitigation``, with ``rate`` and ``regime``."""
+    """Tidy rows of chapter 7, the artefact ``mitigation``, with ``rate`` and ``regime``; changes have ``versus``."""
     parts = []
     for name, result in compared.items():
-        estimates = [result.metric("auroc")]
+        missing = [label for label in result.labels if label != COMPLETE]
+        lost = result.changes([(COMPLETE, label) for label in missing], ["auroc"])
+        estimates = [result.metric("auroc"), lost.metric("auroc")]
         estimates += [result.difference(m, a) for m in ("tpr", "selection_rate") for a in result.groups.protected]
         parts += [e.frame().assign(regime=name) for e in estimates]
     return pd.concat(parts, ignore_index=True)

@@ -8,6 +8,7 @@ import lazy_loader
 
 #: Module to the names that it exports; a module is imported when one of its names is asked for.
 EXPORTS = {
+    "absence": ["absence_dots", "absence_in_short", "absence_table"],
     "additions": [
         "addition_counts",
         "addition_dots",
@@ -95,17 +96,18 @@ EXPORTS = {
         "visibility_table",
     ],
     "mitigation": [
-        "came_back",
+        "chosen_gain",
         "chosen_table",
-        "closed_table",
         "decision_table",
         "difference_rows",
         "family_table",
         "gain_curves",
+        "gain_table",
+        "loss_curves",
+        "loss_table",
         "mitigation_in_short",
         "moved_differences",
         "regime_front",
-        "yardstick",
     ],
     "paradox": [
         "example_table",

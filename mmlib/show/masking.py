@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from mmlib.core.schema import MINIMUM, PLAIN
+from mmlib.core.schema import PLAIN
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation
 from mmlib.models.masking import DROPOUT
@@ -16,14 +16,14 @@ from mmlib.show import style
 from mmlib.show.style import COLOURS, GREY, METRIC_NAMES, band, estimate_cells, words
 
 
-def drop_curve(auroc: Estimate, run_sd: pd.Series) -> plt.Axes:
+def drop_curve(auroc: Estimate, run_sd: pd.DataFrame) -> plt.Axes:
     """Expected AUROC against the drop rate: interval (a) of the expectation, and (b) of one masked run.
 
     Parameters
     ----------
     auroc : Estimate with the dimension ``rate``
-    run_sd : pandas.Series
-        Standard deviation over masked runs, by rate.
+    run_sd : pandas.DataFrame
+        Standard deviation over masked runs by rate, from `mmlib.questions.drops.one_run`.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def drop_curve(auroc: Estimate, run_sd: pd.Series) -> plt.Axes:
     rates, half = auroc.labels("rate"), near_half(auroc)
     _, ax = plt.subplots(figsize=(8, 4.2))
     band(ax, rates, auroc, COLOURS[0], "exact expectation, interval (a)")
-    spread = 1.96 * run_sd[rates].to_numpy()
+    spread = 1.96 * run_sd.one_run[rates].to_numpy()
     settings = {"fmt": "none", "capsize": 4, "color": COLOURS[3], "label": "(b) one masked run"}
     ax.errorbar(rates, auroc.value, yerr=spread, **settings)
     ax.set(xlabel="probability that a modality is dropped", ylabel="AUROC")
@@ -72,7 +72,9 @@ def difference_curves(result: Evaluation, metrics: Sequence[str] = ("tpr", "sele
     np.atleast_1d(axes)[0].legend(frameon=False, fontsize=9)
     half = near_half(curves[0])
     changed = sum(abs(int((c.sel(rate=half) - c.sel(rate=0.0)).clear())) for c in curves)
-    found = f"{changed} of {len(curves)} differences have changed" if changed else "no clear change of a difference"
+    found = "no clear change of a difference"
+    if changed:
+        found = f"{changed} of {len(curves)} differences change (95 % interval excludes 0)"
     figure.suptitle(f"At a drop rate of {half:g}: {found}", x=0.01, ha="left", fontweight="bold", fontsize=12)
     return np.atleast_1d(axes)
 
@@ -90,17 +92,14 @@ def simulated_runs(runs: pd.DataFrame, exact: pd.DataFrame, *, attribute: str) -
     Returns
     -------
     numpy.ndarray of matplotlib.axes.Axes
+        Without the gap where fewer than two groups have 30 positives.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4))
-    highest, told = runs.rate.max(), []
-    labels = ("AUROC", f"max-min gap in TPR by {words(attribute)}")
-    for ax, column, label in zip(axes, ("auroc", "gap"), labels, strict=True):
+    labels = {"auroc": "AUROC", "gap": f"max-min gap in TPR by {words(attribute)}"}
+    labels = {column: label for column, label in labels.items() if runs[column].notna().any()}
+    figure, axes = plt.subplots(1, len(labels), squeeze=False, figsize=(4.5 * len(labels), 4))
+    (axes,), highest, told = axes, runs.rate.max(), []
+    for ax, (column, label) in zip(axes, labels.items(), strict=True):
         ax.set(xlabel="drop probability", ylabel=label)
-        if runs[column].isna().all():
-            text = f"{label}:\nfewer than two groups have {MINIMUM} positives"
-            ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes)
-            ax.axis("off")
-            continue
         jitter = np.random.default_rng(0).uniform(-0.012, 0.012, len(runs))
         dots = {"s": 5, "alpha": 0.35, "color": COLOURS[0], "lw": 0, "label": "one simulated run"}
         ax.scatter(runs.rate + jitter, runs[column], **dots)
@@ -138,9 +137,9 @@ def masking_regimes(loss: Mapping[str, Evaluation]) -> np.ndarray:
     right.axhline(0, color=GREY, lw=1)
     right.set(xlabel="drop probability", ylabel="AUROC, dropout minus plain (95 %)")
     half = near_half(gain)
-    complete, lacking = (f"{float(gain.sel(rate=rate)):+.3f}" for rate in (0.0, half))
-    clear = "" if gain.sel(rate=[0.0, half]).clear().any() else "; no clear difference"
-    title = f"Modality dropout: {complete} AUROC on complete inputs, {lacking} at a drop rate of {half:g}{clear}"
+    changes = [gain.sel(rate=rate) for rate in (0.0, half)]
+    told = [f"{float(e):+.3f}{'' if int(e.clear()) else ' (no clear difference)'}" for e in changes]
+    title = f"Modality dropout: AUROC {told[0]} on complete inputs,\n{told[1]} at a drop rate of {half:g}"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return np.array([left, right])
 
@@ -159,11 +158,15 @@ def each_modality(changes: Evaluation) -> np.ndarray:
     """
     auroc = changes.metric("auroc")
     panels = {"AUROC": auroc} | {f"TPR, {name}": e for name, e in changes.contrasts("tpr").items()}
-    worst = changes.labels[int(auroc.value.values.argmin())]
-    lost = float(auroc.sel(modality=worst))
-    title = f"Losing {words(worst)} costs most: AUROC {lost:+.3f}"
-    if lost >= 0:
-        title = "No loss of one modality lowers AUROC"
+    worst = auroc.sel(modality=changes.labels[int(auroc.value.values.argmin())])
+    name = words(str(worst.value["modality"].item()))
+    others = [m for m in changes.labels if m != worst.value["modality"].item()]
+    as_bad = [m for m in others if not int((auroc.sel(modality=m) - worst).clear())]
+    title = f"Losing {name} changes AUROC most: {float(worst):+.3f}"
+    if as_bad:
+        title = f"Losing {name} changes AUROC by {float(worst):+.3f}, not clearly more than {style.listed(as_bad)}"
+    if int(worst.clear()) >= 0:
+        title = "Losing one modality: no clear loss of AUROC"
     return style.by_modality(panels, changes.labels, title=title, quantity="change")
 
 
@@ -188,31 +191,35 @@ def mechanism_rows(changes: Mapping[str, Mapping[str, Estimate]], *, rate: float
     return style.rows(lost.labels("mechanism"), panels, title=title)
 
 
-def visibility_table(visible: pd.DataFrame):
+def visibility_table(visible: pd.DataFrame, *, units: str = "patients"):
     """Expected change in AUROC at some drop rates beside the noise it would have to stand out from, as a table.
 
     Parameters
     ----------
     visible : pandas.DataFrame
         From `mmlib.questions.drops.visibility`.
+    units : str
+        What has several samples, in the plural, if something has.
 
     Returns
     -------
     pandas.io.formats.style.Styler
     """
     change = [style.interval(r.estimate, r.low, r.high, "+.4f") for r in visible.itertuples()]
-    table = pd.DataFrame(
-        {
-            "drop rate": [f"{rate:g}" for rate in visible.rate],
-            "samples touched": [f"{share:.1%}" for share in visible.touched],
-            "expected change (a) [95 %]": change,
-            "one run, SD (b)": [f"{sd:.4f}" for sd in visible.one_run],
-            "retraining, SD (c)": ["one seed" if np.isnan(sd) else f"{sd:.4f}" for sd in visible.retrain],
-            "sampling SE of AUROC": [f"{se:.4f}" for se in visible.sampling],
-            f"beyond the margin of {visible.margin.iloc[0]:g}": visible.beyond.to_list(),
-        }
-    )
-    return table.style.hide(axis="index")
+    columns = {
+        "drop rate": [f"{rate:g}" for rate in visible.rate],
+        "samples touched": [f"{share:.1%}" for share in visible.touched],
+        "expected change (a) [95 %]": change,
+        "one run, SD (b)": _spreads(visible.one_run),
+    }
+    if "one_run_unit" in visible:
+        columns[f"(b) if all samples of {units} lose it together"] = _spreads(visible.one_run_unit)
+    columns |= {
+        "retraining, SD (c)": _spreads(visible.retrain),
+        "sampling SE of AUROC": _spreads(visible.sampling),
+        f"loss beyond the margin of {visible.margin.iloc[0]:g}": visible.beyond.to_list(),
+    }
+    return pd.DataFrame(columns).style.hide(axis="index")
 
 
 def slope_table(slopes: Evaluation):
@@ -258,12 +265,14 @@ def dropout_table(plain: Evaluation, dropout: Evaluation, rates: Sequence[float]
     gains |= {f"TPR {name}": after[name] - before[name] for name in before}
     columns = {"drop rate": [f"{rate:g}" for rate in kept]}
     for name, gain in gains.items():
-        columns[f"{name} [95 %]"] = estimate_cells(gain.sel(rate=kept), _form(gain))
+        cells = estimate_cells(gain.sel(rate=kept), _form(gain))
+        if set(cells) != {"no interval"}:
+            columns[f"{name} [95 %]"] = cells
     return pd.DataFrame(columns).style.hide(axis="index")
 
 
 def step_table(steps: Mapping[str, Mapping[str, Estimate]]):
-    """Rate, structure and interaction of several quantities by mechanism, as a table.
+    """Rate, structure and interaction of several quantities by mechanism, where there are intervals, as a table.
 
     Parameters
     ----------
@@ -274,12 +283,13 @@ def step_table(steps: Mapping[str, Mapping[str, Estimate]]):
     -------
     pandas.io.formats.style.Styler
     """
-    tables = []
+    tables, undefined = [], "no interval"
     for metric, parts in steps.items():
         name = METRIC_NAMES[metric] if metric == "auroc" else f"difference in {METRIC_NAMES[metric]}"
         columns = {"mechanism": parts["rate"].labels("mechanism"), "quantity": name}
-        columns |= {f"{part} [95 %]": estimate_cells(estimate, _form(estimate)) for part, estimate in parts.items()}
-        tables.append(pd.DataFrame(columns))
+        cells = {f"{part} [95 %]": estimate_cells(e, _form(e), undefined) for part, e in parts.items()}
+        table = pd.DataFrame(columns | cells)
+        tables.append(table[(table[list(cells)] != undefined).any(axis=1)])
     table = pd.concat(tables)
     return table.sort_index(kind="stable").reset_index(drop=True).style.hide(axis="index")
 
@@ -305,12 +315,27 @@ def masking_in_short(visible: pd.DataFrame, plain: Evaluation, dropout: Evaluati
     gain = dropout.metric("auroc") - plain.metric("auroc")
     complete, lacking = gain.sel(rate=0.0), gain.sel(rate=large.rate)
     return Markdown(
-        f"**In short.** At a drop rate of {large.rate:g}, expected AUROC changes by {lost}. At a drop rate of "
-        f"{small.rate:g}, {touched}, it changes by {small.estimate:+.4f}: {seen} "
+        f"**In short.** At a drop rate of {large.rate:g}, expected AUROC changes by {lost}, {_size(large)}. At a drop "
+        f"rate of {small.rate:g}, {touched}, it changes by {small.estimate:+.4f}: {_size(small)}, and {seen} "
         f"than one masked run varies by chance (±{run:.4f}, 95 %). Training with modality dropout changes AUROC by "
         f"{complete:+.3f} on complete inputs ({_verdict(complete)}) and by {lacking:+.3f} at a drop rate of "
         f"{large.rate:g} ({_verdict(lacking)})."
     )
+
+
+def _size(change):
+    """Size of a loss against the margin: any drop lowers expected AUROC, so that its sign is no finding."""
+    words = {
+        "yes": "a loss beyond the margin of",
+        "no": "no loss beyond the margin of",
+        "open": "a loss that may or may not exceed the margin of",
+    }
+    return f"{words[change.beyond]} {change.margin:g}"
+
+
+def _spreads(values):
+    """Standard deviations as cells: four decimals, since those at small rates are small."""
+    return ["one seed" if np.isnan(v) else f"{v:.4f}" if v >= 0.00005 else "< 0.0001" for v in values]
 
 
 def _form(estimate):

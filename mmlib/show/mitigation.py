@@ -9,18 +9,22 @@ from IPython.display import Markdown
 
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation
-from mmlib.models.regimes import BASE, FAMILIES, LOST_IN_TRAINING, SPECIALISTS
+from mmlib.models.regimes import BASE, FAMILIES, LOST_IN_TRAINING, SPECIALISTS, VARIED
 from mmlib.questions.choose import pareto
-from mmlib.questions.mitigation import BY_MECHANISM, COMPLETE, gain_over_base, rate_label, share_closed
+from mmlib.questions.mitigation import (
+    COMPLETE,
+    absence_as_sign,
+    auroc_lost,
+    gain_over_base,
+    mechanisms_among,
+    rate_label,
+)
 from mmlib.show import style
 from mmlib.show.style import COLOURS, GREY, band, estimate_cells
 
-#: Said instead of a share where the specialists are not clearly ahead of the plain model.
-NO_ROOM = "no clear lead"
 
-
-def yardstick(auroc: Estimate, *, rate: float) -> plt.Axes:
-    """Expected AUROC of the plain model and of the specialists against the drop rate at random.
+def loss_curves(auroc: Estimate, *, rate: float) -> plt.Axes:
+    """Expected AUROC of plain model, varied dropout and specialists against the drop rate at random.
 
     Parameters
     ----------
@@ -34,23 +38,16 @@ def yardstick(auroc: Estimate, *, rate: float) -> plt.Axes:
     matplotlib.axes.Axes
     """
     labels = _at_random(auroc)
-    rates = [float(label) for label in labels]
-    plain, specialist = (auroc.sel(regime=name, rate=labels) for name in (BASE, SPECIALISTS))
+    rates, names = [float(label) for label in labels], {BASE: BASE, VARIED: VARIED, SPECIALISTS: SPECIALISTS}
+    names[SPECIALISTS] = "specialists: trained on exactly what remains"
     _, ax = plt.subplots(figsize=(8, 4.2))
-    band(ax, rates, specialist, COLOURS[2], "specialists: trained on what remains")
-    band(ax, rates, plain, COLOURS[0], "plain model")
-    low, middle = plain.value.values, specialist.value.values
-    start = np.full(len(rates), low[0])
-    ax.fill_between(rates, middle, start, color=GREY, alpha=0.12, lw=0)
-    ax.fill_between(rates, low, middle, color=COLOURS[1], alpha=0.35, lw=0)
-    k = max(len(rates) - 2, 0)
-    for text, height in (("irreducible", (start[k] + middle[k]) / 2), ("recoverable", (low[k] + middle[k]) / 2)):
-        ax.text(rates[k], height, text, ha="center", va="center", fontsize=10)
+    for i, (regime, name) in enumerate(names.items()):
+        band(ax, rates, auroc.sel(regime=regime, rate=labels), COLOURS[i], name)
     ax.set(xlabel="probability that a modality is dropped", ylabel="expected AUROC (95 %)")
     ax.legend(frameon=False, fontsize=9, loc="lower left")
-    complete = float(plain.sel(rate=COMPLETE))
-    lost = [f"{complete - float(e.sel(rate=rate_label(rate))):.3f}" for e in (plain, specialist)]
-    ax.set_title(f"At a drop rate of {rate:g} the plain model loses {lost[0]} AUROC, the specialists {lost[1]}")
+    lost = auroc_lost(auroc).sel(rate=rate_label(rate))
+    told = ", ".join(f"{float(lost.sel(regime=name)):.3f} ({name})" for name in names)
+    ax.set_title(f"AUROC lost at a drop rate of {rate:g}: {told}")
     return ax
 
 
@@ -79,8 +76,13 @@ def gain_curves(auroc: Estimate, names: Sequence[str]) -> plt.Axes:
     last = gain.sel(rate=labels[-1])
     best = names[int(last.value.values.argmax())]
     at_best = last.sel(regime=best)
-    clear = "" if int(at_best.clear()) else ", no clear difference"
-    ax.set_title(f"At a drop rate of {labels[-1]}, {best} gains most: {float(at_best):+.3f} AUROC{clear}")
+    found = f"{best} gains most: {float(at_best):+.3f} AUROC"
+    as_good = [name for name in names if name != best and not int((last.sel(regime=name) - at_best).clear())]
+    if as_good:
+        found = f"{best} gains {float(at_best):+.3f} AUROC, not clearly more than {style.listed(as_good)}"
+    if int(at_best.clear()) < 1:
+        found = "no clear gain in AUROC"
+    ax.set_title(f"At a drop rate of {labels[-1]}, {found}")
     return ax
 
 
@@ -127,7 +129,9 @@ def regime_front(auroc: Estimate, chosen: str, *, rate: float, margin: float) ->
         xlabel="AUROC on complete inputs, minus plain (95 %)",
         ylabel="AUROC with modalities missing, minus plain (95 %)",
     )
-    ax.set_title(f"Chosen on validation for a drop rate of {rate:g}: {chosen}")
+    there = gain.sel(regime=chosen)
+    clear = "" if chosen == BASE or int(there.clear()) else ", no clear difference"
+    ax.set_title(f"Chosen on validation for a drop rate of {rate:g}: {chosen} ({float(there):+.3f} AUROC{clear})")
     return ax
 
 
@@ -148,14 +152,15 @@ def difference_rows(differences: Estimate | None, *, rate: float) -> np.ndarray:
     if differences is None:
         text, title = "This run shows no group against a reference group.", "Signed differences by regime"
         return np.array([style.nothing(text, title)])
-    cases = _cases(rate)
+    cases = _cases(differences, rate)
+    name = f"TPR, {differences.label}".replace(" (", "\n(")
     panels = {
-        f"TPR, {differences.label}, {case}".replace(" (", "\n("): {case: differences.sel(rate=label)}
-        for case, label in cases.items()
+        f"{name}\n{case}": {case: differences.sel(rate=where)}
+        for case, where in cases.items()
     }
     count, moved = moved_differences(differences, rate=rate)
     complete = float(differences.sel(regime=BASE, rate=COMPLETE))
-    found = f"{moved} of {count} differences have changed (by chance alone {0.05 * count:.1f})"
+    found = f"{moved} of {count} differences change (by chance alone {0.05 * count:.1f})"
     found = found if moved else "no clear change of a difference"
     title = f"Against the plain model ({complete:+.2f} on complete inputs): {found}"
     return style.rows(differences.labels("regime"), panels, title=title)
@@ -163,12 +168,12 @@ def difference_rows(differences: Estimate | None, *, rate: float) -> np.ndarray:
 
 def moved_differences(differences: Estimate, *, rate: float) -> tuple[int, int]:
     """How many changes of a signed difference against the plain model there are, and whose interval excludes 0."""
-    change = gain_over_base(differences).sel(rate=[rate_label(rate), BY_MECHANISM])
+    change = gain_over_base(differences).sel(rate=list(_cases(differences, rate).values()))
     return change.value.size, int(abs(change.clear()).sum())
 
 
-def closed_table(auroc: Estimate, *, rate: float):
-    """Gain over the plain model, and share of the way to the specialists, of every regime, as a table.
+def loss_table(auroc: Estimate, *, rate: float):
+    """Expected AUROC of every regime on complete inputs and with modalities missing at random, and the loss.
 
     Parameters
     ----------
@@ -180,14 +185,39 @@ def closed_table(auroc: Estimate, *, rate: float):
     Returns
     -------
     pandas.io.formats.style.Styler
+        Specialists are one row among the others.
     """
-    names = [name for name in auroc.labels("regime") if name not in (BASE, SPECIALISTS)]
-    gain, share = gain_over_base(auroc).sel(regime=names), share_closed(auroc).sel(regime=names)
-    columns = {"AUROC, complete inputs, minus plain": (gain.sel(rate=COMPLETE), "+.3f")}
-    for case, label in _cases(rate).items():
-        columns[case] = (gain.sel(rate=label), "+.3f")
-        columns[f"share closed {case}"] = (share.sel(rate=label), ".0%")
-    return _table("regime", names, columns)
+    columns = {
+        "AUROC, complete inputs": (auroc.sel(rate=COMPLETE), ".3f"),
+        f"AUROC, drop rate {rate:g}": (auroc.sel(rate=rate_label(rate)), ".3f"),
+        "AUROC lost": (auroc_lost(auroc).sel(rate=rate_label(rate)), ".3f"),
+    }
+    return _table("regime", auroc.labels("regime"), columns)
+
+
+def gain_table(auroc: Estimate, *, rate: float):
+    """AUROC of every regime minus that of the plain model: at random, and by the mechanism and its mirror, as a table.
+
+    Parameters
+    ----------
+    auroc : Estimate
+        From `mmlib.questions.mitigation.regime_auroc`.
+    rate : float
+        Drop rate at random.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+        Where the mechanism has a mirror, it says which regimes read absence as a sign.
+    """
+    gain = gain_over_base(auroc)
+    cases = _cases(auroc, rate, "complete inputs")
+    styler = _table("regime", gain.labels("regime"), {c: (gain.sel(rate=label), "+.3f") for c, label in cases.items()})
+    if len(mechanisms_among(auroc.labels("rate"))) < 2:
+        return styler
+    readers = absence_as_sign(auroc)
+    told = ["yes" if name in readers else "" for name in styler.data.regime]
+    return styler.data.assign(**{"reads absence as a sign": told}).style.hide(axis="index")
 
 
 def family_table(auroc: Estimate, *, rate: float):
@@ -205,7 +235,7 @@ def family_table(auroc: Estimate, *, rate: float):
     pandas.io.formats.style.Styler
     """
     of_family = auroc.sel(regime=list(FAMILIES.values()))
-    cases = _cases(rate, "AUROC, complete inputs")
+    cases = _cases(auroc, rate, "AUROC, complete inputs")
     columns = {case: (of_family.sel(rate=label), ".3f") for case, label in cases.items()}
     return _table("regime", list(FAMILIES), columns)
 
@@ -226,18 +256,13 @@ def chosen_table(auroc: Estimate, chosen_for: pd.Series, *, rate: float):
     -------
     pandas.io.formats.style.Styler
     """
-    change, share = auroc - auroc.sel(regime=BASE), share_closed(auroc)
-    cost = (auroc.sel(regime=BASE) - auroc).sel(rate=COMPLETE)
-    cases = _cases(rate, "nothing missing")
-    rows = []
-    for case, label in cases.items():
+    change, rows = auroc - auroc.sel(regime=BASE), []
+    for case, label in _cases(auroc, rate, "nothing missing").items():
         best = chosen_for[label]
-        found = {
-            "AUROC minus plain": estimate_cells(change.sel(regime=best, rate=label), "+.3f"),
-            "cost on complete inputs": estimate_cells(cost.sel(regime=best), "+.3f"),
-            "share closed": estimate_cells(share.sel(regime=best, rate=label), ".0%", NO_ROOM),
-        }
-        rows.append({"expected": case, "chosen": best} | {f"{k} [95 %]": v for k, (v,) in found.items()})
+        found = {"AUROC minus plain, as expected": label, "on complete inputs": COMPLETE}
+        found |= {name: name for name in mechanisms_among(auroc.labels("rate"))}
+        cells = {f"{k} [95 %]": estimate_cells(change.sel(regime=best, rate=v), "+.3f")[0] for k, v in found.items()}
+        rows.append({"expected": case, "chosen": best} | cells)
     return pd.DataFrame(rows).style.hide(axis="index")
 
 
@@ -255,8 +280,8 @@ def decision_table(decided: Mapping[str, Evaluation], *, rate: float):
     -------
     pandas.io.formats.style.Styler
     """
-    cases, columns = _cases(rate, "complete inputs"), {}
-    for case, label in cases.items():
+    columns = {}
+    for case, label in _cases(list(decided), rate, "complete inputs").items():
         result = decided[label]
         columns[f"selected, {case}"] = (result.metric("selection_rate"), ".2f")
         for name, difference in list(result.contrasts("tpr").items())[:1]:
@@ -265,7 +290,13 @@ def decision_table(decided: Mapping[str, Evaluation], *, rate: float):
 
 
 def mitigation_in_short(
-    auroc: Estimate, chosen_for: pd.Series, differences: Estimate | None, *, rate: float, margin: float
+    auroc: Estimate,
+    chosen_for: pd.Series,
+    differences: Estimate | None,
+    *,
+    rate: float,
+    margin: float,
+    units: str = "patients",
 ) -> Markdown:
     """Answer of chapter 7 in a few sentences.
 
@@ -277,32 +308,42 @@ def mitigation_in_short(
         Drop rate at random.
     margin : float
         Largest loss of AUROC on complete inputs that would be accepted.
+    units : str
+        What was resampled, in the plural.
 
     Returns
     -------
     IPython.display.Markdown
     """
-    missing, plain = rate_label(rate), auroc.sel(regime=BASE)
-    chosen, lost = chosen_for[missing], plain.sel(rate=COMPLETE) - plain.sel(rate=missing)
+    plain, lost = auroc.sel(regime=BASE), auroc_lost(auroc).sel(regime=BASE, rate=rate_label(rate))
+    chosen = chosen_for[rate_label(rate)]
     change = auroc.sel(regime=chosen, rate=COMPLETE) - plain.sel(rate=COMPLETE)
-    answer = (
+    varied = gain_over_base(auroc).sel(regime=VARIED, rate=rate_label(rate))
+    parts = [
         f"**In short.** When every modality is lost with probability {rate:g} at random, the plain model loses "
-        f"{lost:.3f} AUROC. The regime chosen on validation patients, *{chosen}*, "
-        f"{came_back(auroc, chosen_for, rate=rate)}. On complete inputs it changes AUROC by {change:+.3f}: "
-        f"{_against(change, margin)}. {_others(chosen, chosen_for)}"
-    )
-    if differences is None:
-        return Markdown(answer)
-    count, moved = moved_differences(differences, rate=rate)
-    return Markdown(
-        f"{answer} Of {count} changes of the signed difference in true positive rate against the plain model, "
-        f"{differences.label}, {moved} {'has' if moved == 1 else 'have'} a 95 % interval that excludes 0; by chance "
-        f"alone, about {0.05 * count:.1f} would."
-    )
+        f"{lost:.3f} AUROC. Dropout at varied rates in training {_gains(varied)} there (intervals over "
+        f"{units}; each regime was trained once)."
+    ]
+    if chosen == VARIED:
+        parts.append(f"It is the regime chosen on validation {units}.")
+    else:
+        by = chosen_gain(auroc, chosen_for, rate=rate)
+        parts.append(f"The regime chosen on validation {units}, *{chosen}*, {by}.")
+    if chosen != BASE:
+        parts.append(f"On complete inputs it changes AUROC by {change:+.3f}: {_against(change, margin)}.")
+    parts += [_both_ways(auroc, chosen), _chosen_for(auroc, chosen_for)]
+    if differences is not None:
+        count, moved = moved_differences(differences, rate=rate)
+        parts.append(
+            f"Of {count} changes of the signed difference in true positive rate against the plain model, "
+            f"{differences.label}, {moved} {'has' if moved == 1 else 'have'} a 95 % interval that excludes 0; by "
+            f"chance alone, about {0.05 * count:.1f} would."
+        )
+    return Markdown(" ".join(filter(None, parts)))
 
 
-def came_back(auroc: Estimate, chosen_for: pd.Series, *, rate: float) -> str:
-    """What the regime chosen for drops at random gains, and which share of the way to the specialists, as a clause.
+def chosen_gain(auroc: Estimate, chosen_for: pd.Series, *, rate: float) -> str:
+    """What the regime chosen for drops at random gains on the plain model, as a clause.
 
     Parameters
     ----------
@@ -317,43 +358,69 @@ def came_back(auroc: Estimate, chosen_for: pd.Series, *, rate: float) -> str:
     chosen = chosen_for[missing]
     if chosen == BASE:
         return "is the plain model itself"
-    gain = gain_over_base(auroc).sel(rate=missing)
-    said = f"gains {gain.sel(regime=chosen):+.3f} AUROC at a drop rate of {rate:g}"
-    if int(gain.sel(regime=SPECIALISTS).clear()) < 1:
-        return f"{said}; the specialists are not clearly ahead of the plain model, so no share of their lead is given"
-    return f"{said}, {share_closed(auroc).sel(regime=chosen, rate=missing):.0%} of the lead of the specialists"
+    return f"{_gains(gain_over_base(auroc).sel(regime=chosen, rate=missing))} over the plain model at that rate"
+
+
+def _gains(gain):
+    """A gain or loss with its interval, as a clause."""
+    found = int(gain.clear())
+    if not found:
+        return f"changes AUROC by {gain:+.3f}, which is no clear difference,"
+    return f"gains {gain:+.3f} AUROC" if found > 0 else f"loses {-gain:.3f} AUROC"
+
+
+def _both_ways(auroc, chosen):
+    """What the chosen regime does under the mechanism and its mirror, and which regimes read absence as a sign."""
+    pair, readers = mechanisms_among(auroc.labels("rate")), absence_as_sign(auroc)
+    if len(pair) < 2:
+        return ""
+    change = auroc.sel(regime=chosen) - auroc.sel(regime=BASE)
+    told = " and ".join(f"{change.sel(rate=name):+.3f} ({name})" for name in pair)
+    said = [] if chosen == BASE else [f"Under the mechanism and its mirror, it changes AUROC by {told}."]
+    if readers:
+        verb = "gains under one of these two mechanisms and loses under the other: it has"
+        if len(readers) > 1:
+            verb = "gain under one of these two mechanisms and lose under the other: they have"
+        names = ", ".join(f"*{name}*" for name in readers)
+        pronoun = "it is" if len(readers) == 1 else "they are"
+        said.append(f"{names} {verb} read absence as a sign of the outcome, and {pronoun} not recommended.")
+    return " ".join(said)
 
 
 def _against(change, margin):
     low, high = (float(end) for end in change.interval())
+    if low > 0:
+        return "higher"
     if low > -margin:
         return f"no loss beyond the margin of {margin:g}"
     loss = f"a loss beyond the margin of {margin:g}"
     return loss if high < -margin else f"{loss} is not excluded"
 
 
-def _others(chosen, chosen_for):
-    by_mechanism, complete = chosen_for[BY_MECHANISM], chosen_for[COMPLETE]
-    if by_mechanism == complete == chosen:
-        return "The same regime is chosen where modalities go missing by the mechanism, and where nothing does."
-    return (
-        f"Validation patients choose *{by_mechanism}* where modalities go missing by the mechanism, and *{complete}* "
-        "where nothing does."
-    )
+def _chosen_for(auroc, chosen_for):
+    """The choices where a mechanism or no loss is expected."""
+    names = {name: name for name in mechanisms_among(auroc.labels("rate"))} | {"nothing missing": COMPLETE}
+    told = ", ".join(f"*{chosen_for[label]}* ({name})" for name, label in names.items())
+    if chosen_for.nunique() == 1:
+        return "The same regime is chosen whatever is expected."
+    return f"Where something else is expected, validation chooses {told}."
 
 
-def _cases(rate, complete=""):
+def _cases(labels, rate, complete=""):
     """Label along ``rate`` of each way to lose modalities, by what readers call it."""
-    cases = {complete: COMPLETE, f"at random, p = {rate:g}": rate_label(rate), "by mechanism": BY_MECHANISM}
+    labels = labels.labels("rate") if isinstance(labels, Estimate) else labels
+    cases = {complete: COMPLETE, f"at random, p = {rate:g}": rate_label(rate)}
+    cases |= {name: name for name in mechanisms_among(labels)}
     return {case: label for case, label in cases.items() if case}
 
 
 def _at_random(auroc):
-    return [label for label in auroc.labels("rate") if label != BY_MECHANISM]
+    labels = auroc.labels("rate")
+    return [label for label in labels if label not in mechanisms_among(labels)]
 
 
 def _table(name, labels, columns):
     table = pd.DataFrame({name: list(labels)})
     for title, (estimate, form) in columns.items():
-        table[f"{title} [95 %]"] = estimate_cells(estimate, form, NO_ROOM if form.endswith("%") else "no interval")
+        table[f"{title} [95 %]"] = estimate_cells(estimate, form)
     return table.style.hide(axis="index")

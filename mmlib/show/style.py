@@ -57,6 +57,8 @@ def listed(names) -> str:
 
 def interval(value, low, high, form):
     """An estimate and its interval in one format, on one line: its spaces do not break."""
+    if not np.isfinite([low, high]).all():
+        return f"{value:{form}} (no interval)".replace(" ", "\u00a0")
     return f"{value:{form}} [{low:{form}}, {high:{form}}]".replace(" ", "\u00a0")
 
 
@@ -108,12 +110,13 @@ def bars(ax, x, values, colour, label):
     ax.errorbar(x, middle, yerr=arms, fmt="o-", ms=4, lw=1, capsize=2, color=colour, label=label)
 
 
-def dots(ax, y, values, colour, label=None):
-    """Draw a point for each row, with its 95 % interval and a line at zero, from an `Estimate` or tidy rows."""
+def dots(ax, y, values, colour, label=None, *, zero: bool = True):
+    """Draw a point for each row, with its 95 % interval and a line at zero if wanted, from an `Estimate` or rows."""
     middle, low, high = ends(values)
     arms = np.maximum([middle - low, high - middle], 0)
     ax.errorbar(middle, y, xerr=arms, fmt="o", ms=5, capsize=2, color=colour, label=label)
-    ax.axvline(0, color=GREY, lw=1)
+    if zero:
+        ax.axvline(0, color=GREY, lw=1)
     ax.locator_params(axis="x", nbins=5)
 
 
@@ -151,7 +154,7 @@ def by_modality(shares, modalities, *, title: str, quantity: str = "share") -> n
     return axes[0]
 
 
-def rows(names, panels, *, title: str, chosen: str = "") -> np.ndarray:
+def rows(names, panels, *, title: str, chosen: str = "", zero: bool = True) -> np.ndarray:
     """Draw a row per name with 95 % intervals, a panel per quantity and a colour per curve; the chosen name is bold.
 
     Parameters
@@ -161,6 +164,8 @@ def rows(names, panels, *, title: str, chosen: str = "") -> np.ndarray:
     panels : mapping of str to mapping of str to Estimate or tidy rows
         Label of the panel -> name of the curve -> a value of each row.
     title, chosen : str
+    zero : bool
+        Whether a line at zero is drawn: for differences, not for levels.
 
     Returns
     -------
@@ -170,7 +175,7 @@ def rows(names, panels, *, title: str, chosen: str = "") -> np.ndarray:
     axes, at = np.atleast_1d(axes), np.arange(len(names))
     for ax, (label, curves) in zip(axes, panels.items(), strict=True):
         for i, (name, values) in enumerate(curves.items()):
-            dots(ax, at + 0.25 * (i - (len(curves) - 1) / 2), values, COLOURS[i], name)
+            dots(ax, at + 0.25 * (i - (len(curves) - 1) / 2), values, COLOURS[i], name, zero=zero)
         ax.set(xlabel=label)
     axes[0].set_yticks(at, names, fontsize=9)
     for tick, name in zip(axes[0].get_yticklabels(), names, strict=True):

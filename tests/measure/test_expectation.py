@@ -255,3 +255,13 @@ def test_an_outage_is_shared():
 def test_bad_input_ends_in_one_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_samples_of_a_unit_lose_a_modality_together():
+    rng = np.random.default_rng(0)
+    unit, scores = np.repeat(np.arange(50), 4), rng.random((4, 200))
+    runs = expectation.simulate_units(scores, [0.3, 0.6], unit, 500)
+    pattern = (runs[:, None] == scores[None]).argmax(axis=1)
+    assert (pattern.reshape(500, 50, 4) == pattern.reshape(500, 50, 4)[..., :1]).all()
+    kept = [(pattern & bit > 0).mean() for bit in (1, 2)]
+    np.testing.assert_allclose(kept, [0.7, 0.4], atol=0.01)

@@ -89,4 +89,42 @@ def test_rate_structure_and_interaction_add_up_to_the_whole_step():
 
 def test_without_a_group_shown_no_mechanism_takes_more_from_one():
     declared = scenarios.default_mechanisms({})
-    assert len(declared) == 5 and not [name for name in declared if "from a" in name]
+    assert len(declared) == 7 and not [name for name in declared if "from Black" in name]
+    assert len(scenarios.default_mechanisms({"race": "Black"})) == 8
+
+
+@pytest.mark.parametrize("depends_on", ["risk", "label"])
+def test_what_follows_risk_or_label_has_its_mirror_at_the_same_rate(depends_on):
+    same = [name for name, settings in DECLARED.items() if settings.get("depends_on") == depends_on]
+    assert len(same) == 2
+    value = RISK if depends_on == "risk" else COHORT.label
+    there = PRESENT[:, 1]
+    signs = [np.corrcoef(lost(patterns(DECLARED[name]))[there, 1], value[there])[0, 1] for name in same]
+    assert signs[0] > 0.9 and signs[1] < -0.9
+    assert scenarios.mirror(DECLARED[same[0]])["odds"] == pytest.approx(1 / 4)
+
+
+def test_mirrors_are_added_to_what_a_run_declares_unless_it_has_them():
+    sick = {"depends_on": "risk", "odds": 3.0, "only": ["labs"]}
+    named = scenarios.with_mirrors({"sick": sick, "poor": {"depends_on": "race=Black"}})
+    assert list(named) == ["sick", "more at lower predicted risk", "poor"]
+    assert named["more at lower predicted risk"] == sick | {"odds": pytest.approx(1 / 3)}
+    both = {"sick": {"depends_on": "risk"}, "well": {"depends_on": "risk", "odds": 0.25}}
+    assert list(scenarios.with_mirrors(both)) == ["sick", "well"]
+    twice = scenarios.with_mirrors({"a": {"depends_on": "label"}, "b": {"depends_on": "label", "odds": 9.0}})
+    assert list(twice) == ["a", "more from negatives", "b", "b, mirrored"]
+    assert scenarios.mirror({"depends_on": "age"}) is None
+    assert scenarios.mirror({"depends_on": "risk", "odds": 1}) is None
+
+
+def test_mechanisms_are_named_by_who_loses_more_and_speak_of_nobody_in_particular():
+    for settings, name in (
+        ({}, "at random"),
+        ({"together": True}, "all at once"),
+        ({"depends_on": "race=Black", "odds": 0.5}, "less from Black"),
+        ({"depends_on": "age"}, "more at higher age"),
+        ({"depends_on": "label", "together": True}, "more from positives, all at once"),
+        ({"depends_on": "recorded"}, "as absences are recorded"),
+    ):
+        assert scenarios.mechanism_name(settings) == name
+    assert not [name for name in DECLARED if "patient" in name or "sick" in name]

@@ -9,10 +9,12 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from mmlib.core.schema import PLAIN, RESULTS
 from mmlib.core.subsets import subset_masks
+from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.groups import Groups
 from mmlib.measure.scenarios import AT_RANDOM
 from mmlib.models.masking import DROPOUT
 from mmlib.questions import drops
+from mmlib.questions.absence import observed_absence
 
 N, SETTINGS = 400, {"resamples": 30, "seed": 3}
 GROUPS = Groups({"race": "A", "sex": "m"}, {"sex": "f"})
@@ -72,10 +74,12 @@ def test_only_regimes_that_are_asked_for_have_resamples():
 
 def test_a_change_stands_beside_the_noise_of_one_run_and_of_retraining():
     run_sd = drops.one_run(ONE, STUDY, rates=[0.002, 0.2, 0.5], realisations=20)
-    assert run_sd[0.0] < 1e-12 and run_sd[0.002] < run_sd[0.5]
+    spread = run_sd.one_run
+    assert spread[0.0] < 1e-12 and spread[0.002] < spread[0.5]
+    assert list(run_sd) == ["one_run"]  # each patient has one sample
     table = drops.visibility(LOSS[PLAIN], run_sd, STUDY, rates=[0.002, 0.5], margin=0.01)
     RESULTS.validate(table.assign(run="toy"))
-    assert (table.one_run == run_sd[[0.002, 0.5]].to_numpy()).all() and (table.versus == "0.0").all()
+    assert (table.one_run == spread[[0.002, 0.5]].to_numpy()).all() and (table.versus == "0.0").all()
     auroc = LOSS[PLAIN].metric("auroc")
     change = auroc.sel(rate=0.5) - auroc.sel(rate=0.0)
     assert table.estimate[1] == float(change) and table.retrain[1] == pytest.approx(float(change.s_retrain))
@@ -84,6 +88,20 @@ def test_a_change_stands_beside_the_noise_of_one_run_and_of_retraining():
     assert table.beyond.tolist() == ["no", "yes"]
     wide = drops.visibility(LOSS[PLAIN], run_sd, STUDY, rates=[0.5], margin=-float(change))
     assert wide.beyond.tolist() == ["open"]
+
+
+def test_one_run_spreads_more_when_all_samples_of_a_unit_lose_a_modality_together():
+    scores, study = case()
+    rows = np.repeat(np.arange(40), 16)  # each of 40 patients has the same sample 16 times
+    scores, study.cohort = scores.isel(sample=rows), study.cohort.iloc[rows].reset_index(drop=True)
+    study.present, study.y, study.fold = study.present[rows], study.y[rows], study.fold[rows]
+    run_sd = drops.one_run(scores.sel(regime=PLAIN), study, rates=[0.5], realisations=300)
+    ratio = run_sd.one_run_unit[0.5] / run_sd.one_run[0.5]
+    assert ratio == pytest.approx(4, rel=0.2)  # the square root of 16, as for a mean of 40 instead of 640
+    assert run_sd.one_run_unit[0.0] == pytest.approx(0, abs=1e-12)
+    loss = drops.evaluate_drops(scores, study, GROUPS, rates=[0.5], **SETTINGS)
+    table = drops.visibility(loss[PLAIN], run_sd, study, rates=[0.5], margin=0.01)
+    assert table.one_run_unit[0] == run_sd.one_run_unit[0.5]
 
 
 def test_both_readings_of_the_rates_are_found_whatever_their_order():
@@ -145,7 +163,9 @@ def test_drops_at_random_are_one_of_the_mechanisms(compared):
     own = drops.compare_mechanisms(
         ONE, STUDY, GROUPS, rates=[0.2, 0.5], mechanisms={"sick": {"depends_on": "label"}}, **SETTINGS
     )
-    assert list(own) == [AT_RANDOM, "sick"]
+    assert list(own) == [AT_RANDOM, "sick", "more from negatives"]
+    lost = {name: float(e.metric("selection_rate").sel(rate=0.5)) for name, e in own.items()}
+    assert lost["sick"] < lost[AT_RANDOM] < lost["more from negatives"]  # who loses modalities is called less often
     with pytest.raises(ValueError, match="structured_rates is .*; expected a low and a high mean drop rate"):
         drops.compare_mechanisms(ONE, STUDY, GROUPS, rates=[0.2])
 
@@ -184,7 +204,7 @@ def test_tables_of_patterns_give_the_rates_of_complete_inputs():
 
 
 def test_the_table_holds_regimes_mechanisms_and_changes_and_keeps_its_contract(compared):
-    run_sd = pd.Series(0.01, [0.0, 0.002, 0.2])
+    run_sd = pd.DataFrame({"one_run": 0.01, "one_run_unit": 0.02}, [0.0, 0.002, 0.2])
     visible = drops.visibility(LOSS[PLAIN], run_sd, STUDY, rates=[0.002, 0.2], margin=0.01)
     table = RESULTS.validate(drops.drop_table(LOSS, compared, visible).assign(run="toy"))
     levels = table[table.versus.isna()]
@@ -197,6 +217,23 @@ def test_the_table_holds_regimes_mechanisms_and_changes_and_keeps_its_contract(c
     row = changes[(changes.attribute == "race") & (changes.metric == "tpr") & (changes.rate == 0.2)]
     np.testing.assert_allclose(row[["low", "high"]], simultaneous[["low", "high"]])
     assert (changes.one_run.notna() == (changes.metric == "auroc")).all()
+
+
+def test_rows_of_real_absence_stand_apart_from_those_of_drops(compared):
+    weights = resample_patients(STUDY.cohort["patient_id"], 30, 3)
+    two = SCORES.sel(rule="prevalence")
+    absent = observed_absence(two.score, two.threshold, STUDY.cohort, weights, covariates=[])
+    assert absent.blocks.computed.any()
+    run_sd = pd.DataFrame({"one_run": 0.01}, [0.0, 0.2])
+    visible = drops.visibility(LOSS[PLAIN], run_sd, STUDY, rates=[0.2], margin=0.01)
+    table = RESULTS.validate(drops.drop_table(LOSS, compared, visible, absent).assign(run="toy"))
+    real = table[table.mechanism == drops.OBSERVED]
+    assert len(real) == len(absent.frame()) and real.rate.isna().all() and real.versus.isna().all()
+    rest, without = table[table.mechanism != drops.OBSERVED], drops.drop_table(LOSS, compared, visible)
+    assert rest.estimate.tolist() == pytest.approx(without.estimate.tolist(), nan_ok=True)
+    full = STUDY.cohort.assign(**{f"present_{m}": True for m in STUDY.modalities})
+    nothing = observed_absence(two.score, two.threshold, full, weights, covariates=[])
+    assert len(drops.drop_table(LOSS, compared, visible, nothing)) == len(without)
 
 
 def test_a_single_modality_and_a_single_attribute_are_enough():

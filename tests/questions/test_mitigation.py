@@ -8,16 +8,16 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from mmlib.core.schema import RESULTS
 from mmlib.core.subsets import subset_masks
-from mmlib.measure.estimates import estimate
 from mmlib.measure.groups import Groups
 from mmlib.models import regimes
 from mmlib.models.thresholds import compare_thresholds
 from mmlib.questions import mitigation
-from mmlib.questions.mitigation import BY_MECHANISM, COMPLETE
+from mmlib.questions.mitigation import COMPLETE
 
 N, SETTINGS = 600, {"resamples": 30, "seed": 1}
 GROUPS, ALONE = Groups({"race": "A", "sex": "m"}, {"sex": "f"}), Groups({"sex": "m"})
 RISK = {"depends_on": "risk"}
+HIGHER, LOWER = "more at higher predicted risk", "more at lower predicted risk"
 
 
 def case(modalities=("a", "b")):
@@ -64,13 +64,17 @@ AUROC = mitigation.regime_auroc(COMPARED)
 
 
 def test_losses_are_distributions_named_by_their_rate():
-    assert LOSSES["rate"].values.tolist() == [COMPLETE, "0.2", "0.5", BY_MECHANISM]
+    assert LOSSES["rate"].values.tolist() == [COMPLETE, "0.2", "0.5", HIGHER, LOWER]
     np.testing.assert_allclose(LOSSES.sum("pattern"), 1)
     assert (LOSSES.sel(rate=COMPLETE, pattern="a+b") == 1).all()
     risk = SCORES[regimes.SPECIALISTS][STUDY.fold, -1, np.arange(N)]
     there = STUDY.present.numpy().all(axis=1)
-    gone = 1 - LOSSES.sel(rate=BY_MECHANISM, pattern="a+b").values[there]
-    assert np.corrcoef(gone, risk[there])[0, 1] > 0.8
+    for name, sign in ((HIGHER, 1), (LOWER, -1)):
+        gone = 1 - LOSSES.sel(rate=name, pattern="a+b").values[there]
+        assert sign * np.corrcoef(gone, risk[there])[0, 1] > 0.8
+    alone = {"rates": [0.5], "mechanism": {"depends_on": "sex=f"}, "rate": 0.5}
+    by_group = mitigation.loss_patterns(STUDY, GROUPS, SCORES["plain"], **alone)
+    assert by_group["rate"].values.tolist() == [COMPLETE, "0.5", "more from f"]
     with pytest.raises(ValueError, match="missing_rate is 0.3; expected one of missing_rates"):
         mitigation.loss_patterns(STUDY, GROUPS, SCORES["plain"], rates=[0.2], mechanism=RISK, rate=0.3)
 
@@ -95,21 +99,49 @@ def test_the_signed_difference_is_that_of_the_first_group_shown():
     assert mitigation.regime_differences(COMPARED, ALONE) is None
 
 
-def test_the_share_is_of_the_way_from_the_plain_model_to_the_specialists():
-    labels = {"regime": [regimes.BASE, "x", regimes.SPECIALISTS], "rate": [COMPLETE, "0.5"]}
-    values = np.tile([[0.9, 0.7], [0.9, 0.75], [0.9, 0.8]], (20, 1, 1))
-    values[1:, 1, 1] += np.linspace(-0.01, 0.01, 19)
-    share = mitigation.share_closed(estimate(values, labels, name="auroc"))
-    missing = share.sel(rate="0.5")
-    np.testing.assert_allclose(missing.value, [0, 0.5, 1])
-    np.testing.assert_allclose([float(end) for end in missing.sel(regime="x").interval()], [0.4, 0.6], atol=0.02)
-    assert share.sel(rate=COMPLETE).value.isnull().all() and share.name == "share_closed"
+def test_every_regime_has_its_loss_and_specialists_are_one_of_them():
+    lost = mitigation.auroc_lost(AUROC)
+    assert lost.labels("regime") == list(SCORES) and COMPLETE not in lost.labels("rate")
+    for name in SCORES:
+        expected = float(AUROC.sel(regime=name, rate=COMPLETE)) - float(AUROC.sel(regime=name, rate="0.5"))
+        assert float(lost.sel(regime=name, rate="0.5")) == pytest.approx(expected)
+    low, high = lost.sel(regime=regimes.BASE, rate="0.5").interval()
+    assert 0 < float(low) < float(high) and np.isnan(lost.s_retrain).all()  # trained once: nothing pretends more
 
 
 def test_the_choice_keeps_the_margin_on_validation_patients_and_knows_no_specialist():
     choice = mitigation.choose_regime(SCORES, STUDY, LOSSES, margin=0.005)
-    assert choice["0.5"] == choice[BY_MECHANISM] == "better" and choice[COMPLETE] == regimes.BASE
+    assert choice["0.5"] == choice[HIGHER] == choice[LOWER] == "better" and choice[COMPLETE] == regimes.BASE
     assert mitigation.choose_regime(SCORES, STUDY, LOSSES, margin=1)["0.5"] == "costly"
+
+
+def reading(strength=1.5):
+    """Scores of a regime like the better one, whose score rises with every modality that is absent."""
+    _, masks = subset_masks(STUDY.modalities)
+    present = STUDY.present.numpy()
+    lost = (present.sum(axis=1) - (masks[:, None] & present).sum(axis=2))[None]
+    z = np.log(SCORES["better"] / (1 - SCORES["better"])) + strength * lost
+    return 1 / (1 + np.exp(-z))
+
+
+def test_a_regime_that_reads_absence_as_a_sign_is_found_and_never_chosen():
+    names = {name: SCORES[name] for name in (regimes.BASE, regimes.SPECIALISTS)}
+    scores = {regimes.BASE: names[regimes.BASE], "reader": reading(), **names}
+    compared = mitigation.compare_regimes(regimes.collect(scores, STUDY), STUDY, GROUPS, LOSSES, **SETTINGS)
+    auroc = mitigation.regime_auroc(compared)
+    gain = mitigation.gain_over_base(auroc).sel(regime="reader")
+    assert gain.sel(rate=HIGHER).clear() == 1 and gain.sel(rate=LOWER).clear() == -1  # it wins and it loses
+    assert mitigation.absence_as_sign(auroc) == ["reader"]
+    held = regimes.validation_auroc(scores["reader"], STUDY, LOSSES.values)
+    plain = regimes.validation_auroc(scores[regimes.BASE], STUDY, LOSSES.values)
+    at = LOSSES["rate"].values.tolist().index(HIGHER)
+    assert held[at] > plain[at] + 0.02  # validation alone would take it where those at higher risk lose more
+    assert (mitigation.choose_regime(scores, STUDY, LOSSES, margin=0.005) == regimes.BASE).all()
+
+
+def test_without_a_mirror_nothing_is_said_to_read_absence():
+    assert mitigation.absence_as_sign(AUROC.sel(rate=[COMPLETE, "0.5", HIGHER])) == []
+    assert mitigation.absence_as_sign(AUROC) == []
 
 
 def test_decisions_are_evaluated_as_chances_of_being_selected():
@@ -127,7 +159,11 @@ def test_decisions_are_evaluated_as_chances_of_being_selected():
 
 def test_the_table_keeps_its_contract():
     table = RESULTS.validate(mitigation.mitigation_table(COMPARED).assign(run="toy"))
-    assert table.regime.unique().tolist() == list(SCORES) and len(table) == 5 * 4 * (1 + 2 * 2)
+    assert table.regime.unique().tolist() == list(SCORES) and len(table) == 5 * (5 * (1 + 2 * 2) + 4)
+    lost = table[table.versus.notna()].query("regime == 'costly' and rate == '0.5'")
+    assert lost.versus.tolist() == [COMPLETE]
+    assert lost.estimate.item() == -float(mitigation.auroc_lost(AUROC).sel(regime="costly", rate="0.5"))
+    table = table[table.versus.isna()]
     row = table.query("regime == 'better' and metric == 'auroc' and rate == '0.5'").iloc[0]
     assert row.estimate == float(AUROC.sel(regime="better", rate="0.5")) and row.attribute == "race"
 
@@ -136,5 +172,5 @@ def test_one_modality_is_enough():
     study, scores = case(modalities=("a",))
     losses = mitigation.loss_patterns(study, ALONE, scores["plain"], rates=[0.5], mechanism=RISK, rate=0.5)
     compared = mitigation.compare_regimes(regimes.collect(scores, study), study, ALONE, losses, **SETTINGS)
-    assert mitigation.regime_auroc(compared).labels("rate") == [COMPLETE, "0.5", BY_MECHANISM]
+    assert mitigation.regime_auroc(compared).labels("rate") == [COMPLETE, "0.5", HIGHER, LOWER]
     assert mitigation.choose_regime(scores, study, losses, margin=0.005)[COMPLETE] == regimes.BASE

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -42,6 +44,7 @@ VISIBLE = VISIBLE.assign(sampling=0.004, margin=0.005, beyond=["no", "yes"])
 RUNS = pd.DataFrame({"rate": [0.0, 0.0, 0.5, 0.5], "auroc": [0.8, 0.8, 0.72, 0.7], "gap": [0.1, 0.1, 0.2, 0.3]})
 EXACT = pd.DataFrame({"rate": [0.0, 0.5], "auroc": [0.8, 0.71], "gap": [0.1, 0.15]})
 EACH = planted([-0.01, -0.04], [0, 0.1], key="modality", labels=["age", "lab_values"])
+EACH = replace(EACH, versus=["age+lab_values"] * 2)  # changes, as `drop_each` gives them
 MECHANISMS = {"mechanism": [AT_RANDOM, "x"], "rate": [0.2, 0.5]}
 BY_MECHANISM = estimate(np.tile([[0.7, 0.6], [0.65, 0.5]], (30, 1, 1)), MECHANISMS, name="auroc")
 
@@ -56,10 +59,13 @@ def title(axes):
     ("draw", "finding"),
     [
         (
-            lambda: masking.drop_curve(FALLING.metric("auroc"), pd.Series(0.01, RATES)),
+            lambda: masking.drop_curve(FALLING.metric("auroc"), pd.DataFrame({"one_run": 0.01}, RATES)),
             "At a drop rate of 0.5, expected AUROC is 0.700 instead of 0.800",
         ),
-        (lambda: masking.difference_curves(FALLING), "At a drop rate of 0.5: 2 of 2 differences have changed"),
+        (
+            lambda: masking.difference_curves(FALLING),
+            "At a drop rate of 0.5: 2 of 2 differences change (95 % interval excludes 0)",
+        ),
         (lambda: masking.difference_curves(STEADY), "At a drop rate of 0.5: no clear change of a difference"),
         (
             lambda: masking.simulated_runs(RUNS, EXACT, attribute="sex"),
@@ -71,9 +77,9 @@ def title(axes):
         ),
         (
             lambda: masking.masking_regimes(LOSS),
-            "Modality dropout: +0.000 AUROC on complete inputs, +0.100 at a drop rate of 0.5",
+            "Modality dropout: AUROC +0.000 (no clear difference) on complete inputs,\n+0.100 at a drop rate of 0.5",
         ),
-        (lambda: masking.each_modality(EACH), "Losing lab values costs most: AUROC -0.040"),
+        (lambda: masking.each_modality(EACH), "Losing lab values changes AUROC most: -0.040"),
         (
             lambda: masking.mechanism_rows({"auroc": {"overall": BY_MECHANISM.sel(rate=0.5)}}, rate=0.5),
             "At one mean rate of 0.5, AUROC changes by +0.500 to +0.600, depending on the mechanism",
@@ -88,9 +94,36 @@ def test_the_title_of_a_figure_states_its_finding(draw, finding):
 
 def test_no_clear_difference_is_said():
     noisy = LOSS | {DROPOUT: planted([0.8, 0.8, 0.78, 0.7], [0] * 4, noise=0.1)}
-    assert title(masking.masking_regimes(noisy)).endswith("; no clear difference")
+    assert title(masking.masking_regimes(noisy)).count("(no clear difference)") == 2
     gains = planted([0.01, 0.02], [0, 0], key="modality", labels=["a", "b"])
-    assert title(masking.each_modality(gains)) == "No loss of one modality lowers AUROC"
+    assert title(masking.each_modality(gains)) == "Losing one modality: no clear loss of AUROC"
+    alike = replace(planted([-0.04, -0.0399], [0, 0], key="modality", labels=["a", "b"]), versus=["a+b"] * 2)
+    moved = dict(alike.values)
+    moved["auroc", "sex"][1:, 1] += RNG.normal(0, 0.005, (60, 1))
+    said = title(masking.each_modality(replace(alike, values=moved)))
+    assert said == "Losing a changes AUROC by -0.040, not clearly more than b"
+    noisy = replace(planted([-0.01, -0.02], [0, 0], key="modality", labels=["a", "b"], noise=0.1), versus=["a+b"] * 2)
+    assert title(masking.each_modality(noisy)) == "Losing one modality: no clear loss of AUROC"
+
+
+def test_a_gap_that_cannot_be_had_has_no_panel():
+    assert len(masking.simulated_runs(RUNS.assign(gap=np.nan), EXACT, attribute="sex")) == 1
+
+
+def test_a_spread_is_never_nan_or_nought():
+    told = VISIBLE.assign(retrain=[np.nan, 0.00001], one_run_unit=[0.0012, 0.02])
+    html = masking.visibility_table(told, units="reviewers").to_html()
+    assert "one seed" in html and "< 0.0001" in html.replace("&lt;", "<")
+    assert ">nan<" not in html and ">0.0000<" not in html
+    assert "(b) if all samples of reviewers lose it together" in html and "0.0200" in html
+    assert "together" not in masking.visibility_table(VISIBLE).to_html()
+
+
+def test_parts_without_any_interval_are_left_out_of_the_table():
+    labels = {"mechanism": [AT_RANDOM, "x"], "rate": [0.2, 0.5]}
+    unknown = estimate(np.concatenate([np.ones((1, 2, 2)), np.full((29, 2, 2), np.nan)]), labels, name="tpr")
+    table = masking.step_table({"auroc": decompose(BY_MECHANISM), "tpr": decompose(unknown)}).data
+    assert table.quantity.tolist() == ["AUROC"]
 
 
 def test_a_run_that_shows_no_group_has_a_sentence_for_it():
@@ -100,7 +133,7 @@ def test_a_run_that_shows_no_group_has_a_sentence_for_it():
 
 def test_the_band_is_the_interval_of_the_estimate():
     result = planted([0.8, 0.79, 0.78, 0.7], [0] * 4, seeds=3)
-    ax = masking.drop_curve(result.metric("auroc"), pd.Series(0.01, RATES))
+    ax = masking.drop_curve(result.metric("auroc"), pd.DataFrame({"one_run": 0.01}, RATES))
     drawn = ax.collections[0].get_paths()[0].vertices[:, 1]
     low, high = result.metric("auroc").interval()
     assert drawn.min() == pytest.approx(float(low.min())) and drawn.max() == pytest.approx(float(high.max()))
@@ -130,8 +163,11 @@ def test_steps_are_listed_mechanism_by_mechanism():
 
 def test_the_answer_says_no_more_than_the_numbers():
     said = masking.masking_in_short(VISIBLE, FALLING, STEADY).data.replace("\u00a0", " ")
-    assert said.startswith("**In short.** At a drop rate of 0.2, expected AUROC changes by -0.020 [-0.030, -0.010].")
-    assert "0.002, which touches 1.0% of the samples, it changes by -0.0002: less than one masked run varies" in said
+    assert "0.2, expected AUROC changes by -0.020 [-0.030, -0.010], a loss beyond the margin of 0.005." in said
+    assert "0.002, which touches 1.0% of the samples, it changes by -0.0002: no loss beyond the margin of 0.005" in said
+    assert "and less than one masked run varies" in said
+    unsure = masking.masking_in_short(VISIBLE.assign(beyond="open"), FALLING, STEADY).data
+    assert "a loss that may or may not exceed the margin of 0.005" in unsure
     assert "(±0.0010, 95 %)" in said
     assert "on complete inputs (no clear difference)" in said and said.endswith("at a drop rate of 0.2 (higher).")
     large = VISIBLE.assign(estimate=-0.02, one_run=0.001)
