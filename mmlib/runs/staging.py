@@ -101,7 +101,7 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
         notebooks = {name: _executed(run, name, root) for name in [*_chapters(toc), *own[run]]}
         if settings[run].get("credentialed"):
             guard(run, notebooks | shared, root=root / "results")
-        notice = SYNTHETIC if settings[run].get("synthetic") else ""
+        notice = SYNTHETIC if settings[run].get("kind") == "synthetic" else ""
         for name, executed in notebooks.items():
             _write(stage_notebook(executed, run, titles[run], notice), part, folder, name)
     mathjax = part / "book" / "_static" / "mathjax"
