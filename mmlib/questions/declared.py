@@ -284,7 +284,7 @@ def quote_declared(rows: pd.DataFrame, judged: pd.DataFrame, question: str = "ga
     at = own.index.get_indexer(pd.MultiIndex.from_frame(rows[keys]))
     declared, rows = at >= 0, rows.assign(verdict=DESCRIBED)
     rows["primary"] = rows.primary.to_numpy(bool) | declared
-    for column in ("low", "high", "verdict"):
+    for column in ("low", "high", "verdict") if declared.any() else ():
         rows.loc[declared, column] = own[column].to_numpy()[at[declared]]
     return rows
 

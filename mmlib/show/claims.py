@@ -99,8 +99,8 @@ def declared_name(row) -> str:
     if row.group != "all":
         what = f"{what}, {row.group} minus {row.reference}"
     if row.question == "rq1":
-        each = "each single modality, the smallest gain being over " if row.each else ""
-        return f"{what}: all modalities minus {each}{words(row.versus)}"
+        over = f"each single one (smallest gain: over {words(row.versus)})" if row.each else words(row.versus)
+        return f"{what}: all modalities minus {over}"
     if row.question == "gap":
         return f"{what}: with all modalities"
     margin = "" if not row.null < 0 else f", against a margin of {-row.null:g}"
@@ -169,12 +169,13 @@ def forest(claims: pd.DataFrame) -> np.ndarray:
     figure, axes = plt.subplots(
         len(parts), len(cohorts), squeeze=False, figsize=size, height_ratios=heights, sharex="row", sharey="row"
     )
+    for cohort, ax in zip(cohorts, axes[0], strict=True):
+        ax.set_title(cohort, fontsize=10)
     for line, part, names in zip(axes, parts, rows, strict=True):
         for ax, cohort in zip(line, cohorts, strict=True):
             own = part[part.title == cohort]
             _draw(ax, own, at=[names.index(_place(r)) for r in own.itertuples()])
             ax.set_xlabel(f"difference in {'AUROC' if part.metric.iloc[0] == 'auroc' else 'rates'}", fontsize=9)
-            ax.set_title(cohort if line is axes[0] else "", fontsize=10)
         labels = [claim + (f"\n({words(attribute)})" if attribute else "") for claim, attribute in names]
         line[0].set_yticks(range(len(names)), labels, fontsize=8)
         line[0].set_ylim(len(names) - 0.5, -0.5)
@@ -270,7 +271,7 @@ def _draw(ax, rows, names=None, at=None):
     for y, r in zip(at, rows.itertuples(), strict=True):
         colour, face = MARKS[r.verdict]
         if r.verdict == "not tested":
-            ax.text(0, y, "not tested", ha="center", va="center", fontsize=8, color=GREY)
+            ax.text(0, y, "not tested", ha="center", va="center", fontsize=8, color=GREY, backgroundcolor="white")
             continue
         arms = np.maximum([[r.estimate - r.low], [r.high - r.estimate]], 0)  # percentiles may leave out the estimate
         ax.errorbar(r.estimate, y, xerr=arms, fmt="o", ms=5, capsize=3, color=colour, mfc=face)
