@@ -191,14 +191,15 @@ rule book:
 
 
 def titles():
-    """Name each run as the claims table does: its title, and that it is synthetic."""
-    mark = {run: " (synthetic)" if settings(run).get("synthetic") else "" for run in RUNS}
-    return json.dumps({run: f"{settings(run).get('title', run)}{mark[run]}" for run in RUNS})
+    """Give the title and kind of each run: real health cohorts are counted, others and twins stand apart."""
+    return json.dumps(
+        {run: {"title": settings(run).get("title", run), "kind": settings(run).get("kind", "health")} for run in RUNS}
+    )
 
 
 rule claims:
     input:
-        expand("results/{run}/{table}.parquet", run=RUNS, table=["rq1", "rq2", "fairness", "declared"]),
+        expand("results/{run}/declared.parquet", run=RUNS),
         notebook="notebooks/08_claims.ipynb",
         sources=sources("notebooks/08_claims.ipynb"),
     output:

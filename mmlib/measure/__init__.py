@@ -61,6 +61,7 @@ EXPORTS = {
         "holm",
         "minimal_detectable_change",
         "minimal_detectable_difference",
+        "samples_to_decide",
         "too_small",
     ],
 }

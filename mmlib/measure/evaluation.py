@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mmlib.core.subsets import NONE
 from mmlib.measure.bootstrap import average_seeds
 from mmlib.measure.calibration import observed_expected
 from mmlib.measure.estimates import RESAMPLE, SEED, Estimate, estimate
@@ -318,8 +319,10 @@ def evaluate(
     )
     if alike is None or score.sizes["seed"] < 2:
         return found
+    trained = [name for name in alike[0][key].values if name != NONE]  # the empty set is not trained
+    more = [part.sel({key: trained}) if key in part.dims else part for part in alike]
     once = np.ones((1, len(cohort)), np.float32)
-    return replace(found, alike=evaluate(*alike, cohort, once, groups=groups, metrics=metrics, ranking=ranking))
+    return replace(found, alike=evaluate(*more, cohort, once, groups=groups, metrics=metrics, ranking=ranking))
 
 
 def evaluate_masked(

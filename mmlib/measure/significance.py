@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import norm
+from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import normal_power_het
 
@@ -124,7 +125,7 @@ def too_small(y, mask, patient_id, metric: str, name: str, minimum: int = MINIMU
     return ""
 
 
-def change_p(values, s_retrain=0.0, seeds: int = 1) -> np.ndarray:
+def change_p(values, s_retrain=0.0, seeds: int = 1, freedom: float = np.inf) -> np.ndarray:
     """Two-sided paired bootstrap p-value of no change: where the percentile interval reaches 0.
 
     Parameters
@@ -133,9 +134,11 @@ def change_p(values, s_retrain=0.0, seeds: int = 1) -> np.ndarray:
         A difference between models, subsets, rates or regimes, or a change of a signed gap, from shared
         weights.
     s_retrain : float or array-like of shape (...)
-        Standard deviation over retraining seeds; the resamples are smoothed by a normal of SD ``s_retrain /
+        Standard deviation over retraining seeds; the resamples are smoothed by Student's t times ``s_retrain /
         sqrt(seeds)``. nan (one seed) smooths nothing.
     seeds : int
+    freedom : float
+        Degrees of freedom of ``s_retrain``; infinite is the normal distribution.
 
     Returns
     -------
@@ -147,8 +150,8 @@ def change_p(values, s_retrain=0.0, seeds: int = 1) -> np.ndarray:
     refused = np.isnan(values[0]) | (undefined.mean(axis=0) > UNDEFINED)
     noise = np.broadcast_to(np.nan_to_num(s_retrain) / np.sqrt(seeds), values.shape[1:])
     z = divide(values[1:], noise)
-    below = np.where(noise > 0, norm.cdf(-z), values[1:] <= 0)
-    above = np.where(noise > 0, norm.cdf(z), values[1:] >= 0)
+    below = np.where(noise > 0, student.cdf(-z, freedom), values[1:] <= 0)
+    above = np.where(noise > 0, student.cdf(z, freedom), values[1:] >= 0)
     tails = [1 + np.where(undefined, 0, side).sum(axis=0) for side in (below, above)]
     p = np.minimum(1, 2 * np.minimum(*tails) / (1 + (~undefined).sum(axis=0)))
     return np.where(refused, np.nan, p)
@@ -279,3 +282,39 @@ def minimal_detectable_change(se, *, comparisons: int, alpha: float = 0.05, powe
         ``(z(1 - alpha / (2 comparisons)) + z(power)) SE``: 2.8 SE for one comparison.
     """
     return (norm.ppf(1 - alpha / (2 * comparisons)) + norm.ppf(power)) * np.asarray(se, dtype=float)
+
+
+def samples_to_decide(
+    margin, se_patients, se_retrain, *, comparisons: int, alpha: float = 0.05, power: float = 0.8
+) -> np.ndarray:
+    """Factor on patients with which a comparison would be decided, whether there is no difference or one of the margin.
+
+    With so many times as many patients, of the same kind, a difference as large as the margin is detected with the
+    power given, and no difference is shown to be within the margin. The standard error over patients shrinks with
+    the square root of their number; that of retraining does not.
+
+    Parameters
+    ----------
+    margin : float or array-like
+        Largest difference that does not matter; nan where none was declared.
+    se_patients, se_retrain : float or array-like
+        Standard errors over patients and over retrainings.
+    comparisons : int
+        Holm's divisor, as in `minimal_detectable_difference`.
+    alpha, power : float
+
+    Returns
+    -------
+    ndarray
+        At least 1; infinite where retraining alone is too variable; nan without a margin.
+
+    Examples
+    --------
+    >>> float(samples_to_decide(0.05, 0.05, 0.0, comparisons=1).round(1))
+    10.5
+    """
+    detect = norm.ppf(1 - alpha / (2 * comparisons)) + norm.ppf(power)
+    equal = norm.ppf(1 - alpha / 2) + norm.ppf((1 + power) / 2)
+    allowed = (np.asarray(margin, float) / max(detect, equal)) ** 2 - np.square(np.asarray(se_retrain, float))
+    times = divide(np.square(np.asarray(se_patients, float)), allowed)
+    return np.where(np.isnan(allowed), np.nan, np.where(allowed > 0, np.maximum(times, 1), np.inf))

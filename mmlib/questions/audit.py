@@ -24,7 +24,7 @@ from mmlib.measure.metrics import rates
 from mmlib.measure.ranking import auroc
 
 #: From worst to best; the first two raise an alarm.
-VERDICTS = ("leak", "unresolved", "informative presence", "fine")
+VERDICTS = ("leak", "unresolved", "informative presence", "not judged", "fine")
 
 
 def group_sizes(samples: pd.DataFrame, groups: Groups) -> pd.DataFrame:
@@ -136,7 +136,7 @@ def predictiveness(
 def give_verdicts(
     cohort: Cohort, found: pd.DataFrame, *, margin: float = 0.02, suspicious: float = 0.95
 ) -> pd.DataFrame:
-    """Verdict on every field and modality: leak, unresolved, informative presence or fine.
+    """Verdict on every field and modality: leak, unresolved, informative presence, not judged or fine.
 
     Parameters
     ----------
@@ -160,6 +160,8 @@ def give_verdicts(
     - **unresolved**: its time is unknown and it predicts (the interval excludes one half), or it is said to be
       early and predicts suspiciously well;
     - **informative presence**: early, and whether it was recorded predicts: information, not a leak;
+    - **not judged**: its time is unknown, and neither its presence nor its value could be looked at (too few samples
+      have or lack it);
     - **fine**: anything else.
     """
     y, recorded, rows = cohort.samples["label"].to_numpy(), recorded_items(cohort), []
@@ -245,6 +247,8 @@ def _judge(timing, when, signs, margin, suspicious) -> tuple[str, str]:
 
     if too_well := beyond(suspicious - 0.5):
         return "unresolved", f"{' and '.join(too_well)} better than an early field should; {when}"
+    if timing == "unknown" and not signs:
+        return "not judged", f"too few samples have or lack it; {when}"
     if timing == "unknown":
         predicts = beyond(0)
         return (

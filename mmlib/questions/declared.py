@@ -3,13 +3,28 @@
 A run's YAML lists them under ``declared``, a mapping each::
 
     declared:
-      - {question: rq1, metric: auroc}                              # all modalities minus the best single one
+      - {question: rq1, metric: auroc}                              # all modalities minus each single one
       - {question: rq1, metric: tpr, attribute: race, group: Black, versus: first}
-      - {question: rq2, metric: auroc, rate: 0.2}                   # expected change at a drop rate
+      - {question: rq2, metric: auroc, rate: 0.2}                   # expected loss at a drop rate, against the margin
       - {question: gap, metric: tpr, attribute: race, group: Black} # at the full model
 
 ``attribute`` and ``group`` make it a signed difference to the attribute's reference group. ``versus`` (rq1) is
-``best`` (single modality, chosen on validation; the default), ``first`` (of the order) or a subset's name.
+``first`` (of the order) or a subset's name. Without it, AUROC over all samples is compared with *each* single modality
+(an intersection-union test), anything else with the single modality that has the best validation AUROC.
+
+**The verdict.** It is read off the 95 % interval that is shown beside it, and Holm's p-value can only make it more
+cautious, so that both always agree:
+
+- *differs*: the interval excludes 0, and the p-value is at most .05 after Holm's correction;
+- *not after correction*: the interval excludes 0, the corrected p-value does not reject;
+- *equivalent within the margin*: the interval includes 0 and lies within the margin, and two one-sided tests reject;
+- *undecided*: the interval includes 0 and reaches beyond the margin, or no margin was declared;
+- *not tested*: too few events, or nothing that could be tested.
+
+For a difference at one model the p-value comes from permuting groups within the label, given these models, and the
+interval from the bootstrap with retraining: where they disagree, the more cautious one rules. That a drop lowers
+expected AUROC is true by construction, so its loss is held against a margin in proportion to the drop rate: *differs*
+then says that the whole interval lies beyond that margin.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +37,7 @@ from mmlib.core.schema import PLAIN, RESULTS
 from mmlib.core.subsets import full_subset, members, subset_masks
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation, evaluate, evaluate_masked, select
+from mmlib.measure.exact import FEWEST_EVENTS, effective_number
 from mmlib.measure.expectation import pattern_probabilities
 from mmlib.measure.groups import Groups
 from mmlib.measure.significance import (
@@ -30,9 +46,9 @@ from mmlib.measure.significance import (
     gap_test,
     holm,
     minimal_detectable_change,
-    too_small,
+    samples_to_decide,
 )
-from mmlib.questions.additions import strongest_single
+from mmlib.questions.additions import against_each, smallest_gain, strongest_single
 
 QUESTIONS = {
     "rq1": {"metric", "attribute", "group", "versus"},
@@ -41,9 +57,17 @@ QUESTIONS = {
 }
 #: What may be declared: linear in the model, so that signed changes are meaningful.
 METRICS = ("auroc", "tpr", "fpr", "selection_rate")
+#: All verdicts; of a difference that was not declared it is only said that it is `DESCRIBED`.
+VERDICTS = ("differs", "not after correction", "equivalent within the margin", "undecided", "not tested")
+DESCRIBED = "described"
 ALPHA = 0.05
+#: Drop rate at which a loss of AUROC as large as the margin does not matter; at other rates in proportion.
+MARGIN_RATE = 0.1
+#: Events that a rate counts, in words, and among whom.
+EVENTS = {"tpr": "positives found", "fpr": "negatives flagged", "selection_rate": "samples flagged"}
 #: Columns of what is returned, before judgement.
-COLUMNS = [*(c for c in RESULTS.columns if c != "run"), "question", "subset", "versus", "rate", "refused", "p"]
+COLUMNS = [*(c for c in RESULTS.columns if c != "run"), "question", "subset", "versus", "rate", "each"]
+COLUMNS += ["n_effective", "refused", "p"]
 
 
 def check_declared(declared: Sequence[Mapping], groups: Groups, cohort: pd.DataFrame) -> None:
@@ -84,6 +108,7 @@ def check_declared(declared: Sequence[Mapping], groups: Groups, cohort: pd.DataF
 
 def compare_declared(
     declared: Sequence[Mapping],
+    full: Evaluation,
     powerset: xr.Dataset,
     masking: xr.Dataset,
     cohort: pd.DataFrame,
@@ -96,15 +121,18 @@ def compare_declared(
     permutations: int = 1999,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Estimates and tests of what a run declared: one family, corrected by Holm's method.
+    """Estimates, tests and verdicts of what a run declared: one family, corrected by Holm's method.
 
     Changes are tested by the paired bootstrap with retraining variance added, gaps by permutation within the
-    label (given these models). A group with fewer than 30 patients of a label that the metric needs is refused.
+    label (given these models). Rates with few events in a group or its reference are not tested
+    (`mmlib.measure.exact.FEWEST_EVENTS`).
 
     Parameters
     ----------
     declared : sequence of mapping
         As the module says.
+    full : Evaluation
+        From `mmlib.questions.fairness.evaluate_full_model`, with the same patient weights and operating point.
     powerset, masking : xarray.Dataset
         The artefacts.
     cohort : pandas.DataFrame
@@ -114,14 +142,15 @@ def compare_declared(
     order : sequence of str
         Order of addition, whose first modality ``versus: first`` means; cohort order if empty.
     margins : mapping of str to float, optional
-        By metric, the largest difference that does not matter, for an equivalence test (not part of the family).
+        By metric, the largest difference that does not matter.
     permutations, seed : int
 
     Returns
     -------
     pandas.DataFrame
-        Rows of the results contract with ``question, versus``, ``refused`` (a reason or ``""``), ``p``, ``p_holm``,
-        ``detectable`` (with 80 % power, Holm's first step), ``margin, attainable, p_equivalent`` and ``verdict``.
+        Rows of the results contract with ``question, subset, versus, rate``, ``each`` (compared with each single
+        modality, of which ``versus`` has the smallest gain), ``n_effective, refused`` (a reason or ``""``), ``p``, and
+        the columns of `judge_declared`.
 
     Raises
     ------
@@ -131,121 +160,226 @@ def compare_declared(
     check_declared(declared, groups, cohort)
     signed = [entry for entry in declared if "group" in entry]
     asked = Groups({a: groups.reference(a) for a in (groups.first, *(entry["attribute"] for entry in signed))})
-    ranked = {groups.first, *(entry["attribute"] for entry in signed if entry["metric"] == "auroc")}
+    ranked = {entry["attribute"] for entry in signed if entry["metric"] == "auroc"}
     wanted = {
         "groups": asked,
         "metrics": [m for m in METRICS if m != "auroc"],
         "ranking": {"auroc": [a for a in asked.attributes if a in ranked]},
     }
-    complete = full_subset(powerset["subset"].values)
-    full = powerset[["score", "threshold"]].sel(subset=[complete], rule=rule)
-    found, of = {}, {question: [d for d in declared if d["question"] == question] for question in QUESTIONS}
+    names = [str(s) for s in powerset["subset"].values]
+    complete, found = full_subset(names), {"gap": full}
+    of = {question: [d for d in declared if d["question"] == question] for question in QUESTIONS}
     if of["rq1"]:
-        found["rq1"] = _additions(of["rq1"], powerset, cohort, patient_weights, order, rule, wanted)
+        baseline = strongest_single(powerset, cohort)
+        befores = [_before(entry, names, order, baseline) for entry in of["rq1"]]
+        found["rq1"] = _additions(befores, powerset, cohort, patient_weights, rule, wanted)
     if of["rq2"]:
         found["rq2"] = _losses(of["rq2"], masking, cohort, patient_weights, rule, wanted)
-    if of["gap"]:
-        found["gap"] = evaluate(full.score, full.threshold, cohort, patient_weights, **wanted)
     masks, rows = asked.masks(cohort), []
     for entry in declared:
-        quantity, question, metric = _quantity(entry, found), entry["question"], entry["metric"]
-        about = {"question": question, "refused": _refused(entry, quantity, masks, cohort), "p": np.nan}
-        about |= {"rate": entry["rate"]} if question == "rq2" else {"subset": complete}
-        if not about["refused"] and question == "gap":
-            q = full.score if metric == "auroc" else select(full.score, full.threshold, cohort["fold"])
+        question, metric, attribute = entry["question"], entry["metric"], entry.get("attribute", groups.first)
+        result, margin = found[question], (margins or {}).get(metric)
+        about, p = {"question": question, "each": False, "null": 0.0, "margin": margin}, np.nan
+        if question == "rq1":
+            quantity, p, about["versus"] = _gain(entry, result, complete, names, order, baseline)
+            about |= {"subset": complete, "each": _against_each(entry)}
+            models = [complete, about["versus"]]
+        elif question == "rq2":
+            models = [0.0, entry["rate"]]
+            quantity = _levels(entry, result.changes([tuple(models)], [metric])).sel(rate=entry["rate"])
+            about |= {"rate": entry["rate"], "versus": "0.0"}
+            if metric == "auroc" and "group" not in entry:
+                about["margin"] = margin and loss_margin(margin, entry["rate"])
+                about["null"] = -about["margin"] if margin else np.nan
+            p = _p(quantity, about["null"])
+        else:
+            quantity, models, about["subset"] = _levels(entry, result).sel(subset=complete), [complete], complete
+        about["refused"] = _refused(entry, result, quantity, models, about)
+        if question == "gap" and not about["refused"]:
+            scored = powerset[["score", "threshold"]].sel(subset=complete, rule=rule, drop=True)
+            q = scored.score if metric == "auroc" else select(scored.score, scored.threshold, cohort["fold"])
             tested = gap_test(
                 cohort["label"],
-                q.isel(subset=0).values,
-                *masks[entry["attribute"]],
+                q.transpose("seed", "sample").values,
+                *masks[attribute],
                 cohort["patient_id"],
                 metric,
                 reference=quantity.reference,
+                minimum=FEWEST_EVENTS,
                 permutations=permutations,
                 seed=seed,
-            )
-            about["p"] = tested.set_index("group").p[entry["group"]]
-        elif not about["refused"]:
-            about["p"] = float(change_p(quantity.values, quantity.s_retrain, quantity.seeds))
+            ).set_index("group")
+            p, about["refused"] = tested.p[entry["group"]], tested.refused[entry["group"]]
+        about["p"] = np.nan if about["refused"] else float(p)
+        who = masks[attribute][1][masks[attribute][0].index(entry.get("group", "all"))]
+        about["n_effective"] = effective_number(pd.factorize(cohort["patient_id"])[0], who[None])[0]
         rows.append(quantity.frame(primary=True).iloc[0].to_dict() | about)
-    return judge_declared(pd.DataFrame(rows).reindex(columns=COLUMNS), margins or {})
+    return judge_declared(pd.DataFrame(rows).reindex(columns=[*COLUMNS, "null", "margin"]))
 
 
-def judge_declared(table: pd.DataFrame, margins: Mapping[str, float], alpha: float = ALPHA) -> pd.DataFrame:
-    """Declared comparisons with corrected p-values, the smallest detectable difference, and a verdict in words.
+def judge_declared(table: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
+    """Declared comparisons with corrected p-values, a verdict in words, and what would decide the undecided ones.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        ``metric, estimate, se_patients, se_retrain, p``; nan is a refused test.
-    margins : mapping of str to float
-        Equivalence margin by metric.
+        ``estimate, low, high, se_patients, se_retrain, p, null`` (the difference under the null hypothesis),
+        ``margin`` and ``n``; p is nan where nothing was tested.
     alpha : float
 
     Returns
     -------
     pandas.DataFrame
-        With ``p_holm, detectable, margin, attainable, p_equivalent`` and ``verdict``: ``differs``, ``differs, by
-        less than the margin``, ``no difference beyond the margin``, ``no clear difference`` or ``not tested``.
+        With ``p_holm``; ``detectable``, the smallest difference from ``null`` that is detected with 80 % power at
+        Holm's first step; ``p_equivalent`` of two one-sided tests, each on its own; ``attainable``, whether the margin
+        is at least 2.9 standard errors; ``verdict``, one of `VERDICTS`; and for undecided ones ``times``, the
+        factor on patients that would decide, and ``n_needed``, that number of samples.
     """
-    table = table.assign(p_holm=holm(table.p))
-    se = np.hypot(table.se_patients, table.se_retrain.fillna(0)).where(table.p.notna())
-    table["detectable"] = minimal_detectable_change(se, comparisons=max(int(table.p.notna().sum()), 1), alpha=alpha)
-    table["margin"] = table.metric.map(margins).astype(float)
-    tests = [
+    table = table.assign(margin=table.margin.astype(float), null=table.null.astype(float))
+    tested = table.p.notna() & table.low.notna()
+    table["p"] = table.p.astype(float).where(tested)
+    table["p_holm"], family = holm(table.p), max(int(tested.sum()), 1)
+    retrain = table.se_retrain.astype(float).fillna(0)
+    se = np.hypot(table.se_patients.astype(float), retrain).where(tested)
+    table["detectable"] = minimal_detectable_change(se, comparisons=family, alpha=alpha)
+    both = [
         equivalence(e, s, m, alpha=alpha) if m > 0 and s > 0 else None
         for e, s, m in zip(table.estimate, se, table.margin, strict=True)
     ]
-    table["attainable"] = pd.array([None if t is None else t.attainable for t in tests], dtype="boolean")
-    table["p_equivalent"] = [np.nan if t is None else t.p for t in tests]
-    words = []
-    for p, equal in zip(table.p_holm, table.p_equivalent <= alpha, strict=True):
-        differs = "differs, by less than the margin" if equal else "differs"
-        same = "no difference beyond the margin" if equal else "no clear difference"
-        words.append("not tested" if np.isnan(p) else differs if p <= alpha else same)
-    return table.assign(verdict=words)
+    table["attainable"] = pd.array([None if t is None else t.attainable for t in both], dtype="boolean")
+    table["p_equivalent"] = np.array([np.nan if t is None else t.p for t in both], float)
+    apart = (table.high < table.null) | ((table.low > table.null) & (table.null == 0))
+    within = (table.low > -table.margin) & (table.high < table.margin) & (table.p_equivalent <= alpha)
+    table["verdict"] = np.select(
+        [~tested, apart & (table.p_holm <= alpha), apart, within], [VERDICTS[4], *VERDICTS[:3]], VERDICTS[3]
+    )
+    open_ = table.verdict == "undecided"
+    times = samples_to_decide(table.margin, table.se_patients, retrain, comparisons=family, alpha=alpha)
+    table["times"] = np.where(open_, times, np.nan)
+    table["n_needed"] = np.ceil(table.times * table.n.astype(float))
+    return table
 
 
-def _quantity(entry, found) -> Estimate:
-    """What an entry declares: one quantity of the evaluations."""
-    question, metric = entry["question"], entry["metric"]
-    result = found[question]
-    if question != "gap":
-        pair = (entry.get("versus", "best"), "all") if question == "rq1" else (0.0, entry["rate"])
-        result = result.changes([pair], [metric])
-    every = result.difference(metric, entry["attribute"]) if "group" in entry else result.metric(metric)
-    (label,) = result.labels
-    every = every.sel(**{result.key: label})
-    return every.sel(group=entry["group"]) if "group" in entry else every
+def quote_declared(rows: pd.DataFrame, judged: pd.DataFrame, question: str = "gap") -> pd.DataFrame:
+    """Signed differences with the verdict and interval of those that were declared; the others are described.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Signed differences, rows of the results contract.
+    judged : pandas.DataFrame
+        From `compare_declared`.
+    question : {"gap", "rq1", "rq2"}
+        Whose declared comparisons are quoted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With ``verdict``, `DESCRIBED` where a difference was not declared; declared ones are primary, with the ``low``
+        and ``high`` that their verdict was read off.
+    """
+    keys = ["metric", "attribute", "group"]
+    own = judged[(judged.question == question) & judged.reference.notna()].set_index(keys)
+    own = own[~own.index.duplicated()]
+    at = own.index.get_indexer(pd.MultiIndex.from_frame(rows[keys]))
+    declared, rows = at >= 0, rows.assign(verdict=DESCRIBED)
+    rows["primary"] = rows.primary.to_numpy(bool) | declared
+    for column in ("low", "high", "verdict") if declared.any() else ():
+        rows.loc[declared, column] = own[column].to_numpy()[at[declared]]
+    return rows
 
 
-def _refused(entry, quantity, masks, cohort) -> str:
-    """Why an entry is not tested, or nothing."""
+def loss_margin(margin: float, rate: float) -> float:
+    """Loss of AUROC that does not matter at a drop rate: the margin at a rate of 0.1, in proportion at others.
+
+    Examples
+    --------
+    >>> loss_margin(0.005, 0.2)
+    0.01
+    """
+    return margin * rate / MARGIN_RATE
+
+
+def counts_in_words(level: Estimate) -> str:
+    """Count behind one rate with its exact 95 % interval, as ``2 of 55 positives found (...)``.
+
+    Parameters
+    ----------
+    level : Estimate
+        One rate that has counts.
+    """
+    (events, total), (low, high) = ([float(part) for part in pair] for pair in (level.counts, level.exact))
+    shown = f"{events:.1f}".removesuffix(".0")
+    return f"{shown} of {total:,.0f} {EVENTS[level.name]}, exact 95 % interval {low:.2f} to {high:.2f}"
+
+
+def _levels(entry, result) -> Estimate:
+    """Metric over all samples, or the signed difference that an entry names, of all models."""
     if "group" not in entry:
-        return ""
-    own = dict(zip(*masks[entry["attribute"]], strict=True))
-    small = [
-        too_small(cohort["label"], own[name], cohort["patient_id"], entry["metric"], name)
-        for name in (entry["group"], quantity.reference)
-    ]
-    return next(filter(None, small), "")
+        return result.metric(entry["metric"])
+    return result.difference(entry["metric"], entry["attribute"]).sel(group=entry["group"])
 
 
-def _additions(declared, powerset, cohort, patient_weights, order, rule, wanted) -> Evaluation:
-    """Evaluate all modalities and each subset that is named; names stay as declared."""
+def _p(quantity, null=0.0) -> np.ndarray:
+    """Two-sided p-value of a change, of one quantity or several."""
+    return change_p(quantity.values - null, quantity.s_retrain.values, quantity.seeds, quantity.freedom)
+
+
+def _against_each(entry) -> bool:
+    """Whether an entry asks for AUROC over all samples against each single modality."""
+    return entry["metric"] == "auroc" and not {"group", "versus"} & set(entry)
+
+
+def _before(entry, names, order, baseline) -> str:
+    """Name the subset that all modalities are compared with."""
+    if "versus" not in entry:
+        return baseline
+    subset = ([*order] or [names[1]])[0] if entry["versus"] == "first" else entry["versus"]
+    if subset not in names:
+        raise ValueError(f"declared: versus is {subset!r}; expected first or a subset such as {names[1]!r}.")
+    return subset
+
+
+def _gain(entry, result, complete, names, order, baseline) -> tuple[Estimate, float, str]:
+    """Gain that an entry declares, its p-value, and the subset that it is a gain over."""
+    levels = _levels(entry, result)
+    if _against_each(entry):
+        singles = [s for s in names if len(members(s)) == 1 and s != complete]
+        if not singles:
+            return levels.sel(subset=complete) - levels.sel(subset=complete), np.nan, complete
+        gains = against_each(levels.sel(subset=[*singles, complete]))
+        smallest = smallest_gain(gains)  # of an intersection-union test the largest p-value counts
+        return smallest, float(np.max(_p(gains))), str(smallest.value["versus"].item())
+    before = _before(entry, names, order, baseline)
+    change = levels.sel(subset=complete) - levels.sel(subset=before)
+    return change, float(_p(change)), before
+
+
+def _refused(entry, result, quantity, models, about) -> str:
+    """Why an entry is not tested, or nothing."""
+    if about.get("versus") == about.get("subset"):
+        return "nothing was added: the comparison is with the same modalities"
+    if np.isnan(about["null"]):
+        return "any drop lowers expected AUROC by construction, and no margin for AUROC was declared"
+    if quantity.small is not None and bool(quantity.small.any()):
+        levels = result.metric(entry["metric"], entry["attribute"]) if "group" in entry else None
+        for group in (entry.get("group"), quantity.reference) if levels is not None else ():
+            for model in models[::-1]:
+                level = levels.sel(**{result.key: model, "group": group})
+                if bool(level.small):
+                    few = f"{int(level.n_positive)} positives of {int(level.n):,}"
+                    return f"{group}: {few if level.counts is None else counts_in_words(level)}"
+        return f"fewer than {FEWEST_EVENTS} events or non-events"
+    return "" if np.isfinite(quantity.interval()[0]) else "too many resamples are undefined"
+
+
+def _additions(befores, powerset, cohort, patient_weights, rule, wanted) -> Evaluation:
+    """Evaluate all modalities, each single one and each subset that is named; retraining is pooled over all subsets."""
     names = [str(s) for s in powerset["subset"].values]
-    data = powerset[["score", "threshold"]]
-    parts = {"all": data.sel(subset=full_subset(names), drop=True)}
-    for name in dict.fromkeys(entry.get("versus", "best") for entry in declared):
-        subset = (order or [names[1]])[0] if name == "first" else name
-        if name == "best":
-            parts[name] = data.sel(subset=strongest_single(powerset, cohort), drop=True)
-        elif subset in names:
-            parts[name] = data.sel(subset=subset, drop=True)
-        else:
-            raise ValueError(f"declared: versus is {name!r}; expected best, first or a subset such as {names[1]!r}.")
-    label = pd.Index(list(parts), name="subset")
-    data = xr.concat(list(parts.values()), label, coords="minimal", compat="override").sel(rule=rule)
-    return evaluate(data.score, data.threshold, cohort, patient_weights, **wanted)
+    kept = [s for s in names if len(members(s)) == 1 or s == full_subset(names) or s in befores]
+    score, threshold = powerset["score"], powerset["threshold"].sel(rule=rule)
+    parts = [part.sel(subset=kept) for part in (score, threshold)]
+    return evaluate(*parts, cohort, patient_weights, **wanted, alike=(score, threshold))
 
 
 def _losses(declared, masking, cohort, patient_weights, rule, wanted) -> Evaluation:

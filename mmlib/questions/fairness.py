@@ -12,14 +12,16 @@ import pandas as pd
 import xarray as xr
 
 from mmlib.core.schema import MINIMUM
-from mmlib.core.subsets import NONE, full_subset
+from mmlib.core.subsets import full_subset
 from mmlib.measure.calibration import calibration_by_group, net_benefit, reliability
 from mmlib.measure.estimates import Estimate, estimate
 from mmlib.measure.evaluation import Evaluation, evaluate, select
+from mmlib.measure.exact import effective_number
 from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import RATES, metrics_by_group, paper_gaps
 from mmlib.measure.permutation import max_min_gap
 from mmlib.measure.significance import minimal_detectable_change
+from mmlib.questions.declared import quote_declared
 
 #: Metrics whose signed differences are shown.
 SIGNED = ("tpr", "fpr", "selection_rate", "ppv", "auroc", "observed_expected")
@@ -56,8 +58,7 @@ def evaluate_full_model(
     complete = full_subset(powerset["subset"].values)
     full = powerset[["score", "threshold"]].sel(subset=[complete], rule=rule)
     ranking = dict.fromkeys(("auroc", "observed_expected"), groups.attributes)
-    trained = powerset.sel(subset=[s for s in powerset["subset"].values if s != NONE])
-    alike = trained["score"], trained["threshold"].sel(rule=rule)
+    alike = powerset["score"], powerset["threshold"].sel(rule=rule)
     return evaluate(
         full.score, full.threshold, cohort, patient_weights, groups=groups, metrics=RATES, ranking=ranking, alike=alike
     )
@@ -95,43 +96,107 @@ def group_levels(
     return pd.concat(frames, ignore_index=True)
 
 
-def signed_differences(result: Evaluation, metrics: Sequence[str] = SIGNED) -> pd.DataFrame:
+def signed_differences(
+    result: Evaluation, judged: pd.DataFrame | None = None, metrics: Sequence[str] = SIGNED
+) -> pd.DataFrame:
     """Signed differences of every group to its reference, with intervals that hold for all groups of an attribute.
 
+    Parameters
+    ----------
+    result : Evaluation
+    judged : pandas.DataFrame, optional
+        From `mmlib.questions.declared.compare_declared`: a declared difference has its verdict, and the interval that
+        this was read off; all others are described.
+    metrics : sequence of str
+
     Returns
     -------
     pandas.DataFrame
-        Rows of the results contract, metric by metric.
+        Rows of the results contract, metric by metric, with ``verdict`` if anything was judged.
     """
     frames = [result.difference(m, a).frame(simultaneous="group") for m in metrics for a in result.groups.attributes]
-    return pd.concat(frames, ignore_index=True)
+    rows = pd.concat(frames, ignore_index=True)
+    return rows if judged is None else quote_declared(rows, judged)
 
 
-def detectable_differences(result: Evaluation) -> pd.DataFrame:
-    """Differences in true positive rate of the groups large enough to be tested, with the smallest detectable ones.
+def detectable_differences(differences: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
+    """Differences in true positive rate of the groups with enough events, with the smallest detectable ones.
+
+    Parameters
+    ----------
+    differences : pandas.DataFrame
+        From `signed_differences`, with verdicts.
+    judged : pandas.DataFrame
+        From `mmlib.questions.declared.compare_declared`, whose detectable differences hold for declared comparisons.
 
     Returns
     -------
     pandas.DataFrame
-        Rows of the results contract for protected attributes, without groups that have fewer than 30 positives or
-        whose reference has. ``detectable`` holds the smallest difference detected with 80 % power at the 5 % level,
-        Bonferroni over the groups of the attribute; ``clear`` is 1 or -1 where the simultaneous interval lies above
-        or below 0, else 0.
+        Rows of single attributes, without groups that have few events or whose reference has. ``detectable`` holds the
+        smallest difference detected with 80 % power: that of the declared family, else at the 5 % level, Bonferroni
+        over the groups of the attribute.
     """
-    frames = []
-    for attribute, reference in result.groups.protected.items():
-        difference = result.difference("tpr", attribute)
-        names, _, positives = result.sizes[attribute]
-        clear = difference.clear(simultaneous="group").values.reshape(-1)
-        rows = difference.frame(simultaneous="group").assign(clear=clear)
-        rows = rows[(rows.n_positive >= MINIMUM) & (positives[names.index(reference)] >= MINIMUM)]
-        error = np.hypot(rows.se_patients, rows.se_retrain.fillna(0))
-        frames.append(rows.assign(detectable=minimal_detectable_change(error, comparisons=max(len(rows), 1))))
+    rows = differences[(differences.metric == "tpr") & ~differences.attribute.str.contains("+", regex=False)]
+    rows = rows[~rows.small.astype(bool) & rows.low.notna()].reset_index(drop=True)
+    error = np.hypot(rows.se_patients, rows.se_retrain.fillna(0))
+    groups = rows.groupby("attribute").group.transform("size").astype(int)
+    found = [float(minimal_detectable_change(e, comparisons=g)) for e, g in zip(error, groups, strict=True)]
+    own = judged[(judged.question == "gap") & (judged.metric == "tpr") & judged.detectable.notna()]
+    own = {(r.attribute, r.group): r.detectable for r in own.itertuples()}
+    keys = zip(rows.attribute, rows.group, found, strict=True)
+    return rows.assign(detectable=np.array([own.get((a, g), other) for a, g, other in keys], float))
+
+
+def small_groups(result: Evaluation) -> pd.DataFrame:
+    """Groups whose true positive rate needs its count: few events or non-events, or clearly below the overall rate.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per group of a protected attribute: ``attribute, group, n, n_positive, events`` (positives found, a mean
+        over trainings), ``estimate``, ``low`` and ``high`` of the exact 95 % interval, ``overall``, ``few``
+        (under 10 positives found or under 10 missed) and ``below`` (the exact interval lies below the overall rate),
+        the lowest upper end first. Nothing is tested.
+    """
+    levels = exact_levels(result)
+    levels = levels[levels.few | levels.below]
+    return levels.sort_values(["high", "low"], kind="stable", ignore_index=True)
+
+
+def lowest_group(result: Evaluation) -> pd.DataFrame:
+    """The group with the lowest true positive rate among those with 30 positives or more.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row of `exact_levels`, or none if no attribute has two such groups.
+    """
+    levels = exact_levels(result)
+    large = levels[levels.n_positive >= MINIMUM]
+    large = large[large.groupby("attribute").group.transform("size") > 1]
+    return large.nsmallest(1, "estimate").reset_index(drop=True)
+
+
+def exact_levels(result: Evaluation) -> pd.DataFrame:
+    """True positive rate of every group of a protected attribute, with its count and exact 95 % interval.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `small_groups`, of all groups, in their order.
+    """
+    frames, overall = [], float(result.metric("tpr").sel(**{result.key: result.labels[-1]}))
+    for attribute in result.groups.protected:
+        level = result.metric("tpr", attribute).sel(**{result.key: result.labels[-1]})
+        low, high = (end.values for end in level.exact)
+        rows = level.frame()[["attribute", "group", "n", "n_positive", "events", "estimate"]]
+        rows = rows.assign(low=low, high=high, overall=overall, few=level.small.values)
+        frames.append(rows.assign(below=rows.high < overall))
     return pd.concat(frames, ignore_index=True)
 
 
 def worst_groups(result: Evaluation, metrics: Sequence[str] = WORST) -> pd.DataFrame:
-    """The group that fares worst by each metric, among those with 30 positives or more.
+    """The group that fares worst by each metric, among those with 30 positives or more; `lowest_group` has its count.
 
     Returns
     -------
@@ -160,14 +225,17 @@ def describe_groups(
     Returns
     -------
     pandas.DataFrame
-        All samples first, then a row per group of the protected attributes: ``attribute, group`` and the columns of
+        All samples first, then a row per group of the protected attributes: ``attribute, group``, ``n_effective``
+        (the number of samples that clustering leaves, below n if patients have several) and the columns of
         `mmlib.measure.metrics.metrics_by_group`.
     """
     score, selected = _first_seed(powerset, cohort, rule)
-    frames = []
-    for attribute in groups.protected:
+    frames, patients = [], pd.factorize(cohort["patient_id"])[0]
+    for attribute, (names, masks) in groups.single().masks(cohort).items():
         table = metrics_by_group(cohort["label"], score, selected, cohort, attribute)
         table = table.rename_axis("group").reset_index()
+        effective = dict(zip(names, effective_number(patients, masks), strict=True))
+        table["n_effective"] = table["group"].map(effective)
         frames.append(table.assign(attribute=attribute)[["attribute", *table.columns]])
     first = frames[0].query("group == 'all'").assign(attribute="")
     return pd.concat([first, *(table.query("group != 'all'") for table in frames)], ignore_index=True)

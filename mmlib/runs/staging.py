@@ -104,7 +104,7 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
         notebooks = {name: _executed(run, name, root) for name in [*_chapters(toc), *own[run]]}
         if settings[run].get("credentialed"):
             guard(run, notebooks | shared, root=root / "results")
-        synthetic = settings[run].get("synthetic")
+        synthetic = settings[run].get("kind") == "synthetic"
         notice = SYNTHETIC if synthetic else ""
         told[run] = f"{titles[run]}{' (synthetic)' if synthetic else ''}", glued_text(notebooks.values(), run)
         for name, executed in notebooks.items():

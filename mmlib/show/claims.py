@@ -1,32 +1,29 @@
-"""Figures and tables of what was declared beforehand, and of what is claimed across cohorts."""
-
-from collections.abc import Iterable
+"""Figures and tables of what was declared beforehand, and of what all runs say of it together."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from mmlib.show.style import COLOURS, GREY, METRIC_NAMES, decimals, interval, listed, nothing, sentence, words
+from mmlib.questions.claims import OTHER_WAY, count_claims
+from mmlib.questions.declared import VERDICTS
+from mmlib.show.style import COLOURS, GREY, METRIC_NAMES, decimals, interval, nothing, sentence, words
 
 SHORT = {"tpr": "TPR", "fpr": "FPR"}
-#: Claims that lie further off, in detectable differences, are drawn here.
-EDGE = 30
-#: What the answer says of each topic of `mmlib.questions.claims.TOPICS`, with the number of claims supported.
-ANSWERS = {
-    "each": "That every single addition raises AUROC is supported in {}.",
-    "all": "That all modalities reach a higher AUROC than the best single one is supported in {}.",
-    "moves": "That adding modalities moves the difference in true positive rate is supported in {}.",
-    "differs": "That true positive rates differ with all modalities is supported in {}.",
-    "loss": "At drop rates of 1 % or more, that missing modalities lower expected AUROC is supported in {}.",
-    "loss moves": "That they move the expected difference in true positive rate is supported in {}.",
-    "margin": "At drop rates below 1 %, that the loss of AUROC exceeds the margin is supported in {}.",
-    "one run": "A single masked run could show that loss in {}.",
+#: Colour and filling of each verdict.
+MARKS = {
+    "differs": (COLOURS[0], COLOURS[0]),
+    "not after correction": (COLOURS[0], "white"),
+    "equivalent within the margin": (COLOURS[2], COLOURS[2]),
+    "undecided": (GREY, "white"),
+    "not tested": (GREY, "white"),
 }
+#: What cohorts are called by their kind.
+KIND_NAMES = {"health": "real health cohorts", "other": "other cohorts", "synthetic": "synthetic twins"}
 
 
-def declared_differences(table: pd.DataFrame) -> plt.Axes:
-    """What a run declared: estimate, 95 % interval and detectable difference of every comparison.
+def declared_differences(table: pd.DataFrame) -> np.ndarray:
+    """What a run declared: estimate and 95 % interval of every comparison, marked by its verdict.
 
     Parameters
     ----------
@@ -34,178 +31,295 @@ def declared_differences(table: pd.DataFrame) -> plt.Axes:
         From `mmlib.questions.declared.compare_declared`.
     """
     if not len(table):
-        return nothing("This run declares no comparison.", "Declared comparisons")
-    _, ax = plt.subplots(figsize=(9, 0.5 * len(table) + 1.2))
-    for y, r in enumerate(table.itertuples()):
-        colour = COLOURS[0] if r.verdict.startswith("differs") else GREY
-        ax.fill_between([-r.detectable, r.detectable], y - 0.3, y + 0.3, color="0.92", lw=0)
-        spread = np.maximum([[r.estimate - r.low], [r.high - r.estimate]], 0)  # percentiles may leave out the estimate
-        face = "white" if r.refused else colour
-        ax.errorbar(r.estimate, y, xerr=spread, fmt="o", capsize=3, color=colour, mfc=face)
-    ax.axvline(0, color=GREY, lw=1)
-    names = [f"{_declared_name(r)}\nn={r.n:,}, {r.n_positive:,} positive" for r in table.itertuples()]
-    ax.set_yticks(range(len(table)), names, fontsize=8)
-    ax.set(xlabel="difference, 95 % interval; shaded: too small to be detected")
-    ax.invert_yaxis()
-    tested, found = int(table.p.notna().sum()), int(table.verdict.str.startswith("differs").sum())
-    ax.set_title(
-        f"{found or 'None'} of {tested} declared comparisons {'is' if found == 1 else 'are'} significant after Holm"
-        if tested
-        else "No declared comparison has enough positives to be tested"
-    )
-    return ax
+        return np.array([nothing("This run declares no comparison.", "Declared comparisons")])
+    parts = _by_scale(table)
+    heights = [len(part) for part in parts]
+    size = (9, 0.5 * len(table) + 0.9 * len(parts) + 0.6)
+    figure, axes = plt.subplots(len(parts), 1, squeeze=False, figsize=size, height_ratios=heights)
+    for ax, part in zip(axes[:, 0], parts, strict=True):
+        _draw(ax, part, [f"{declared_name(r)}\nn={r.n:,}, {r.n_positive:,} positive" for r in part.itertuples()])
+        ax.set_xlabel(f"difference in {'AUROC' if part.metric.iloc[0] == 'auroc' else 'rates'}", fontsize=9)
+    _explain(figure, table)
+    tested, found = int(table.p.notna().sum()), int((table.verdict == "differs").sum())
+    title = f"{found or 'None'} of {tested} tested comparisons {'differs' if found == 1 else 'differ'} after Holm"
+    title = title if tested else "No declared comparison could be tested"
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return axes[:, 0]
 
 
-def declared_table(table: pd.DataFrame):
-    """What a run declared, with both p-values, the detectable difference, and the verdict."""
+def declared_table(table: pd.DataFrame, units: str = "patients"):
+    """What a run declared, with both p-values, the detectable difference, and the verdict.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `mmlib.questions.declared.compare_declared`.
+    units : str
+        What is resampled, in the plural.
+    """
     if not len(table):
         return sentence("This run declares no comparison.")
     margins = [
-        ("" if pd.isna(m) else f"{m:g}") + ("" if pd.isna(ok) or ok else ", not attainable")
+        ("" if pd.isna(m) else f"{m:g}") + ("" if pd.isna(ok) or ok else ", below 2.9 SE")
         for m, ok in zip(table.margin, table.attainable, strict=True)
     ]
     shown = pd.DataFrame(
         {
-            "declared": [_declared_name(r) for r in table.itertuples()],
+            "declared": [declared_name(r) for r in table.itertuples()],
             "n": table.n,
+            "effective n": table.n_effective,
             "positives": table.n_positive,
-            "difference [95 %]": [
-                interval(r.estimate, r.low, r.high, f"+.{decimals(r.metric)}f") for r in table.itertuples()
-            ],
-            "SE patients": table.se_patients,
+            "difference [95 %]": [_estimate(r) for r in table.itertuples()],
+            f"SE {units}": table.se_patients,
             "SE retraining": table.se_retrain,
             "p": table.p,
             "p (Holm)": table.p_holm,
-            "detectable": table.detectable,
+            "detectable": [_number(r.detectable, r.metric) for r in table.itertuples()],
             "margin": margins,
-            "verdict": table.verdict,
+            "verdict": [verdict_in_words(r, units) for r in table.itertuples()],
         }
     )
-    numbers = {"p": _p_value, "p (Holm)": _p_value, "detectable": "{:.3f}"}
-    numbers |= {c: "{:.4f}" for c in ("SE patients", "SE retraining")}
-    return shown.style.hide(axis="index").format({"n": "{:,}", "positives": "{:,}"} | numbers, na_rep="-")
+    if (table.n_effective.round() == table.n).all():
+        shown = shown.drop(columns="effective n")
+    numbers = {"p": _p_value, "p (Holm)": _p_value, "n": "{:,}", "effective n": "{:,.0f}", "positives": "{:,}"}
+    numbers |= {c: "{:.3f}" for c in (f"SE {units}", "SE retraining")}
+    style = shown.style.hide(axis="index").format({c: f for c, f in numbers.items() if c in shown}, na_rep="-")
+    return style.set_properties(subset=["declared", "verdict"], **{"min-width": "13em"})
 
 
-def forest(claims: pd.DataFrame) -> plt.Axes:
-    """The tested claims of all cohorts, in units of what could be detected.
+def declared_name(row) -> str:
+    """Name of a declared comparison.
 
     Parameters
     ----------
-    claims : pandas.DataFrame
-        From `mmlib.questions.claims.judge_claims`.
+    row : namedtuple
+        A row of `mmlib.questions.declared.compare_declared`.
     """
-    title = _tally(claims)
-    table = claims[(claims.verdict != "not tested") & claims.detectable.notna()]
-    if not len(table):
-        return nothing("No claim could be tested.", title)
-    names, cohorts = list(dict.fromkeys(table.claim)), list(dict.fromkeys(table.title))
-    height = sum(table[table.claim == name].shape[0] for name in names)
-    _, ax = plt.subplots(figsize=(9.5, 0.17 * height + 0.25 * len(names) + 1.4))
-    y, middle = 0.0, []
-    for name in names:
-        part, top = table[table.claim == name], y
-        for r in part.itertuples():
-            ends = (np.array([r.estimate, r.low, r.high]) - r.threshold) / r.detectable
-            value, low, high = np.clip(ends, -EDGE, EDGE)
-            colour = COLOURS[cohorts.index(r.title) % len(COLOURS)]
-            face = colour if r.verdict.startswith("supported") else "white"
-            ax.plot([low, high], [y, y], color=colour, lw=1.5)
-            ax.plot(value, y, "o", ms=5, color=colour, mfc=face)
-            y += 1
-        middle.append((top + y - 1) / 2)
-        ax.axhline(y, color="0.9", lw=1)
-        y += 1
-    for number, cohort in enumerate(cohorts):
-        ax.plot([], [], "o-", ms=5, color=COLOURS[number % len(COLOURS)], label=cohort)
-    ax.axvspan(-1, 1, color="0.93", lw=0, zorder=0)
-    ax.axvline(0, color=GREY, lw=1)
-    ax.set_xscale("symlog", linthresh=2)
-    ticks = [t for t in (-EDGE, -10, -3, -1, 0, 1, 3, 10, EDGE) if ax.get_xlim()[0] <= t <= ax.get_xlim()[1]]
-    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    ax.minorticks_off()
-    ax.set_yticks(middle, names, fontsize=8)
-    ax.grid(axis="y", visible=False)
-    ax.invert_yaxis()
-    ax.set(xlabel="distance from the claim's threshold, in detectable differences; 95 % interval")
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.08 - 0.6 / height), ncols=3)
-    ax.figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
-    return ax
-
-
-def claims_table(claims: pd.DataFrame):
-    """The claims of all cohorts with their verdicts; no number is shown of what was not tested."""
-    tested = claims.verdict != "not tested"
-    verdicts, estimates = [], []
-    for r in claims.itertuples():
-        # losses at small drop rates are below the usual three decimals
-        form = f".{4 if abs(r.estimate) < 0.001 else decimals(r.metric)}f"
-        estimates.append(interval(r.estimate, r.low, r.high, f"+{form}"))
-        more = {"not tested": f": {r.refused or 'no standard error'}"}
-        more["too small to tell"] = f" (detectable: {r.detectable:{form}})"
-        verdicts.append(r.verdict + more.get(r.verdict, ""))
-    shown = pd.DataFrame(
-        {
-            "claim": [", ".join(part for part in (r.claim, r.pair) if part) for r in claims.itertuples()],
-            "cohort": claims.title,
-            "verdict": verdicts,
-            "estimate [95 %]": pd.Series(estimates, claims.index).where(tested, "-"),
-            "n": claims.n.map("{:,}".format).where(tested, "-"),
-            "positives": claims.n_positive.map("{:,}".format).where(tested, "-"),
-            "p (Holm)": claims.p_holm,
-            "of": claims.by.map({"paper": "the paper", "book": "this book"}),
-            "note": claims.note.where(tested, ""),
-        }
-    )
-    style = shown.style.hide(axis="index").format({"p (Holm)": _p_value}, na_rep="-")
-    for column, width in {"claim": "13em", "verdict": "8em", "note": "20em"}.items():
-        style.set_properties(subset=[column], **{"min-width": width})  # or numbers would squeeze the words
-    return style
-
-
-def claims_in_short(claims: pd.DataFrame, cohorts: Iterable[str]) -> Markdown:
-    """The answer of the chapter on claims in a paragraph.
-
-    Parameters
-    ----------
-    claims : pandas.DataFrame
-        From `mmlib.questions.claims.judge_claims`.
-    cohorts : iterable of str
-        What readers call the cohorts.
-    """
-    told = [f"**In short.** Cohorts: {listed(cohorts)}."]
-    asked = claims[claims.verdict != "not tested"]
-    for topic, answer in ANSWERS.items():
-        verdicts = asked.verdict[asked.topic == topic]
-        if len(verdicts):
-            told.append(answer.format(f"{int(verdicts.str.startswith('supported').sum())} of {len(verdicts)} cases"))
-    if not len(asked):
-        return Markdown(f"{told[0]} No claim could be tested.")
-    small, untested = int((asked.verdict == "too small to tell").sum()), len(claims) - len(asked)
-    told.append(f"For {small} of {len(asked)} claims the cohorts are too small to tell.")
-    if untested:
-        were = "was" if untested == 1 else "were"
-        told.append(f"{untested} more {were} not tested, for lack of positives or of a standard error.")
-    return Markdown(" ".join(told))
-
-
-def _tally(claims: pd.DataFrame) -> str:
-    """How many of the tested claims are supported, and for how many the cohorts are too small."""
-    verdict = claims.verdict[claims.verdict != "not tested"]
-    supported, small = int(verdict.str.startswith("supported").sum()), int((verdict == "too small to tell").sum())
-    return f"Of {len(verdict)} claims {supported} are supported; for {small} the cohorts are too small to tell"
-
-
-def _p_value(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _declared_name(row) -> str:
-    """A declared comparison in words."""
     what = SHORT.get(row.metric, METRIC_NAMES[row.metric])
     if row.group != "all":
         what = f"{what}, {row.group} minus {row.reference}"
     if row.question == "rq1":
-        versus = {"best": "best single modality", "first": "first modality"}.get(row.versus, words(row.versus))
-        return f"{what}: all modalities vs. {versus}"
-    when = f"expected change at drop rate {row.rate:g}" if row.question == "rq2" else "at the full model"
-    return f"{what}: {when}"
+        over = f"each single one (smallest gain: over {words(row.versus)})" if row.each else words(row.versus)
+        return f"{what}: all modalities minus {over}"
+    if row.question == "gap":
+        return f"{what}: with all modalities"
+    margin = "" if not row.null < 0 else f", against a margin of {-row.null:g}"
+    return f"{what}: expected change at drop rate {row.rate:g}{margin}"
+
+
+def verdict_in_words(row, units: str = "patients") -> str:
+    """Verdict of a declared comparison, with what would decide it or why it was not tested.
+
+    Parameters
+    ----------
+    row : namedtuple
+        A row of `mmlib.questions.declared.compare_declared`.
+    units : str
+        What is resampled, in the plural.
+    """
+    if row.verdict == "not tested":
+        return f"{row.verdict} ({row.refused or 'no interval'})"
+    if row.verdict != "undecided":
+        small = row.verdict in VERDICTS[:2] and row.null == 0 and max(abs(row.low), abs(row.high)) < row.margin
+        return f"{row.verdict}{' (by less than the margin)' if small else ''}"
+    of = "a loss" if row.null < 0 else "a difference"
+    found = f"{of} of {_number(row.detectable - row.null, row.metric)} could be detected"
+    if np.isnan(row.times):
+        needed = "no margin was declared"
+    elif np.isinf(row.times):
+        needed = f"retraining alone varies too much for the margin, so that more {units} would not decide"
+    elif row.times <= 1:
+        needed = f"{units} are enough for differences of 0 and of the margin, this one lies between"
+    else:
+        group = "" if row.group == "all" else " in this group"
+        times = f"{row.times:.1f}" if row.times < 10 else f"{row.times:,.0f}"
+        needed = f"{times} times as many {units} would decide (n={_rounded(row.n_needed)}{group})"
+    return f"{row.verdict} ({found}; {needed})"
+
+
+def declared_sentence(row, units: str = "patients") -> str:
+    """Estimate, 95 % interval and verdict of a declared comparison.
+
+    Parameters
+    ----------
+    row : namedtuple
+        A row of `mmlib.questions.declared.compare_declared`.
+    units : str
+        What is resampled, in the plural.
+    """
+    shown = "" if row.verdict == "not tested" else f" {_estimate(row)},"
+    return f"{declared_name(row)}:{shown} {verdict_in_words(row, units)}"
+
+
+def forest(claims: pd.DataFrame) -> np.ndarray:
+    """Declared comparisons of the real health cohorts side by side, marked by the verdict that each run gave.
+
+    Parameters
+    ----------
+    claims : pandas.DataFrame
+        From `mmlib.questions.claims.collect_claims`.
+    """
+    title, real = _tally(claims), claims[claims.kind == "health"]
+    if not len(real.dropna(subset="low")):
+        return np.array([nothing("No comparison of a real health cohort was tested.", title)])
+    parts, cohorts = _by_scale(real), list(dict.fromkeys(real.title))
+    rows = [list(dict.fromkeys(map(_place, part.itertuples()))) for part in parts]
+    heights = [len(r) for r in rows]
+    size = (3.4 + 2.9 * len(cohorts), 0.42 * sum(heights) + 1.1 * len(parts) + 0.5)
+    figure, axes = plt.subplots(
+        len(parts), len(cohorts), squeeze=False, figsize=size, height_ratios=heights, sharex="row", sharey="row"
+    )
+    for cohort, ax in zip(cohorts, axes[0], strict=True):
+        ax.set_title(cohort, fontsize=10)
+    for line, part, names in zip(axes, parts, rows, strict=True):
+        for ax, cohort in zip(line, cohorts, strict=True):
+            own = part[part.title == cohort]
+            _draw(ax, own, at=[names.index(_place(r)) for r in own.itertuples()])
+            ax.set_xlabel(f"difference in {'AUROC' if part.metric.iloc[0] == 'auroc' else 'rates'}", fontsize=9)
+        labels = [claim + (f"\n({words(attribute)})" if attribute else "") for claim, attribute in names]
+        line[0].set_yticks(range(len(names)), labels, fontsize=8)
+        line[0].set_ylim(len(names) - 0.5, -0.5)
+    _explain(figure, real)
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return axes
+
+
+def claims_table(claims: pd.DataFrame, kind: str = "health"):
+    """Claims in rows and the cohorts of one kind in columns, with the verdict that each run gave.
+
+    Parameters
+    ----------
+    claims : pandas.DataFrame
+        From `mmlib.questions.claims.collect_claims`.
+    kind : {"health", "other", "synthetic"}
+    """
+    rows = claims[claims.kind == kind]
+    if not len(rows):
+        return sentence(f"No comparison was declared in {KIND_NAMES[kind]} of this book.")
+    cells = rows.assign(
+        about=[words(r.attribute) if r.group != "all" else "overall" for r in rows.itertuples()],
+        cell=[_cell(r) for r in rows.itertuples()],
+    )
+    keys = ["claim", "about"]
+    wide = cells.groupby([*keys, "title"], sort=False).cell.agg("<br>".join).unstack("title")
+    wide = wide.reindex(columns=list(dict.fromkeys(rows.title)))
+    wide = wide.reindex(pd.MultiIndex.from_frame(cells[keys].drop_duplicates())).reset_index()
+    wide["claim"] = wide.claim.mask(wide.claim.duplicated(), "")
+    wide = wide.rename(columns={"about": "by"}).rename_axis(columns=None)
+    style = wide.style.hide(axis="index").format(na_rep="-")
+    return style.set_properties(**{"min-width": "11em", "vertical-align": "top", "text-align": "left"})
+
+
+def claims_in_short(claims: pd.DataFrame, runs: dict) -> Markdown:
+    """The answer of the chapter on claims in a paragraph; only real health cohorts are counted.
+
+    Parameters
+    ----------
+    claims : pandas.DataFrame
+        From `mmlib.questions.claims.collect_claims`.
+    runs : dict
+        Run -> ``title`` and ``kind`` of its cohort.
+    """
+    titles = {kind: [about["title"] for about in runs.values() if about["kind"] == kind] for kind in KIND_NAMES}
+    if not titles["health"]:
+        told = ["**In short.** This book holds no real health cohort, so no claim is counted."]
+    else:
+        told = [f"**In short.** Real health cohorts: {', '.join(titles['health'])}."]
+        told += [_counted(r) for r in count_claims(claims).to_dict("records")]
+        if len(told) == 1:
+            told.append("None of them declares a comparison.")
+    apart = [f"{', '.join(titles[kind])} ({KIND_NAMES[kind]})" for kind in ("other", "synthetic") if titles[kind]]
+    if apart:
+        told.append(f"Shown apart and not counted: {'; '.join(apart)}.")
+    return Markdown(" ".join(told))
+
+
+def _counted(row: dict) -> str:
+    """How often each verdict was given on one claim."""
+    given = {verdict: int(row.get(verdict, 0)) for verdict in (*VERDICTS, OTHER_WAY)}
+    shown = ", ".join(f"{verdict} in {number}" for verdict, number in given.items() if number)
+    cohorts = f"{row['cohorts']} cohort{'s' if row['cohorts'] > 1 else ''}"
+    of = f"{row['comparisons']} comparison{'s' if row['comparisons'] > 1 else ''} in {cohorts}"
+    return f"*{row['claim']}*: {shown} (of {of})."
+
+
+def _tally(claims: pd.DataFrame) -> str:
+    """How many of the comparisons of real health cohorts differ."""
+    real = claims[(claims.kind == "health") & (claims.verdict != "not tested")]
+    found, open_ = (int((real.verdict == verdict).sum()) for verdict in ("differs", "undecided"))
+    cohorts = real.run.nunique()
+    return (
+        f"{found} of {len(real)} declared comparisons in {cohorts} real cohort{'s' if cohorts != 1 else ''} "
+        f"differ after Holm, {open_} are undecided"
+    )
+
+
+def _by_scale(table) -> list[pd.DataFrame]:
+    """Split into comparisons of AUROC and of rates, whose scales differ."""
+    area = table.metric == "auroc"
+    return [part for part in (table[area], table[~area]) if len(part)]
+
+
+def _place(row) -> tuple[str, str]:
+    """Claim and attribute of a comparison: its row in a figure of several cohorts."""
+    return row.claim, row.attribute if row.group != "all" else ""
+
+
+def _draw(ax, rows, names=None, at=None):
+    """Draw estimates with 95 % intervals, marked by verdict; what is not tested is said."""
+    at = range(len(rows)) if at is None else at
+    for y, r in zip(at, rows.itertuples(), strict=True):
+        colour, face = MARKS[r.verdict]
+        if r.verdict == "not tested":
+            ax.text(0, y, "not tested", ha="center", va="center", fontsize=8, color=GREY, backgroundcolor="white")
+            continue
+        arms = np.maximum([[r.estimate - r.low], [r.high - r.estimate]], 0)  # percentiles may leave out the estimate
+        ax.errorbar(r.estimate, y, xerr=arms, fmt="o", ms=5, capsize=3, color=colour, mfc=face)
+        for edge in (-r.margin, r.margin) if r.margin > 0 else ():
+            ax.plot([edge, edge], [y - 0.3, y + 0.3], color="0.7", lw=1.5, zorder=0)
+    ax.axvline(0, color=GREY, lw=1)
+    ax.tick_params(axis="x", labelsize=8)
+    ax.grid(axis="y", visible=False)
+    if names is not None:
+        ax.set_yticks(range(len(names)), names, fontsize=8)
+        ax.set_ylim(len(names) - 0.5, -0.5)
+
+
+def _explain(figure, table):
+    """Write a legend of the verdicts that occur."""
+    given = [verdict for verdict in MARKS if (table.verdict == verdict).any() and verdict != "not tested"]
+    handles = [plt.Line2D([], [], marker="o", color=MARKS[v][0], mfc=MARKS[v][1], label=v) for v in given]
+    handles.append(plt.Line2D([], [], marker="|", ms=10, ls="", color="0.7", label="margin"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+
+
+def _cell(row) -> str:
+    """Estimate and verdict of one comparison, in a cell of its cohort."""
+    pair = "" if pd.isna(row.reference) else f"{row.group} minus {row.reference}: "
+    if row.verdict == "not tested":
+        return f"{pair}not tested"
+    more = f" (detectable {_number(row.detectable, row.metric)})" if row.verdict == "undecided" else ""
+    margin = f" (margin {-row.null:g})" if row.null < 0 else ""
+    return f"{pair}{_estimate(row)}{margin}, {row.verdict}{more}"
+
+
+def _estimate(row) -> str:
+    """Write an estimate with its interval, with one more digit where rounding would hide that this excludes 0."""
+    if np.isnan(row.low):
+        return "-"
+    digits = decimals(row.metric)
+    hidden = row.verdict in VERDICTS[:2] and 0 in (round(row.low, digits), round(row.high, digits))
+    return interval(row.estimate, row.low, row.high, f"+z.{digits + hidden}f")
+
+
+def _number(value, metric) -> str:
+    return "-" if np.isnan(value) else f"{value:.{decimals(metric)}f}"
+
+
+def _rounded(number) -> str:
+    """Two significant digits, with separators of thousands."""
+    return f"{float(f'{number:.2g}'):,.0f}"
+
+
+def _p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -14,6 +14,7 @@ VERDICT_COLOURS = {
     "leak": COLOURS[3],
     "unresolved": COLOURS[1],
     "informative presence": COLOURS[0],
+    "not judged": COLOURS[7],
     "fine": GREY,
 }
 
@@ -150,11 +151,11 @@ def audit_dots(found: pd.DataFrame, verdicts: pd.DataFrame, *, title: str = "", 
             ax.text(0.5, 0, "nothing varies enough to judge", ha="center", va="center", color=GREY)
             ax.set_yticks([])
     handles = [plt.Line2D([], [], marker="o", ls="", color=c, label=v) for v, c in VERDICT_COLOURS.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     n = _counts(verdicts)
     counted = (
         f"{n['leak'] or 'No'} documented leaks, {n['unresolved']} unresolved, "
-        f"{n['informative presence']} informative by presence, {n['fine']} fine"
+        f"{n['informative presence']} informative by presence, {n['not judged']} not judged, {n['fine']} fine"
     )
     figure.suptitle(title or counted, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes

@@ -10,6 +10,9 @@ from IPython.display import Markdown
 from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import members
 from mmlib.measure.evaluation import Evaluation
+from mmlib.measure.exact import FEWEST_EVENTS
+from mmlib.questions.declared import DESCRIBED, VERDICTS
+from mmlib.show.claims import declared_sentence
 from mmlib.show.style import (
     COLOURS,
     GREY,
@@ -18,7 +21,6 @@ from mmlib.show.style import (
     band,
     decimals,
     interval,
-    listed,
     nothing,
     sentence,
     words,
@@ -28,6 +30,7 @@ PERFORMANCE = {
     "attribute": "attribute",
     "group": "group",
     "n": "n",
+    "n_effective": "effective n",
     "n_positive": "positives",
     "selection_rate": "selected",
     "tpr": "TPR",
@@ -43,34 +46,33 @@ PERFORMANCE = {
 COUNTS = {"n": "{:,}", "positives": "{:,}"}
 
 
-def signed_contrasts(differences: pd.DataFrame, tested: pd.DataFrame) -> np.ndarray:
-    """Signed differences of several metrics with simultaneous intervals, a panel each; small groups are hollow.
+def signed_contrasts(differences: pd.DataFrame, judged: pd.DataFrame) -> np.ndarray:
+    """Signed differences of several metrics, a panel each; declared ones are diamonds, those with few events hollow.
+
+    Intervals are simultaneous over the groups of an attribute, those of declared differences the ones of their verdict.
 
     Parameters
     ----------
     differences : pandas.DataFrame
-        From `mmlib.questions.fairness.signed_differences`; crossed attributes are left out.
-    tested : pandas.DataFrame
-        From `mmlib.questions.fairness.detectable_differences`.
+        From `mmlib.questions.fairness.signed_differences`, with verdicts; crossed attributes are left out.
+    judged : pandas.DataFrame
+        From `mmlib.questions.declared.compare_declared`.
     """
     rows = differences[~_crossed(differences)]
     metrics, attributes = list(dict.fromkeys(rows.metric)), list(dict.fromkeys(rows.attribute))
     keys = list(dict.fromkeys(zip(rows.attribute, rows.group, strict=True)))
     if not keys:
-        return np.array([nothing("No attribute has a second group.", _finding(tested))])
+        return np.array([nothing("No attribute has a second group.", _finding(judged))])
     rows_of_panels = -(-len(metrics) // 2)
     size = (8, rows_of_panels * (0.4 * len(keys) + 0.8) + 0.8)
     figure, axes = plt.subplots(rows_of_panels, 2, sharey=True, squeeze=False, figsize=size)
     for ax, metric in zip(axes.flat, metrics, strict=False):
         part = rows[rows.metric == metric].set_index(["attribute", "group"]).loc[keys].reset_index()
-        negatives = part.n - part.n_positive
-        count = {"fpr": negatives, "tpr": part.n_positive, "selection_rate": part.n}
-        small = count.get(metric, np.minimum(negatives, part.n_positive)) < MINIMUM
         for y, r in part.iterrows():
             colour = COLOURS[attributes.index(r.attribute) % len(COLOURS)]
-            spread = [[r.estimate - r.low], [r.high - r.estimate]]
-            face = "white" if small[y] else colour
-            ax.errorbar(r.estimate, y, xerr=spread, fmt="o", capsize=2, ms=5, color=colour, mfc=face)
+            spread = np.maximum([[r.estimate - r.low], [r.high - r.estimate]], 0)
+            mark, face = "o" if r.verdict == DESCRIBED else "D", "white" if r.small else colour
+            ax.errorbar(r.estimate, y, xerr=spread, fmt=mark, capsize=2, ms=5, color=colour, mfc=face)
         ax.axvline(0, color=GREY, lw=1)
         ax.set_title(METRIC_NAMES[metric], fontsize=10, fontweight="normal")
         ax.tick_params(axis="x", labelsize=9)
@@ -82,8 +84,8 @@ def signed_contrasts(differences: pd.DataFrame, tested: pd.DataFrame) -> np.ndar
     for ax in axes[:, 0]:
         ax.set_yticks(range(len(keys)), names, fontsize=8)
     axes[0, 0].invert_yaxis()
-    figure.supxlabel("group minus reference, 95 % simultaneous intervals", fontsize=10)
-    figure.suptitle(_finding(tested), x=0.01, ha="left", fontweight="bold", fontsize=12)
+    figure.supxlabel("group minus reference, 95 % intervals; diamond: declared", fontsize=10)
+    figure.suptitle(_finding(judged), x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes
 
 
@@ -116,25 +118,27 @@ def threshold_sweep(swept: Evaluation, result: Evaluation) -> np.ndarray:
         for difference in contrasts["tpr"].values()
     }
     found = ", ".join(f"{group} {100 * share:.0f} %" for group, share in apart.items() if share)
-    title = "No clear TPR difference at any threshold"
-    title = f"TPR differs clearly at this share of thresholds: {found}" if found else title
+    title = f"95 % interval of the TPR difference excludes 0 at this share of thresholds: {found}"
+    title = title if found else "No clear TPR difference at any threshold"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes[0]
 
 
 def performance_table(described: pd.DataFrame):
     """Point estimates by group, from `mmlib.questions.fairness.describe_groups`."""
-    table = described[list(PERFORMANCE)].rename(columns=PERFORMANCE)
+    shown = described if (described.n_effective.round() < described.n).any() else described.drop(columns="n_effective")
+    table = shown[[column for column in PERFORMANCE if column in shown]].rename(columns=PERFORMANCE)
     table["attribute"] = table.attribute.map(words)
     table["group"] = table.group.replace({"all": "overall"})
     three = {"AUROC": "{:.3f}", "AUPRC": "{:.3f}"}
-    return table.style.hide(axis="index").format(COUNTS | three, precision=2, na_rep="-")
+    counts = COUNTS | ({"effective n": "{:,.0f}"} if "effective n" in table else {})
+    return table.style.hide(axis="index").format(counts | three, precision=2, na_rep="-")
 
 
 def detectable_table(tested: pd.DataFrame):
-    """Signed differences in true positive rate beside the smallest detectable ones."""
+    """Signed differences in true positive rate beside the smallest detectable ones, and the verdict if declared."""
     if not len(tested):
-        return sentence(f"No group and its reference have {MINIMUM} positives or more.")
+        return sentence(f"No group and its reference have {FEWEST_EVENTS} positives found and {FEWEST_EVENTS} missed.")
     table = pd.DataFrame(
         {
             "metric": tested.metric.map(METRIC_NAMES),
@@ -143,9 +147,36 @@ def detectable_table(tested: pd.DataFrame):
             "positives": tested.n_positive,
             "difference [95 %]": _intervals(tested, "+"),
             "detectable": tested.detectable,
+            "verdict": tested.verdict,
         }
     )
     return table.style.hide(axis="index").format(COUNTS | {"detectable": "{:.2f}"})
+
+
+def small_table(small: pd.DataFrame):
+    """Groups whose true positive rate needs its count, with exact intervals.
+
+    Parameters
+    ----------
+    small : pandas.DataFrame
+        From `mmlib.questions.fairness.small_groups`.
+    """
+    if not len(small):
+        return sentence("Every group has enough events, and none lies clearly below the overall true positive rate.")
+    why = {(True, True): "few events; below", (True, False): "few events", (False, True): "below"}
+    table = pd.DataFrame(
+        {
+            "attribute": small.attribute.map(words),
+            "group": small.group,
+            "n": small.n,
+            "positives": small.n_positive,
+            "found": [_count(e) for e in small.events],
+            "TPR [exact 95 %]": _intervals(small.assign(metric="tpr"), ""),
+            "overall": small.overall,
+            "why listed": [why[bool(few), bool(below)] for few, below in zip(small.few, small.below, strict=True)],
+        }
+    )
+    return table.style.hide(axis="index").format(COUNTS | {"overall": "{:.2f}"})
 
 
 def crossed_table(differences: pd.DataFrame, metrics: Sequence[str] = ("tpr", "selection_rate")):
@@ -194,14 +225,24 @@ def gap_table(gaps: pd.DataFrame):
 
 
 def fairness_in_short(
-    tested: pd.DataFrame, gaps: pd.DataFrame, judged: pd.DataFrame, *, rule: str, resamples: int
+    differences: pd.DataFrame,
+    lowest: pd.DataFrame,
+    small: pd.DataFrame,
+    gaps: pd.DataFrame,
+    judged: pd.DataFrame,
+    *,
+    rule: str,
+    resamples: int,
+    units: str = "patients",
 ) -> Markdown:
-    """The answer of chapter 5 in a paragraph.
+    """The answer of chapter 5 in a paragraph: the lowest group, the verdicts on declared differences, the paper's gap.
 
     Parameters
     ----------
-    tested : pandas.DataFrame
+    differences : pandas.DataFrame
         From `mmlib.questions.fairness.detectable_differences`.
+    lowest, small : pandas.DataFrame
+        From `mmlib.questions.fairness.lowest_group` and `small_groups`.
     gaps : pandas.DataFrame
         From `mmlib.questions.fairness.max_min_gaps`; the first gap in true positive rate is told.
     judged : pandas.DataFrame
@@ -210,16 +251,24 @@ def fairness_in_short(
         Operating point.
     resamples : int
         Bootstrap resamples, which limit how small a p-value can be.
+    units : str
+        What is resampled, in the plural.
     """
-    told = [f"**In short.** {_finding(tested)} ({RULE_NAMES[rule]}; {MINIMUM} positives or more)."]
-    if len(tested):
-        apart, r = tested[tested.clear != 0], tested.loc[tested.estimate.abs().idxmax()]
-        if len(apart):
-            told.append(f"The 95 % interval excludes 0 for {listed(_contrast(apart))}.")
+    told, own = ["**In short.**"], judged[(judged.question == "gap") & (judged.metric == "tpr")]
+    told += [_lowest(r) for r in lowest.itertuples()]
+    if len(own):
+        told.append(f"{_finding(judged)} ({RULE_NAMES[rule]}).")
+        told += [f"{declared_sentence(r, units)}." for r in own.itertuples()]
+    elif len(differences):
+        r = differences.loc[differences.estimate.abs().idxmax()]
         told.append(
-            f"The largest difference is {r.group} minus {r.reference}: {interval(r.estimate, r.low, r.high, '+.2f')}, "
-            f"from {r.n_positive:,} positives; differences from {r.detectable:.2f} on can be detected in this group."
+            f"{_finding(judged)}. The largest is {r.group} minus {r.reference}: "
+            f"{interval(r.estimate, r.low, r.high, '+.2f')} ({RULE_NAMES[rule]})."
         )
+    few = small[small.few & (small.n_positive > 0) & ~small.group.isin([*own.group, *lowest.group])]
+    if len(few):
+        more = "Other groups" if len(own) or len(lowest) else "Groups"
+        told.append(f"{more} with too few events for a test: {'; '.join(map(_found, few.itertuples()))}.")
     gap = gaps[gaps.metric == "tpr"].iloc[0]
     if np.isfinite(gap.gap):
         told.append(
@@ -228,26 +277,47 @@ def fairness_in_short(
         )
     family = int(judged.p.notna().sum())
     if family:
-        found = int((judged.p_holm <= 0.05).sum())
-        are = "is" if found == 1 else "are"
-        told.append(
-            f"Of {family} comparisons that were declared and tested, {found} {are} statistically significant at 5 % "
-            "after Holm's correction."
-        )
+        found = int((judged.verdict == "differs").sum())
+        differ = "differs" if found == 1 else "differ"
+        told.append(f"Of all {family} comparisons that were declared and tested, {found} {differ} after Holm.")
         if family * 2 / (1 + resamples) > 0.05:
             told.append(f"(With {resamples:,} resamples no change can be significant in a family of {family}.)")
     return Markdown(" ".join(told))
 
 
-def _finding(tested: pd.DataFrame) -> str:
-    """In how many of the tested groups the difference in true positive rate is clear."""
-    apart = int((tested.clear != 0).sum())
-    if not len(tested):
-        return "No group is large enough to test its true positive rate"
-    if not apart:
-        groups = "group" if len(tested) == 1 else "groups"
-        return f"No clear difference in true positive rate in {len(tested)} tested {groups}"
-    return f"The true positive rate differs clearly in {apart} of {len(tested)} tested groups"
+def _lowest(r) -> str:
+    """Say how many positives the model finds in the group with the lowest true positive rate."""
+    share, low, high, overall = (f"{100 * value:.0f}\u00a0%" for value in (r.estimate, r.low, r.high, r.overall))
+    return (
+        f"Of groups with {MINIMUM} positives or more, *{r.group}* has the lowest true positive rate: the model finds "
+        f"{_count(r.events)} of {r.n_positive:,} positives ({share}; exact 95\u00a0% interval {low} to {high}), "
+        f"against {overall} overall."
+    )
+
+
+def _found(r) -> str:
+    return f"{r.group} ({_count(r.events)} of {r.n_positive:,} found, exact interval {r.low:.2f} to {r.high:.2f})"
+
+
+def _count(events: float) -> str:
+    """Write a count, which is a mean over trainings and may have a fraction."""
+    return f"{events:,.1f}".removesuffix(".0")
+
+
+def _finding(judged: pd.DataFrame) -> str:
+    """How many of the declared differences in true positive rate differ."""
+    own = judged[(judged.question == "gap") & (judged.metric == "tpr")]
+    if not len(own):
+        return "No difference in true positive rate was declared, so all are described, not tested"
+    if not own.p.notna().any():
+        return "No declared difference in true positive rate has enough events to be tested"
+    apart, more = (own.group[own.verdict == verdict].tolist() for verdict in VERDICTS[:2])
+    tested = int(own.p.notna().sum())
+    if not apart and not more:
+        return f"No clear difference in true positive rate, of {tested} declared and tested"
+    differ = "differs" if len(apart) == 1 else "differ"
+    found = f"{len(apart)} of {tested} declared and tested differences in true positive rate {differ} after Holm"
+    return found + (f", {len(more)} more only before the correction" if more else "")
 
 
 def _crossed(rows: pd.DataFrame) -> pd.Series:

@@ -152,16 +152,16 @@ def test_what_too_few_samples_have_is_not_judged():
     )
     found, verdicts = audited(cohort)
     assert "a.x" not in found.field.tolist()
-    assert verdicts.verdict["a.x"] == "fine" and verdicts.loc["a.x", ["n_present", "n_absent"]].tolist() == [
+    assert verdicts.verdict["a.x"] == "not judged" and verdicts.loc["a.x", ["n_present", "n_absent"]].tolist() == [
         20,
         880,
     ]
 
 
-def test_a_cohort_in_which_nothing_can_be_judged_has_no_rows_and_is_fine():
+def test_a_cohort_in_which_nothing_can_be_judged_has_no_rows_and_no_fine_field():
     found, verdicts = audited(cohort_of({Field("a", "x", "x"): noise}, n=60))
     assert found.empty and list(found.columns[:6]) == ["metric", "attribute", "group", "reference", "field", "estimate"]
-    assert verdicts.verdict.tolist() == ["fine"]
+    assert verdicts.verdict.tolist() == ["not judged"]
 
 
 def test_planted_leaks_are_caught_and_clean_cohorts_left_alone():

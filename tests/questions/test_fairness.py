@@ -79,24 +79,63 @@ def test_signed_differences_hold_for_all_groups_of_an_attribute(full):
     assert race.low.tolist() == low.values.ravel().tolist() and race.high.tolist() == high.values.ravel().tolist()
 
 
-def test_only_large_groups_with_a_large_reference_are_tested(full):
-    tested = fairness.detectable_differences(full).set_index("group")
-    assert list(tested.index) == ["B", "Female"]  # C has too few positives, crossed groups are described
-    assert tested.clear["Female"] == -1 and tested.high["Female"] < 0
-    error = np.hypot(tested.se_patients, tested.se_retrain)
-    np.testing.assert_allclose(tested.detectable, (norm.isf(0.025) + norm.isf(0.2)) * error)
-    small = Groups({"race": "C"})
-    result = fairness.evaluate_full_model(POWERSET, COHORT, WEIGHTS, small)
-    assert fairness.detectable_differences(result).empty
+NOTHING = pd.DataFrame(columns=["question", "metric", "attribute", "group", "reference", "detectable", "low", "high"])
+
+
+def detectable(result, judged=NOTHING):
+    rows = fairness.signed_differences(result, judged.assign(verdict="undecided"))
+    return fairness.detectable_differences(rows, judged).set_index("group")
+
+
+def test_groups_with_enough_events_stand_beside_what_could_be_detected(full):
+    found = detectable(full)
+    assert list(found.index) == ["B", "Female"]  # C has few events, crossed groups have a table of their own
+    assert set(found.verdict) == {"described"}
+    error = np.hypot(found.se_patients, found.se_retrain)
+    np.testing.assert_allclose(found.detectable, (norm.isf(0.025) + norm.isf(0.2)) * error)
+    assert detectable(fairness.evaluate_full_model(POWERSET, COHORT, WEIGHTS, Groups({"race": "C"}))).empty
+
+
+def test_a_declared_difference_keeps_its_interval_and_its_detectable_difference(full):
+    own = {"question": "gap", "metric": "tpr", "attribute": "sex", "group": "Female", "reference": "Male"}
+    found = detectable(full, pd.DataFrame([own | {"detectable": 0.4, "low": -0.5, "high": 0.5}]))
+    assert found.loc["Female", ["low", "high", "detectable", "verdict"]].tolist() == [-0.5, 0.5, 0.4, "undecided"]
+    assert found.verdict["B"] == "described"
 
 
 def test_bonferroni_counts_the_groups_of_an_attribute():
     four = COHORT.assign(race=np.array(["A", "B", "C", "D"])[np.arange(N) % 4])
-    tested = fairness.detectable_differences(
-        fairness.evaluate_full_model(POWERSET, four, WEIGHTS, Groups({"race": "A"}))
-    )
-    error = np.hypot(tested.se_patients, tested.se_retrain)
-    np.testing.assert_allclose(tested.detectable, (norm.isf(0.025 / 3) + norm.isf(0.2)) * error)
+    found = detectable(fairness.evaluate_full_model(POWERSET, four, WEIGHTS, Groups({"race": "A"})))
+    error = np.hypot(found.se_patients, found.se_retrain)
+    np.testing.assert_allclose(found.detectable, (norm.isf(0.025 / 3) + norm.isf(0.2)) * error)
+
+
+@pytest.fixture(scope="module")
+def missed():
+    """Planted: 2 of 55 positives of group "20-39" are found, most of the others."""
+    cohort = COHORT.assign(race=np.where(np.arange(N) % 2, "20-39", "40-59"))
+    young = np.flatnonzero((cohort.race == "20-39") & (Y == 1))
+    cohort.loc[young[55:], "race"] = "40-59"
+    score = SCORE.copy()
+    score[1][:, Y == 1] = np.where(np.arange((Y == 1).sum()) % 10, 0.9, 0.1)
+    score[1][:, young[:55]] = np.where(np.arange(55) < 2, 0.9, 0.1)
+    powerset = POWERSET.assign(score=(POWERSET.score.dims, score))
+    return fairness.evaluate_full_model(powerset, cohort, WEIGHTS, Groups({"race": "40-59", "sex": "Male"}))
+
+
+def test_a_group_whose_positives_are_missed_is_found_with_its_count(missed):
+    (low,) = fairness.lowest_group(missed).itertuples()
+    assert (low.attribute, low.group, low.events, low.n_positive) == ("race", "20-39", 2, 55)
+    assert (round(low.low, 3), round(low.high, 3)) == (0.004, 0.125) and low.high < low.overall
+    listed = fairness.small_groups(missed)
+    assert listed.group[0] == "20-39" and listed.few[0] and listed.below[0]
+    assert listed.overall.nunique() == 1 and (listed.few | listed.below).all()
+
+
+def test_large_groups_far_below_the_overall_rate_are_listed_too(full):
+    listed = fairness.small_groups(full).set_index("group")
+    assert listed.below["Female"] and not listed.few["Female"]
+    assert listed.few["C"] and "Male" not in listed.index
 
 
 def test_the_worst_group_is_large_and_stands_beside_the_overall_value(full):
@@ -107,7 +146,7 @@ def test_the_worst_group_is_large_and_stands_beside_the_overall_value(full):
     assert worst.group["race", "fpr"] == levels[["A", "B"]].idxmax()  # here the highest is the worst
     alone = fairness.evaluate_full_model(POWERSET, COHORT.assign(sex="Male"), WEIGHTS, Groups({"sex": "Male"}))
     assert fairness.worst_groups(alone).empty
-    assert fairness.signed_differences(alone).empty and fairness.detectable_differences(alone).empty
+    assert fairness.signed_differences(alone).empty and fairness.lowest_group(alone).empty
 
 
 def test_the_first_seed_is_described_all_samples_first():
@@ -116,6 +155,9 @@ def test_the_first_seed_is_described_all_samples_first():
     assert described.attribute.tolist() == ["", "race", "race", "race", "sex", "sex"]
     assert described.auroc[0] == pytest.approx(roc_auc_score(Y, FULL[0]))
     female = member("sex", "Female")
+    assert described.n_effective.tolist() == described.n.tolist()
+    twice = fairness.describe_groups(POWERSET, COHORT.assign(patient_id=(np.arange(N) // 2).astype(str)), GROUPS)
+    assert twice.n_effective[0] == N // 2 and (twice.n_effective <= twice.n).all()
     assert described.tpr[4] == pytest.approx(recall_score(Y[female], FULL[0, female] >= 0.5))
 
 

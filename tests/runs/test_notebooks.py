@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 #: Executed once per book, with what; of a smaller twin here.
 SIZES = "{training: 1000, validation: 1000, tested: 1500, population: 20000}"
-ACROSS = {"08_claims": ["-p", "runs", "{smoke: smoke test}"], "09_paradox": ["-p", "sizes", SIZES]}
+SMOKE = "{smoke: {title: smoke test, kind: health}}"
+ACROSS = {"08_claims": ["-p", "runs", SMOKE], "09_paradox": ["-p", "sizes", SIZES]}
 OF_TWINS = ["10_leak", "11_finetune"]  # of runs of MIMIC-Eye or its twin
 
 

@@ -56,7 +56,7 @@ def checkout(tmp_path_factory, write_notebook):
             f"for file in {WRITES[name]}:\n    open(f'results/{{run}}/{{file}}', 'w').write(str(rate_{name}))"
         )
         write_notebook(folder / "notebooks" / f"{name}.ipynb", ("parameters", parameters), code)
-    shown = "print(runs, open('results/demo/rq2.parquet').read())"
+    shown = "print(runs, open('results/demo/declared.parquet').read())"
     write_notebook(folder / "notebooks" / "08_claims.ipynb", ("parameters", 'run = "book"\nruns = {}'), shown)
     write_notebook(folder / "notebooks" / "09_paradox.ipynb", ("parameters", 'run = "book"'), "print(run)")
     (folder / "notebooks" / "params").mkdir()
@@ -81,11 +81,12 @@ def test_every_artefact_of_the_library_is_an_output(checkout):
 def test_the_claims_are_set_side_by_side_once_with_the_titles_of_all_runs(checkout):
     file = checkout / "notebooks/params/demo.yml"
     text = file.read_text()
-    file.write_text(text + "title: It's a demo\nsynthetic: true\n")
+    file.write_text(text + "title: It's a demo\nkind: synthetic\n")
     result = snakemake(checkout, "--show-failed-logs", "--", ACROSS)
     file.write_text(text)
     assert result.returncode == 0, result.stderr
-    assert "It's a demo (synthetic)" in (checkout / ACROSS).read_text()
+    told = (checkout / ACROSS).read_text()
+    assert "It's a demo" in told and "synthetic" in told
     assert "08_claims" not in {path.stem for path in (checkout / "results/demo/notebooks").iterdir()}
 
 

@@ -77,7 +77,7 @@ def checkout(tmp_path, monkeypatch, write_notebook):
 
 def test_pages_of_synthetic_data_say_so_under_their_heading(checkout):
     params = checkout / "notebooks" / "params" / "two.yml"
-    params.write_text(params.read_text() + "synthetic: true\n")
+    params.write_text(params.read_text() + "kind: synthetic\n")
     out = stage(["one", "two"], "_build/src")
     for folder, told in (("notebooks", False), ("two", True)):
         for name in ("01_a", "02_b"):

@@ -3,20 +3,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlib.questions.claims import TOPICS
+from mmlib.questions.claims import collect_claims
 from mmlib.questions.declared import judge_declared
 from mmlib.show import claims as show
 
 plt.switch_backend("agg")
-BASE = {"estimate": 0.1, "low": 0.0, "high": 0.2, "attribute": "sex", "group": "f", "reference": "m", "n": 1500}
-BASE |= {"n_positive": 40, "metric": "tpr"}
-DECLARED = pd.DataFrame([BASE] * 2).assign(question=["gap", "rq2"], versus=None, rate=[np.nan, 0.2])
-DECLARED = DECLARED.assign(refused=["", "few"], p=[0.001, np.nan], se_patients=0.02, se_retrain=np.nan)
-DECLARED = judge_declared(DECLARED, {"tpr": 0.01})
-CLAIMS = pd.DataFrame([BASE] * 2).assign(title="Cohort", pair="f minus m", by="paper", note="from 1 to 2", refused="")
-CLAIMS = CLAIMS.assign(claim=["a", "b"], topic=["moves", "moves"], threshold=0.0, detectable=0.05, p_holm=0.0001)
-CLAIMS = CLAIMS.assign(verdict=["supported", "too small to tell"])
-FEW = {"verdict": "not tested", "refused": "f has fewer than 30 positives", "detectable": np.nan}
+BASE = {"estimate": 0.1, "low": 0.06, "high": 0.14, "attribute": "sex", "group": "f", "reference": "m", "n": 1500}
+BASE |= {"n_positive": 40, "metric": "tpr", "n_effective": 1500.0, "se_patients": 0.02, "se_retrain": np.nan}
+BASE |= {"question": "gap", "versus": None, "subset": "a+b", "rate": np.nan, "each": False, "null": 0.0}
+BASE |= {"margin": 0.05, "refused": "", "p": 0.001}
+WIDE = {"low": -0.02, "high": 0.22, "p": 0.1, "se_patients": 0.06}
+FEW = {"question": "rq2", "rate": 0.2, "p": np.nan, "low": np.nan, "high": np.nan}
+FEW |= {"refused": "f: 2 of 55 positives found, exact 95 % interval 0.00 to 0.13"}
+DECLARED = judge_declared(pd.DataFrame([BASE, BASE | WIDE, BASE | FEW]))
+RUNS = {"one": {"title": "SUPPORT2", "kind": "health"}, "two": {"title": "Clothing", "kind": "other"}}
+CLAIMS = collect_claims({"one": DECLARED, "two": DECLARED}, RUNS)
 
 
 @pytest.fixture(autouse=True)
@@ -29,75 +30,113 @@ def html(styler):
     return styler.to_html().replace("\u00a0", " ")
 
 
-def test_declared_differences_are_drawn_over_what_could_be_detected():
-    ax = show.declared_differences(DECLARED)
-    ax.figure.canvas.draw()
-    assert ax.get_title(loc="left") == "1 of 1 declared comparisons is significant after Holm"
-    significant, refused = (c.lines[0] for c in ax.containers)
-    assert significant.get_markerfacecolor() != "white" and refused.get_markerfacecolor() == "white"
-    first, second = (t.get_text() for t in ax.get_yticklabels())
-    assert first == "TPR, f minus m: at the full model\nn=1,500, 40 positive"
-    assert second.startswith("TPR, f minus m: expected change at drop rate 0.2")
-    same = judge_declared(DECLARED.assign(p=[0.5, 0.5], refused=""), {})
-    title = show.declared_differences(same).get_title(loc="left")
-    assert title == "None of 2 declared comparisons are significant after Holm"
-    untested = show.declared_differences(DECLARED.iloc[1:])
-    assert untested.get_title(loc="left") == "No declared comparison has enough positives to be tested"
+def title(axes):
+    figure = np.ravel(axes)[0].figure
+    figure.canvas.draw()
+    return figure.get_suptitle() or np.ravel(axes)[0].get_title(loc="left")
+
+
+def changed(**columns):
+    return judge_declared(pd.DataFrame([BASE | columns])).iloc[:1]
+
+
+def words(**columns):
+    return show.verdict_in_words(next(changed(**columns).itertuples()))
+
+
+def test_declared_differences_are_marked_by_their_verdict():
+    axes = show.declared_differences(DECLARED)
+    assert title(axes) == "1 of 2 tested comparisons differs after Holm"
+    significant, undecided = (c.lines[0] for c in axes[0].containers)
+    assert significant.get_markerfacecolor() != "white" and undecided.get_markerfacecolor() == "white"
+    assert "not tested" in [t.get_text() for t in axes[0].texts]
+    labels = [t.get_text() for t in axes[0].get_yticklabels()]
+    assert labels[0] == "TPR, f minus m: with all modalities\nn=1,500, 40 positive"
+    assert labels[2].startswith("TPR, f minus m: expected change at drop rate 0.2\n")
+    assert title(show.declared_differences(DECLARED[1:])) == "None of 1 tested comparisons differ after Holm"
+    assert title(show.declared_differences(DECLARED[2:])) == "No declared comparison could be tested"
+
+
+def test_auroc_and_rates_have_scales_of_their_own():
+    area = changed(metric="auroc", question="rq1", group="all", reference=None, versus="labs", each=True)
+    axes = show.declared_differences(pd.concat([DECLARED, area], ignore_index=True))
+    assert [ax.get_xlabel() for ax in axes] == ["difference in AUROC", "difference in rates"]
 
 
 def test_nothing_declared_is_said():
-    assert show.declared_differences(DECLARED[:0]).texts[0].get_text() == "This run declares no comparison."
+    assert show.declared_differences(DECLARED[:0])[0].texts[0].get_text() == "This run declares no comparison."
     assert "This run declares no comparison." in html(show.declared_table(DECLARED[:0]))
 
 
-def test_the_table_of_declared_comparisons_shows_margins_and_p_values():
-    text = html(show.declared_table(DECLARED))
-    for shown in ("0.01, not attainable", "+0.10 [+0.00, +0.20]", ">0.001<", ">1,500<", ">differs<", ">not tested<"):
+def test_the_table_of_declared_comparisons_shows_what_would_decide():
+    text = html(show.declared_table(DECLARED, "customers"))
+    for shown in ("0.05, below 2.9 SE", "+0.10 [+0.06, +0.14]", ">0.001<", ">1,500<", ">differs<", "SE customers"):
         assert shown in text
-    rq1 = DECLARED.assign(question="rq1", versus=["best", "labs+vitals"], metric="auroc", group="all")
-    text = html(show.declared_table(rq1))
-    assert "AUROC: all modalities vs. best single modality" in text and "vs. labs + vitals" in text
-    assert "+0.100 [+0.000, +0.200]" in text
+    assert "not tested (f: 2 of 55 positives found, exact 95 % interval 0.00 to 0.13)" in text
+    assert "times as many customers would decide (n=" in text and "effective n" not in text
+    assert ">750<" in html(show.declared_table(DECLARED.assign(n_effective=750.0)))
 
 
-def test_claims_are_drawn_in_detectable_differences():
-    ax = show.forest(CLAIMS)
-    assert ax.figure.get_suptitle() == "Of 2 claims 1 are supported; for 1 the cohorts are too small to tell"
-    points = [line for line in ax.lines if line.get_marker() == "o" and len(line.get_xdata())]
-    assert [p.get_xdata()[0] for p in points] == pytest.approx([2, 2])
-    assert points[0].get_markerfacecolor() != "white" and points[1].get_markerfacecolor() == "white"
-    nothing = show.forest(CLAIMS.assign(**FEW))
-    assert nothing.texts[0].get_text() == "No claim could be tested."
+def test_verdicts_are_said_with_their_reason():
+    assert words(p=1e-9, low=0.01, high=0.04, estimate=0.025) == "differs (by less than the margin)"
+    assert words() == "differs"
+    detectable = "undecided (a difference of 0.17 could be detected; "
+    assert words(**WIDE) == f"{detectable}15 times as many patients would decide (n=23,000 in this group))"
+    assert "no margin was declared" in words(**WIDE, margin=np.nan)
+    assert "more patients would not decide" in words(**WIDE, se_retrain=0.05)
+    assert "this one lies between" in words(low=-0.001, high=0.06, p=0.07, estimate=0.03, se_patients=0.015)
+    loss = {"question": "rq2", "metric": "auroc", "group": "all", "reference": None, "rate": 0.2, "null": -0.01}
+    loss |= {"margin": 0.01, "estimate": -0.012, "low": -0.016, "high": -0.008, "se_patients": 0.002, "p": 0.3}
+    row = next(changed(**loss).itertuples())
+    told = show.declared_sentence(row).replace("\u00a0", " ")
+    assert told.startswith("AUROC: expected change at drop rate 0.2, against a margin of 0.01: -0.012 [-0.016, -0.008]")
+    assert "a loss of 0.016 could be detected" in told
 
 
-def test_no_number_of_a_claim_that_was_not_tested_is_shown():
-    small = {"estimate": -0.0002, "low": -0.0003, "high": -0.0001, "metric": "auroc", "pair": ""}
-    rows = [CLAIMS, CLAIMS.iloc[:1].assign(**FEW), CLAIMS.iloc[:1].assign(**small)]
-    shown = show.claims_table(pd.concat(rows, ignore_index=True)).data
-    refused, loss = shown.iloc[2], shown.iloc[3]
-    assert refused.verdict == "not tested: f has fewer than 30 positives"
-    assert (refused["estimate [95 %]"], refused.n, refused.positives, refused.note) == ("-", "-", "-", "")
-    assert shown.verdict[1] == "too small to tell (detectable: 0.05)" and shown.n[0] == "1,500"
-    assert loss["estimate [95 %]"] == "-0.0002\u00a0[-0.0003,\u00a0-0.0001]" and loss.claim == "a"
-    assert shown.claim[0] == "a, f minus m" and "< 0.001" in html(show.claims_table(CLAIMS))
+def test_rounding_does_not_hide_that_an_interval_excludes_0():
+    row = next(changed(estimate=0.06, low=0.0012, high=0.112, p=0.5).itertuples())
+    told = show.declared_sentence(row).replace("\u00a0", " ")
+    assert told == "TPR, f minus m: with all modalities: +0.060 [+0.001, +0.112], not after correction"
 
 
-def test_the_answer_counts_every_topic_that_was_asked():
-    topics = list(TOPICS)
-    every = pd.concat([CLAIMS.assign(topic=topic) for topic in topics], ignore_index=True)
-    told = show.claims_in_short(every, ["SUPPORT2", "NHANES"]).data
-    assert told.startswith("**In short.** Cohorts: SUPPORT2 and NHANES. That every single addition raises AUROC is")
-    assert told.count("1 of 2 cases") == len(topics) and set(show.ANSWERS) == set(topics)
-    assert told.endswith(f"For {len(topics)} of {2 * len(topics)} claims the cohorts are too small to tell.")
+def test_names_say_what_is_compared():
+    gain = {"question": "rq1", "metric": "auroc", "group": "all", "reference": None, "versus": "labs", "each": True}
+    row = next(changed(**gain).itertuples())
+    assert show.declared_name(row) == "AUROC: all modalities minus each single one (smallest gain: over labs)"
+    row = next(changed(question="rq1", versus="labs+vitals").itertuples())
+    assert show.declared_name(row) == "TPR, f minus m: all modalities minus labs + vitals"
 
 
-def test_the_answer_leaves_out_what_was_not_asked():
-    rows = pd.concat([CLAIMS, CLAIMS.iloc[:1].assign(**FEW)], ignore_index=True)
-    told = show.claims_in_short(rows, ["SUPPORT2"]).data
+def test_claims_of_health_cohorts_stand_side_by_side_and_only_they_are_drawn():
+    axes = show.forest(CLAIMS)
+    assert title(axes) == "1 of 2 declared comparisons in 1 real cohort differ after Holm, 1 are undecided"
+    assert [ax.get_title(loc="left") for ax in axes[0]] == ["SUPPORT2"]
+    both = collect_claims({"one": DECLARED, "two": DECLARED}, {r: v | {"kind": "health"} for r, v in RUNS.items()})
+    assert [ax.get_title(loc="left") for ax in show.forest(both)[0]] == ["SUPPORT2", "Clothing"]
+    assert "No comparison" in show.forest(CLAIMS[CLAIMS.kind == "other"])[0].texts[0].get_text()
+
+
+def test_the_table_has_a_column_for_each_cohort_of_a_kind():
+    table = show.claims_table(CLAIMS).data
+    assert list(table) == ["claim", "by", "SUPPORT2"]
+    cell = table.SUPPORT2[0].replace("\u00a0", " ")
+    assert cell.startswith("f minus m: +0.10 [+0.06, +0.14], differs<br>f minus m: +0.10 [-0.02, +0.22], undecided (")
+    assert table.SUPPORT2[1] == "f minus m: not tested"
+    assert list(show.claims_table(CLAIMS, "other").data)[2:] == ["Clothing"]
+    assert "No comparison was declared in synthetic twins" in html(show.claims_table(CLAIMS, "synthetic"))
+
+
+def test_the_answer_counts_real_health_cohorts_only():
+    told = show.claims_in_short(CLAIMS, RUNS).data
     assert told == (
-        "**In short.** Cohorts: SUPPORT2. That adding modalities moves the difference in true positive rate is "
-        "supported in 1 of 2 cases. For 1 of 2 claims the cohorts are too small to tell. 1 more was not tested, for "
-        "lack of positives or of a standard error."
+        "**In short.** Real health cohorts: SUPPORT2. *With all modalities, TPR differs between groups*: differs in 1, "
+        "undecided in 1 (of 2 comparisons in 1 cohort). *Drop rate 0.2 changes the expected difference in TPR*: not "
+        "tested in 1 (of 1 comparison in 1 cohort). Shown apart and not counted: Clothing (other cohorts)."
     )
-    told = show.claims_in_short(CLAIMS.assign(**FEW), ["SUPPORT2"]).data
-    assert "For 0 of 0 claims" not in told and told.endswith("No claim could be tested.")
+    twins = {"two": {"title": "T", "kind": "synthetic"}}
+    told = show.claims_in_short(CLAIMS[:0], twins).data
+    assert told == (
+        "**In short.** This book holds no real health cohort, so no claim is counted. Shown apart and not counted: T "
+        "(synthetic twins)."
+    )
+    assert "None of them declares a comparison." in show.claims_in_short(CLAIMS[:0], RUNS).data

@@ -81,7 +81,7 @@ def test_the_modality_that_is_missing_most_is_named():
 
 
 def test_the_title_of_the_audit_counts_verdicts_unless_another_is_given():
-    counted = "1 documented leaks, 1 unresolved, 0 informative by presence, 4 fine"
+    counted = "1 documented leaks, 1 unresolved, 0 informative by presence, 0 not judged, 4 fine"
     assert title(show.audit_dots(FOUND, VERDICTS)) == counted
     assert title(show.audit_dots(FOUND, VERDICTS, title="t")) == "t"
     nothing = show.audit_dots(FOUND[:0], VERDICTS)
@@ -114,7 +114,7 @@ def test_only_clear_differences_of_large_groups_are_tabulated():
 def test_the_answer_counts_and_names_the_presence_that_predicts_most():
     text = show.cohort_in_short(cohort_of(pd.DataFrame({"labs.alb": SAMPLES.label})), SIZES, FOUND, VERDICTS).data
     assert "120 samples, 50.0% positive. 5 of 8 groups, crossed ones included, have fewer than 30 positives" in text
-    assert "6 fields and modalities: leak 1, unresolved 1, informative presence 0, fine 4." in text
+    assert "6 fields and modalities: leak 1, unresolved 1, informative presence 0, not judged 0, fine 4." in text
     assert "where `labs.3` is recorded, 50.0% are positive, elsewhere 25.0%." in text
 
 
