@@ -123,6 +123,7 @@ EXPORTS = {
         "interval",
         "listed",
         "nothing",
+        "reaches_out",
         "rows",
         "sentence",
         "words",

@@ -363,7 +363,7 @@ def predictions(table: pd.DataFrame, twins: pd.DataFrame, own: pd.Series) -> np.
         right.axvline(here, color=COLOURS[3], lw=2, label="this cohort")
     right.set(xlabel="rank correlation within a cohort", ylabel="simulated cohorts")
     right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))
-    right.set_xlim(min(-0.25, here - 0.1) if known else -0.25, 1)
+    right.set_xlim(np.nanmin([-0.25, here - 0.1, *twins[["rank_correlation", "ceiling"]].min() - 0.05]), 1)
     middle = f"{twins['rank_correlation'].median():.2f} in the median twin"
     title = f"Rank correlation {here:.2f} in this cohort, {middle}" if known else f"Rank correlation {middle}"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)

@@ -12,6 +12,7 @@ from mmlib.measure.groups import Groups
 from mmlib.questions.choose import RULES, Choices
 from mmlib.show import choose as show
 from mmlib.show import style
+from tests.show.limits import hidden
 
 plt.switch_backend("agg")
 RNG = np.random.default_rng(0)
@@ -200,6 +201,11 @@ def test_the_table_of_gains_starts_with_the_lowest_group():
 def test_no_point_of_a_front_lies_outside_its_panel():
     axes = show.front(POINTS.assign(size=[0.1, 0.1, 0.1, 0.5, 0.1, 0.1]), n=90)
     assert all(ax.get_ylim()[0] == -0.01 and ax.get_ylim()[1] > 0.5 for ax in axes)
+
+
+def test_no_twin_lies_outside_the_histogram():
+    left, right = show.predictions(PREDICTED, TWINS.assign(rank_correlation=[-0.9, 0.8]), NONE)
+    assert right.get_xlim()[0] < -0.9 and hidden(right.figure) == []
 
 
 def test_choices_that_are_all_the_same_have_a_scale_that_can_be_read():
