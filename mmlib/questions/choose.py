@@ -1,11 +1,12 @@
 """Subsets of modalities chosen on validation patients and reported on others: fronts, searches, limits, costs.
 
 A choice for the patients that a fold tests is made on validation patients whom that fold does not test. What
-is reported was never used to choose.
+is reported was never used to choose. A way to choose is a procedure: it may choose another subset in each fold, and its
+result is that of the procedure, not of one subset.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,14 @@ from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.estimates import Estimate, stack
 from mmlib.measure.evaluation import Evaluation, evaluate
 from mmlib.measure.groups import Groups
+from mmlib.measure.significance import ATTAINABLE
 from mmlib.questions.additions import interactions, shapley
 
-#: The ways to choose, in the order in which they are shown.
-RULES = ("all", "best single", "best AUROC", "greedy", "cheapest", "constrained")
+#: The ways to choose, in the order in which they are shown; the last may have no answer.
+RULES = ("all", "one modality", "best AUROC", "greedy", "cheapest", "bounded")
+#: Random halves of the resamples in which the bounded choice is made again, and the share of them that must agree
+#: before the answer is named.
+HALVES, SETTLED = 100, 0.95
 
 
 @dataclass(frozen=True)
@@ -39,10 +44,13 @@ class Choices:
         Largest admissible ``limit``.
     costs : mapping of str to float
         Modality -> cost.
-    overall : dict of str to str
-        Way to choose -> subset, from all validation rows.
-    by_fold : dict of str to list of str
+    overall : dict of str to (str or None)
+        Way to choose -> subset, from all validation rows; None if no subset keeps the margin.
+    by_fold : dict of str to list of (str or None)
         Way to choose -> the subset chosen for the patients that each fold tests.
+    half_limits : pandas.DataFrame
+        Upper limits from random halves of the resamples, a row each. How they scatter around ``limit`` is its Monte
+        Carlo error: half as many resamples double the variance, and half of that is shared with the whole.
     """
 
     auroc: Estimate
@@ -50,8 +58,9 @@ class Choices:
     limit: pd.Series
     margin: float
     costs: Mapping[str, float]
-    overall: dict[str, str]
-    by_fold: dict[str, list[str]]
+    overall: dict[str, str | None]
+    by_fold: dict[str, list[str | None]]
+    half_limits: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def subsets(self) -> list[str]:
@@ -62,6 +71,54 @@ class Choices:
     def kept(self) -> list[str]:
         """Names of the subsets whose differences keep the margin, by their upper limit."""
         return [name for name in self.subsets if self.limit[name] <= self.margin]
+
+    @property
+    def limit_error(self) -> pd.Series:
+        """Monte Carlo standard error of every upper limit, which more resamples make smaller."""
+        return self.half_limits.replace(np.inf, np.nan).std() if len(self.half_limits) else 0 * self.limit
+
+    @property
+    def half_answers(self) -> list[str | None]:
+        """Bounded choice from each half of the resamples."""
+        auroc = self.auroc.value.to_series()
+        return [_best_within(auroc, limit, self.margin) for _, limit in self.half_limits.iterrows()]
+
+    @property
+    def agreement(self) -> float:
+        """Share of the halves of the resamples that give the same bounded choice as all resamples."""
+        answers = self.half_answers
+        return answers.count(self.overall["bounded"]) / len(answers) if answers else 1.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether the bounded choice does not hang on the draw of the resamples."""
+        return self.agreement >= SETTLED
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Way to choose -> the subset that all validation patients name, all modalities aside.
+
+        A bounded choice that hangs on the draw of the resamples names none.
+        """
+        ways = {way: subset for way, subset in self.overall.items() if way != RULES[0] and subset is not None}
+        return ways if self.settled else {way: subset for way, subset in ways.items() if way != "bounded"}
+
+    @property
+    def smallest_margins(self) -> pd.Series:
+        """Smallest margin that these patients could have shown for each difference, at the subset with most AUROC.
+
+        A margin below 2.9 standard errors of the difference is kept too seldom even where there is no difference. The
+        error is that over patients, as in the limits; where there are few events, that of the exact interval.
+        """
+        margins = {}
+        for difference in self.differences.values():
+            at = difference.sel(subset=self.overall["best AUROC"])
+            low, high = at.interval()
+            exact = at.small is not None and bool(at.small)
+            error = float(high - low) / 3.92 if exact else float(at.se_patients)
+            name = at.value.coords["group"].item() if "group" in at.value.coords else at.name
+            margins[f"{name} minus {at.reference}" if at.reference else str(name)] = ATTAINABLE * error
+        return pd.Series(margins, dtype=float)
 
 
 def validation_rows(powerset: xr.Dataset, cohort: pd.DataFrame) -> tuple[xr.DataArray, pd.DataFrame]:
@@ -116,10 +173,7 @@ def upper_limit(differences: Mapping[str, Estimate]) -> pd.Series:
     >>> upper_limit({"sex": difference}).round(2).to_dict()
     {'labs': 0.2}
     """
-    over_patients = {name: replace(difference, spread=None, pooled=None) for name, difference in differences.items()}
-    ends = stack(over_patients, "difference").interval(simultaneous="difference")
-    farthest = np.maximum(*(np.abs(end) for end in ends)).fillna(np.inf).max("difference")
-    return pd.Series(farthest.values, farthest["subset"].values)
+    return _farthest(_over_patients(differences))
 
 
 def pareto(quality, harm) -> np.ndarray:
@@ -164,7 +218,7 @@ def greedy(auroc, subsets: Sequence[str], costs: Mapping[str, float]) -> str:
 
 def choose_by_rule(
     auroc, limit, subsets: Sequence[str], *, margin: float, tolerance: float, costs: Mapping[str, float]
-) -> dict[str, str]:
+) -> dict[str, str | None]:
     """Subset that each way of :data:`RULES` chooses from one table of validation numbers.
 
     Parameters
@@ -173,7 +227,7 @@ def choose_by_rule(
         Of every subset; ``none`` is never chosen.
     subsets : sequence of str
     margin : float
-        Largest admissible ``limit``. If no subset keeps it, ``constrained`` is the one with the smallest.
+        Largest admissible ``limit``. If no subset keeps it, ``bounded`` is None.
     tolerance : float
         ``cheapest`` may have this much less AUROC than the best subset.
     costs : mapping of str to float
@@ -181,7 +235,7 @@ def choose_by_rule(
 
     Returns
     -------
-    dict of str to str
+    dict of str to (str or None)
     """
     everything = full_subset(subsets)
     if unknown := sorted(set(costs) - set(members(everything))):
@@ -194,11 +248,11 @@ def choose_by_rule(
     table["cost"] = [cost_of(s, costs) for s in subsets]
     table = table[table["subset"] != NONE].sort_values("auroc", ascending=False, kind="stable")
     near = table[table["auroc"] >= table["auroc"].iloc[0] - tolerance].sort_values("cost", kind="stable")
-    kept = table[table["limit"] <= margin]
-    kept = table.sort_values("limit", kind="stable") if kept.empty else kept
     single = table[table["subset"].map(members).map(len) == 1]
     ways = [everything, *(t["subset"].iloc[0] for t in (single, table)), greedy(auroc, subsets, costs)]
-    return dict(zip(RULES, [*ways, *(t["subset"].iloc[0] for t in (near, kept))], strict=True))
+    indexed = table.set_index("subset")
+    bounded = _best_within(indexed["auroc"], indexed["limit"], margin)
+    return dict(zip(RULES, [*ways, near["subset"].iloc[0], bounded], strict=True))
 
 
 def choose_subsets(
@@ -258,6 +312,10 @@ def choose_subsets(
         decide(a, limits(differences(kept)).to_numpy()) for a, kept in zip(without.values.values, others, strict=True)
     ]
     limit = limits(bounded)
+    draws = np.random.default_rng(seed)
+    half = max(2, resamples // 2)
+    joined = _over_patients(bounded) if bounded and resamples >= 2 else None
+    halves = [1 + draws.permutation(resamples)[:half] for _ in range(HALVES if joined else 0)]
     return Choices(
         auroc,
         bounded,
@@ -266,6 +324,7 @@ def choose_subsets(
         dict(costs or {}),
         decide(auroc.value.values, limit.to_numpy()),
         {way: [choice[way] for choice in by_fold] for way in RULES},
+        pd.DataFrame([_farthest(joined, at) for at in halves]),
     )
 
 
@@ -311,7 +370,7 @@ def evaluate_choices(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """Metrics of what each way chose, on tested patients who had no part in the choice.
+    """Metrics of each procedure: the subset that it chose for every fold, on tested patients who had no part in it.
 
     Parameters
     ----------
@@ -326,23 +385,96 @@ def evaluate_choices(
     Returns
     -------
     Evaluation
-        With the key ``choice``: :data:`RULES`.
+        With the key ``choice``: those of :data:`RULES` that have an answer in every fold. Where the answer is none in
+        some fold, a procedure has no result.
     """
-    chosen = chosen_scores(powerset, choices.by_fold, cohort)
+    answered = {way: subsets for way, subsets in choices.by_fold.items() if None not in subsets}
+    chosen = chosen_scores(powerset, answered, cohort)
     weights = resample_patients(cohort["patient_id"], resamples, seed)
-    threshold = chosen["threshold"].sel(rule=rule)
-    return evaluate(chosen["score"], threshold, cohort, weights, groups=groups, ranking={"auroc": []})
+    alike = powerset["score"], powerset["threshold"].sel(rule=rule)
+    settings = {"groups": groups, "ranking": {"auroc": []}, "alike": alike}
+    return evaluate(chosen["score"], chosen["threshold"].sel(rule=rule), cohort, weights, **settings)
 
 
-def auroc_given_up(outcome: Evaluation) -> Estimate:
-    """AUROC of each way to choose minus that of all modalities, with the dimension ``choice``.
+def changes_from_all(outcome: Evaluation) -> Estimate:
+    """AUROC of each procedure minus that of all modalities, with the dimension ``choice``.
 
     Parameters
     ----------
     outcome : Evaluation
         From :func:`evaluate_choices`.
     """
-    return outcome.changes([(RULES[0], way) for way in outcome.labels], ["auroc"]).metric("auroc")
+    return _minus_first(outcome.metric("auroc"), "choice", outcome.labels[1:], RULES[0])
+
+
+def own_changes(choices: Choices, result: Evaluation) -> Estimate:
+    """AUROC of each subset that is named, minus that of all modalities: its own result, the same in every fold.
+
+    A subset is named by all validation patients. Some of them are tested here too, so its own result may flatter it a
+    little; the procedure's does not.
+
+    Parameters
+    ----------
+    choices : Choices
+    result : Evaluation
+        Of the power set, on tested patients.
+
+    Returns
+    -------
+    Estimate
+        With the dimension ``choice``: the ways to choose that name a subset, all modalities aside.
+    """
+    named, level = choices.named, result.metric("auroc")
+    return _minus_first(level, "subset", list(named.values()), choices.overall["all"]).rename(
+        "subset", "choice", list(named)
+    )
+
+
+def group_changes(outcome: Evaluation, *, way: str = "bounded", metric: str = "tpr") -> dict[str, Estimate]:
+    """Rate of every group by a procedure minus that with all modalities: who gains and who loses.
+
+    Parameters
+    ----------
+    outcome : Evaluation
+        From :func:`evaluate_choices`.
+    way : str
+        One of :data:`RULES`.
+    metric : str
+
+    Returns
+    -------
+    dict of str to Estimate
+        Attribute -> changes with the dimension ``group``; empty if the procedure has no result.
+    """
+    if way not in outcome.labels:
+        return {}
+    found = {}
+    for attribute in outcome.groups.attributes:
+        level = outcome.metric(metric, attribute)
+        found[attribute] = _minus_first(level, "choice", [way], RULES[0]).sel(choice=way)
+    return found
+
+
+def lowest_group(outcome: Evaluation, metric: str = "tpr") -> tuple[str, str] | None:
+    """Attribute and group with the lowest rate with all modalities, among groups with enough positives.
+
+    Parameters
+    ----------
+    outcome : Evaluation
+        From :func:`evaluate_choices`.
+    metric : str
+
+    Returns
+    -------
+    tuple of (attribute, group), or None
+    """
+    found = []
+    for attribute in outcome.groups.attributes:
+        level = outcome.metric(metric, attribute).sel(choice=RULES[0])
+        large = level.n_positive.values >= MINIMUM
+        found += [(value, attribute, group) for value, group in zip(level.value.values[large],
+                  np.array(level.labels("group"), object)[large], strict=True) if np.isfinite(value)]
+    return min(found)[1:] if found else None
 
 
 def lowest_rates(outcome: Evaluation, metric: str = "tpr") -> pd.Series:
@@ -394,23 +526,78 @@ def front_points(choices: Choices, result: Evaluation) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def selection_table(result: Evaluation, outcome: Evaluation) -> pd.DataFrame:
-    """Tidy rows of chapter 6: what the choices give on tested patients, Shapley values, and interactions.
+def selection_table(result: Evaluation, choices: Choices, outcome: Evaluation) -> pd.DataFrame:
+    """Tidy rows of chapter 6: procedures, the subsets that are named, margins, Shapley values and interactions.
 
     Parameters
     ----------
     result : Evaluation
         Of the power set.
+    choices : Choices
     outcome : Evaluation
         From :func:`evaluate_choices`.
 
     Returns
     -------
     pandas.DataFrame
-        The artefact ``selection``, with ``choice``, ``modality`` and ``pair``.
+        The artefact ``selection``, with ``choice``, ``subset``, ``modality`` and ``pair``. Rows with a choice and no
+        subset are results of a procedure, changes against all modalities with ``versus``; rows with both are the own
+        results of the subset that is named. ``smallest_margin`` is that of each bounded difference, with the validation
+        rows behind it.
     """
     auroc, contrasts = result.metric("auroc"), result.contrasts("tpr").values()
-    parts = [outcome.metric("auroc").frame()]
+    parts = [outcome.metric("auroc").frame(), changes_from_all(outcome).frame().assign(versus=RULES[0])]
     parts += [outcome.difference("tpr", a).frame(simultaneous="group") for a in outcome.groups.attributes]
+    for change in group_changes(outcome).values():
+        parts.append(change.frame(simultaneous="group").assign(choice="bounded", versus=RULES[0]))
+    named = list(choices.named.values())
+    own = auroc.sel(subset=named).rename("subset", "choice", list(choices.named)).frame()
+    parts.append(own.assign(subset=named))
     shares = [shapley(auroc), interactions(auroc), *(shapley(level) for level in contrasts)]
-    return pd.concat([*parts, *(share.frame() for share in shares if share.value.size)], ignore_index=True)
+    parts += [share.frame() for share in shares if share.value.size]
+    parts += [_margin_rows(choices)]
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+def _margin_rows(choices) -> pd.DataFrame:
+    """Smallest margin that could have been shown for each difference, as tidy rows."""
+    rows = []
+    for (attribute, difference), margin in zip(choices.differences.items(), choices.smallest_margins, strict=True):
+        at = difference.sel(subset=choices.overall["best AUROC"])
+        row = at.frame().iloc[[0]].assign(metric="smallest_margin", attribute=attribute, estimate=margin)
+        rows.append(row.assign(low=np.nan, high=np.nan, se_patients=np.nan, se_retrain=np.nan, choice="bounded"))
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def _minus_first(level: Estimate, dim: str, labels: Sequence[str], first: str) -> Estimate:
+    """Paired changes along a dimension against one of its labels; of the same models there is no change at all."""
+    every = level.labels(dim)
+    matrix = np.zeros((len(labels), len(every)))
+    for row, name in zip(matrix, labels, strict=True):
+        if not np.array_equal(level.values.sel({dim: name}), level.values.sel({dim: first}), equal_nan=True):
+            row[every.index(name)] += 1
+            row[every.index(first)] -= 1
+    return replace(level.map(matrix, dim, dim, list(labels)), bounds=(-1.0, 1.0))
+
+
+def _best_within(auroc: pd.Series, limit: pd.Series, margin: float) -> str | None:
+    """Subset with the highest AUROC among those whose limit keeps the margin; None if none does."""
+    kept = [name for name in limit.index if name != NONE and limit[name] <= margin]
+    return max(kept, key=auroc.get, default=None)
+
+
+def _over_patients(differences) -> Estimate:
+    """Signed differences side by side, with their spread over patients only."""
+    kept = {name: replace(difference, spread=None, pooled=None) for name, difference in differences.items()}
+    joined = stack(kept, "difference")
+    few = joined.small is not None and bool(joined.small.any())
+    return joined if few else replace(joined, small=None, exact=None, counts=None)  # quicker, and the same
+
+
+def _farthest(joined: Estimate, at=None) -> pd.Series:
+    """End of the simultaneous interval that is farthest from zero, from all or some of the resamples."""
+    if at is not None:
+        joined = replace(joined, values=joined.values.isel(resample=[0, *at]))
+    ends = joined.interval(simultaneous="difference")
+    farthest = np.maximum(*(np.abs(end) for end in ends)).fillna(np.inf).max("difference")
+    return pd.Series(farthest.values, farthest["subset"].values)

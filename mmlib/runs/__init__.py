@@ -16,6 +16,6 @@ EXPORTS = {
         "unknown_parameter",
     ],
     "run": ["Run"],
-    "staging": ["label", "named_images", "stage", "stage_notebook", "stage_toc"],
+    "staging": ["glued_text", "label", "named_images", "put_answers", "stage", "stage_notebook", "stage_toc"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

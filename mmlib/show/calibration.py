@@ -9,7 +9,7 @@ import pandas as pd
 from mmlib.core.schema import MINIMUM
 from mmlib.measure.calibration import EVENTS
 from mmlib.measure.estimates import Estimate
-from mmlib.show.style import COLOURS, GREY, band, interval, nothing, words
+from mmlib.show.style import COLOURS, GREY, band, ends, interval, nothing, reaches_out, words
 
 
 def calibration_dots(table: pd.DataFrame) -> plt.Axes:
@@ -52,7 +52,7 @@ def reliability_panels(table: pd.DataFrame) -> np.ndarray:
     size = (3.2 * max(len(attributes), 2), 3.8)
     figure, axes = plt.subplots(1, len(attributes), sharex=True, sharey=True, squeeze=False, figsize=size)
     for ax, attribute in zip(axes[0], attributes, strict=True):
-        ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
+        ax.axline((0, 0), slope=1, color=GREY, lw=1, ls="--")
         for i, (group, rows) in enumerate(table[table.attribute == attribute].groupby("group", sort=False)):
             name = f"{group} ({rows.n_positive.sum():,} events)"
             spread = [rows.observed - rows.low, rows.high - rows.observed]
@@ -82,14 +82,16 @@ def decision_panels(curves: Mapping[str, Mapping[str, Estimate]]) -> np.ndarray:
         for i, (name, benefit) in enumerate(lines.items()):
             prices = benefit.labels("threshold")
             if name == "act on all":
-                ax.plot(prices, benefit.value, color=GREY, ls="--", label=name)
+                reaches_out(*ax.plot(prices, benefit.value, color=GREY, ls="--", label=name))  # it falls without end
             else:
                 band(ax, prices, benefit, COLOURS[i], f"{name} (n={int(benefit.n):,})")
         ax.axhline(0, color=GREY, lw=1)
         ax.set_title("overall" if panel == "all" else words(panel), fontsize=11, fontweight="normal")
-        ax.set(xlabel="act from this probability", ylim=(-0.25, 1))
+        ax.set(xlabel="act from this probability")
         ax.legend(frameon=False, fontsize=7)
-    axes[0, 0].set(ylabel="standardised net benefit, 95 %")
+    shown = [end for lines in curves.values() for name, b in lines.items() if name != "act on all" for end in ends(b)]
+    low, high = np.nanmin([-0.25, *map(np.nanmin, shown)]), np.nanmax([1, *map(np.nanmax, shown)])
+    axes[0, 0].set(ylabel="standardised net benefit, 95 %", ylim=(low, high))
     figure.suptitle(_worth(curves["all"]), x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes[0]
 

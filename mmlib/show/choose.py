@@ -1,6 +1,7 @@
 """Figures and tables of chapter 6: which modalities one would choose, and what was known beforehand."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,16 +10,29 @@ import seaborn as sns
 from IPython.display import Markdown
 from matplotlib.ticker import MaxNLocator
 
+from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import members
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation
 from mmlib.questions.additions import interactions
-from mmlib.questions.choose import Choices, auroc_given_up, cost_of, lowest_rates
+from mmlib.questions.choose import (
+    RULES,
+    Choices,
+    changes_from_all,
+    cost_of,
+    group_changes,
+    lowest_group,
+    lowest_rates,
+    own_changes,
+)
 from mmlib.show import style
-from mmlib.show.style import COLOURS, GREY, dots, estimate_cells, interval, words
+from mmlib.show.style import COLOURS, GREY, decimals, dots, estimate_cells, interval, listed, words
 
 #: Said where there is no addition whose change could be predicted.
 NOTHING_PREDICTED = "No change of a difference could be predicted: that takes two modalities and a difference shown."
+
+#: What changes of AUROC are against.
+AGAINST = " against all modalities"
 
 
 def group_shares(shares: Mapping[str, Estimate]) -> plt.Axes:
@@ -38,15 +52,26 @@ def group_shares(shares: Mapping[str, Estimate]) -> plt.Axes:
     modalities = rows[0].labels("modality")
     clear = np.array([row.clear(simultaneous=True).values != 0 for row in rows])
     _, ax = plt.subplots(figsize=(1.15 * len(modalities) + 3.4, 0.36 * len(rows) + 1.5))
-    _map(ax, np.array([row.value.values for row in rows]), clear, list(shares), [words(m) for m in modalities])
-    leader, *others = [modalities[int(np.argmax(row.value.values))] for row in rows]
-    title = f"{words(leader).capitalize()} adds most AUROC"
-    if len(modalities) == 1:
-        title = f"{words(leader).capitalize()} is the only modality"
-    elif others:
-        title += f", and most TPR in {others.count(leader)} of {len(others)} groups"
-    ax.set_title(title)
+    digits = [decimals("tpr" if name.startswith("TPR") else "auroc") for name in shares]
+    values = np.array([row.value.values for row in rows])
+    _map(ax, values, clear, list(shares), [words(m) for m in modalities], digits)
+    ax.set_title(_leader(rows, modalities))
     return ax
+
+
+def _leader(rows, modalities):
+    """Which modality adds most, as far as the paired interval of the first two tells them apart."""
+    order = [[modalities[i] for i in np.argsort(-row.value.values, kind="stable")] for row in rows]
+    leader = words(order[0][0])
+    if len(modalities) == 1:
+        return f"{leader.capitalize()} is the only modality"
+    ahead = rows[0].sel(modality=order[0][0]) - rows[0].sel(modality=order[0][1])
+    if not int(ahead.clear()):
+        return f"{leader.capitalize()} and {words(order[0][1])} add most AUROC, with no clear difference between them"
+    if len(rows) == 1:
+        return f"{leader.capitalize()} adds most AUROC"
+    most = sum(names[0] == order[0][0] for names in order[1:])
+    return f"{leader.capitalize()} adds most AUROC; its share of TPR is the largest in {most} of {len(rows) - 1} groups"
 
 
 def interaction_maps(result: Evaluation) -> np.ndarray:
@@ -77,10 +102,12 @@ def interaction_maps(result: Evaluation) -> np.ndarray:
         square = np.full((len(modalities), len(modalities)), np.nan)
         clear = np.zeros(square.shape, bool)
         square[columns, rows], clear[columns, rows] = found.value, found.clear(simultaneous=True) != 0
-        _map(ax, square[1:, :-1], clear[1:, :-1], labels[1:], labels[:-1])
+        digits = [decimals("auroc" if name == "AUROC" else "tpr")] * (len(modalities) - 1)
+        _map(ax, square[1:, :-1], clear[1:, :-1], labels[1:], labels[:-1], digits)
         ax.set_title(name.replace(" (", "\n("), fontsize=11, fontweight="normal")
-    auroc = pairs["AUROC"].value
-    title = f"{int((auroc < 0).sum())} of {auroc.size} pairs add less AUROC together than one by one"
+    below = int((pairs["AUROC"].clear(simultaneous=True) < 0).sum())
+    title = f"{below} of {pairs['AUROC'].value.size} pairs add clearly less AUROC together than one by one"
+    title = title if below else "No pair adds clearly less AUROC together than one by one"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes[0]
 
@@ -152,48 +179,66 @@ def front_table(points: pd.DataFrame):
     return table.style.hide(axis="index")
 
 
-def prices(outcome: Evaluation, *, margin: float) -> np.ndarray:
-    """AUROC that each way to choose gives up against all modalities, and the TPR differences that it leaves.
+def prices(choices: Choices, outcome: Evaluation) -> np.ndarray:
+    """AUROC that each way to choose gives up or gains against all modalities, and the TPR differences that it leaves.
 
     Parameters
     ----------
+    choices : mmlib.questions.choose.Choices
+        Their margin is shaded.
     outcome : Evaluation
         From `mmlib.questions.choose.evaluate_choices`.
-    margin : float
-        Shaded.
 
     Returns
     -------
     numpy.ndarray of matplotlib.axes.Axes
-        Two, or one if no difference is shown.
+        Two, or one if no difference is shown. A procedure without a result has a row that says so.
     """
     contrasts, ways = outcome.contrasts("tpr"), outcome.labels
-    panels = 2 if contrasts else 1
+    panels, every = 2 if contrasts else 1, [way for way in RULES if way in choices.by_fold]
     figure, axes = plt.subplots(
-        1, panels, sharey=True, squeeze=False, figsize=(4.5 * panels, 0.5 * len(ways) + 1.8)
+        1, panels, sharey=True, squeeze=False, figsize=(4.5 * panels, 0.5 * len(every) + 1.8)
     )
-    at, change = np.arange(len(ways)), auroc_given_up(outcome)
-    dots(axes[0, 0], at, change, COLOURS[0])
-    axes[0, 0].set(xlabel=f"AUROC minus that of all modalities (n = {change.n:,})")
-    axes[0, 0].set_yticks(at, ways)
-    axes[0, 0].invert_yaxis()
-    axes[0, 0].xaxis.set_major_locator(MaxNLocator(5))
-    if np.ptp(axes[0, 0].get_xlim()) < 0.001:  # no way differs from all modalities
-        axes[0, 0].set_xlim(-0.01, 0.01)
+    left, at, change = axes[0, 0], np.array([every.index(way) for way in ways]), changes_from_all(outcome)
+    left.plot(0, at[0], "o", ms=5, color=COLOURS[0])
+    dots(left, at[1:], change, COLOURS[0])
+    left.set(xlabel=f"AUROC minus that of all modalities (n = {change.n:,})")
+    left.set_yticks(range(len(every)), every)
+    left.set_ylim(len(every) - 0.5, -0.5)
+    left.xaxis.set_major_locator(MaxNLocator(5))
+    if np.ptp(left.get_xlim()) < 0.001:  # no way differs from all modalities
+        left.set_xlim(-0.01, 0.01)
+    for way in set(every) - set(ways):
+        look = {"transform": left.get_yaxis_transform(), "va": "center", "fontsize": 9, "color": GREY}
+        look |= {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}}
+        left.text(0.03, every.index(way), _over_folds(choices.by_fold[way]), **look)
     if contrasts:
         right = axes[0, 1]
         for i, (name, level) in enumerate(contrasts.items()):
             dots(right, at + 0.16 * (i - (len(contrasts) - 1) / 2), level, COLOURS[i + 1], name)
-        right.axvspan(-margin, margin, color=GREY, alpha=0.12, lw=0)
+        right.axvspan(-choices.margin, choices.margin, color=GREY, alpha=0.12, lw=0)
         right.set(xlabel="TPR, group minus reference (shaded: margin)")
         right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))
-    title = f"The constrained choice changes AUROC by {change.sel(choice='constrained'):+.3f}"
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    figure.suptitle(_prices_title(choices, outcome), x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes[0]
 
 
+def _prices_title(choices, outcome):
+    """Finding of the figure of prices: what the bounded choice does to AUROC, or that there is none."""
+    folds = choices.by_fold["bounded"]
+    if not choices.settled:
+        return f"Whether a subset keeps the margin of {choices.margin:g} hangs on the draw of the resamples"
+    if choices.overall["bounded"] is None:
+        return f"No subset can be shown to keep every TPR difference within {choices.margin:g}"
+    if None in folds:
+        return f"In {folds.count(None)} of {len(folds)} folds no subset keeps the margin of {choices.margin:g}"
+    change = changes_from_all(outcome).sel(choice="bounded")
+    way = "bounded choice" if choices.differences else "choice by AUROC alone"
+    return f"The {way} {_given_up(change)}"
+
+
 def choice_table(choices: Choices, outcome: Evaluation):
-    """What each way chose, how stably, what it costs, and what it gives on tested patients.
+    """Each way to choose as a procedure: what it chose over the folds, and what that gives on tested patients.
 
     Parameters
     ----------
@@ -204,20 +249,81 @@ def choice_table(choices: Choices, outcome: Evaluation):
     Returns
     -------
     pandas.io.formats.style.Styler
+        Numbers belong to the procedure. One without an answer in some fold has none.
     """
     ways, lowest = outcome.labels, lowest_rates(outcome)
-    agree = [f"{choices.by_fold[w].count(choices.overall[w])} of {len(choices.by_fold[w])}" for w in ways]
-    table = {
-        "choice": ways,
-        "modalities": [words(choices.overall[way]) for way in ways],
-        "folds that agree": agree,
-        "cost": [f"{cost_of(choices.overall[way], choices.costs):g}" for way in ways],
-        "AUROC minus all [95 %]": ["", *estimate_cells(auroc_given_up(outcome), "+.3f")[1:]],
-    }
+    table = {"chosen over the folds": [_over_folds(choices.by_fold[way]) for way in ways]}
+    table["AUROC minus all [95 %]"] = ["", *_auroc_cells(changes_from_all(outcome))]
     table |= {f"TPR {name} [95 %]": estimate_cells(level, "+.2f") for name, level in outcome.contrasts("tpr").items()}
     if lowest.notna().any():
         table["lowest TPR of a group"] = [f"{lowest[way]:.2f}" for way in ways]
-    return pd.DataFrame(table).style.hide(axis="index")
+    frame = pd.DataFrame(table, index=ways)
+    for way in choices.by_fold:
+        if way not in ways:
+            frame.loc[way] = [_over_folds(choices.by_fold[way]), *["no result"] * (frame.shape[1] - 1)]
+    return frame.rename_axis("way to choose").reset_index().style.hide(axis="index")
+
+
+def named_table(choices: Choices, result: Evaluation):
+    """Subset that all validation patients name for each way to choose, and its own results.
+
+    Parameters
+    ----------
+    choices : mmlib.questions.choose.Choices
+    result : Evaluation
+        Of the power set, on tested patients.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+    """
+    ways = [way for way in choices.overall if way != RULES[0]]
+    cells = dict(zip(choices.named, _auroc_cells(own_changes(choices, result)), strict=True))
+    rows = []
+    for way in ways:
+        subset = choices.named.get(way)
+        unnamed = "none" if choices.overall[way] is None and choices.settled else "depends on the resamples"
+        row = {"way to choose": way, "subset": words(subset) if subset else unnamed}
+        row["cost"] = f"{cost_of(subset, choices.costs):g}" if subset else "-"
+        row["AUROC minus all [95 %]"] = cells.get(way, "-")
+        if choices.differences:
+            row["upper limit of a TPR difference"] = _limit(choices, subset) if subset else "-"
+        for name, level in result.contrasts("tpr").items():
+            row[f"TPR {name} [95 %]"] = estimate_cells(level.sel(subset=[subset]), "+.2f")[0] if subset else "-"
+        rows.append(row)
+    return pd.DataFrame(rows).style.hide(axis="index")
+
+
+def gains_table(choices: Choices, outcome: Evaluation):
+    """Who gains and who loses: true positive rate of every group by the bounded choice and with all modalities.
+
+    Parameters
+    ----------
+    choices : mmlib.questions.choose.Choices
+    outcome : Evaluation
+        From `mmlib.questions.choose.evaluate_choices`.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+        The lowest group first within an attribute. A sentence if the bounded choice has no result.
+    """
+    changes = group_changes(outcome)
+    if not choices.differences or not changes:
+        text = "This run bounds no difference." if changes else "The bounded choice has no result: nobody is compared."
+        return style.sentence(text)
+    parts = []
+    for attribute, change in changes.items():
+        level = outcome.metric("tpr", attribute)
+        before, after = (level.sel(choice=way) for way in (RULES[0], "bounded"))
+        positives = np.broadcast_to(level.n_positive, before.value.shape)
+        part = pd.DataFrame({"attribute": words(attribute), "group": change.labels("group"), "positives": positives})
+        for name, rate in (("TPR, all modalities", before), ("TPR, bounded", after)):
+            part[name] = [f"{value:.2f}" for value in rate.value.values]
+        part["change [95 %]"] = _change_cells(change)
+        parts.append(part.iloc[np.argsort(before.value.values, kind="stable")])
+    table = pd.concat(parts, ignore_index=True)
+    return table.style.hide(axis="index").format({"positives": "{:,}"})
 
 
 def predictions(table: pd.DataFrame, twins: pd.DataFrame, own: pd.Series) -> np.ndarray:
@@ -257,7 +363,7 @@ def predictions(table: pd.DataFrame, twins: pd.DataFrame, own: pd.Series) -> np.
         right.axvline(here, color=COLOURS[3], lw=2, label="this cohort")
     right.set(xlabel="rank correlation within a cohort", ylabel="simulated cohorts")
     right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))
-    right.set_xlim(min(-0.25, here - 0.1) if known else -0.25, 1)
+    right.set_xlim(np.nanmin([-0.25, here - 0.1, *twins[["rank_correlation", "ceiling"]].min() - 0.05]), 1)
     middle = f"{twins['rank_correlation'].median():.2f} in the median twin"
     title = f"Rank correlation {here:.2f} in this cohort, {middle}" if known else f"Rank correlation {middle}"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
@@ -312,25 +418,28 @@ def model_table(model: pd.DataFrame):
 
 
 def flag_table(flags: pd.DataFrame):
-    """How often modalities of known effect are flagged, and left out by the constrained choice."""
+    """How often modalities of known effect are flagged, and left out by a bounded choice that has an answer."""
+    cells = {
+        name: [interval(*row, ".0%") for row in flags[[name, f"{name} low", f"{name} high"]].to_numpy()]
+        for name in ("flagged", "left out")
+    }
     table = pd.DataFrame(
         {
             "labs read lower by": flags["effect"].map(lambda e: f"{-e:g} SD" if e else "nothing"),
             "modality": flags["modality"],
             "truly": flags["role"],
-            "caused in the population": flags["caused"].map("{:+.3f}".format),
-            "flagged [95 %]": [
-                interval(*r, ".1%") for r in flags[["flagged", "flagged low", "flagged high"]].to_numpy()
-            ],
-            "left out [95 %]": [
-                interval(*r, ".0%") for r in flags[["left out", "left out low", "left out high"]].to_numpy()
-            ],
+            "caused in the population": flags["caused"].map("{:+.2f}".format),
+            "flagged [95 %]": cells["flagged"],
+            "twins with an answer": flags["kept the margin"].map("{:.0%}".format),
+            "left out of it [95 %]": cells["left out"],
         }
     )
     return table.style.hide(axis="index")
 
 
-def choose_in_short(choices: Choices, outcome: Evaluation, own: pd.Series) -> Markdown:
+def choose_in_short(
+    choices: Choices, outcome: Evaluation, result: Evaluation, own: pd.Series, *, units: str = "patients"
+) -> Markdown:
     """Answer of chapter 6 in a few sentences.
 
     Parameters
@@ -338,59 +447,177 @@ def choose_in_short(choices: Choices, outcome: Evaluation, own: pd.Series) -> Ma
     choices : mmlib.questions.choose.Choices
     outcome : Evaluation
         From `mmlib.questions.choose.evaluate_choices`.
+    result : Evaluation
+        Of the power set, on tested patients.
     own : pandas.Series
         From `mmlib.questions.forecast.judge_halves`.
+    units : str
+        What is resampled, in the plural.
 
     Returns
     -------
     IPython.display.Markdown
     """
+    text = f"**In short.** {bounded_in_words(choices, outcome, result, units=units)}"
     if len(choices.subsets) == 1:
-        return Markdown(
-            f"**In short.** There is one modality, {words(*choices.subsets)}, so there is nothing to choose."
-        )
-    contrasts, change = outcome.contrasts("tpr"), auroc_given_up(outcome).sel(choice="constrained")
-    subset, folds = choices.overall["constrained"], choices.by_fold["constrained"]
-    found = "95 % interval excludes 0" if int(change.clear()) else "no clear difference"
-    text = (
-        f"**In short.** {_margin_kept(choices)} {words(subset)} on all validation patients; {folds.count(subset)} of "
-        f"{len(folds)} folds choose it. On tested patients, who had no part in the choice, choosing so changes AUROC "
-        f"by {change:+.3f} against all modalities ({found})"
-    )
-    if contrasts:
-        left = {name: float(level.sel(choice="constrained")) for name, level in contrasts.items()}
-        widest = max(left, key=lambda name: abs(left[name]))
-        text += f", and the largest TPR difference left is {left[widest]:+.2f} ({widest})"
+        return Markdown(text)
     if np.isnan(own["rank_correlation"]):
-        return Markdown(f"{text}. {NOTHING_PREDICTED}")
+        return Markdown(f"{text} {NOTHING_PREDICTED}")
     return Markdown(
-        f"{text}. Predicted beforehand, changes of the differences have a rank correlation of "
+        f"{text} Predicted beforehand, changes of the TPR differences have a rank correlation of "
         f"{own['rank_correlation']:.2f} with the observed ones (noise ceiling {own['ceiling']:.2f}). The sign is "
-        f"right in {own['sign_accuracy']:.0%}. The mean error is {own['error']:.3f}; predicting no change gives "
-        f"{own['error_no_change']:.3f}."
+        f"right in {own['sign_accuracy']:.0%}. The mean error is {own['error']:.2f}, {error_in_words(own)} that of "
+        f"predicting no change."
     )
 
 
-def _margin_kept(choices):
-    """How many subsets keep the margin, up to the name of the constrained choice."""
-    kept, every, margin = len(choices.kept), len(choices.subsets), f"{choices.margin:g}"
+def error_in_words(own: pd.Series) -> str:
+    """Mean error of the forecasts against that of predicting no change, as the beginning of a comparison.
+
+    Examples
+    --------
+    >>> error_in_words(pd.Series({"error": 0.02, "error_no_change": 0.025}))
+    '20 % smaller than'
+    """
+    ratio = own["error"] / own["error_no_change"] - 1
+    if not np.isfinite(ratio):
+        return "not known, nor is"
+    if abs(ratio) < 0.005:
+        return "the same as"
+    return f"{abs(ratio):.0%} {'smaller' if ratio < 0 else 'larger'} than".replace("%", "\u00a0%")
+
+
+def bounded_in_words(
+    choices: Choices, outcome: Evaluation, result: Evaluation, *, units: str = "patients"
+) -> str:
+    """What the bounded choice answers, what it does to AUROC, and who gains and who loses by it.
+
+    Parameters
+    ----------
+    choices, outcome, result, units
+        As in `choose_in_short`.
+
+    Returns
+    -------
+    str
+        No subset is named where none keeps the margin, or where the answer hangs on the draw of the resamples.
+    """
+    if len(choices.subsets) == 1:
+        return f"There is one modality, {words(*choices.subsets)}, so there is nothing to choose."
+    every, margin, subset = len(choices.subsets), f"{choices.margin:g}", choices.overall["bounded"]
+    change = changes_from_all(outcome)
     if not choices.differences:
-        return "This run bounds no difference between groups, so AUROC alone decides. The choice is"
-    if kept:
         return (
-            f"{kept} of {every} subsets keep every TPR difference within {margin} on validation patients, by the "
-            "upper limit of the 95 % interval. The one with the highest AUROC is"
+            "This run bounds no difference between groups, so AUROC alone decides. Choosing by it "
+            f"({_over_folds(choices.by_fold['bounded'])}) {_given_up(change.sel(choice='bounded'), AGAINST)}."
+        )
+    bound = f"to keep every TPR difference shown within {margin}, by the upper limit of its interval"
+    if not choices.settled:
+        answers = Counter("none" if a is None else words(a) for a in choices.half_answers).most_common()
+        nearest = (choices.limit[choices.subsets] - choices.margin).abs().idxmin()
+        return (
+            f"No subset is named: whether one can be shown, on validation {units}, {bound}, hangs on the draw of the "
+            f"resamples. Of {len(choices.half_answers)} random halves of them, "
+            f"{listed([f'{count} answer {answer}' for answer, count in answers[:3]])}. "
+            f"The limit nearest to the margin is {_limit(choices, nearest)}."
+        )
+    if subset is None:
+        margins = choices.smallest_margins
+        text = (
+            f"The bounded choice is none: no subset of {every} can be shown, on validation {units}, {bound}. The "
+            f"smallest margin that these {units} could have shown is {margins.max():.2f}, for {margins.idxmax()} "
+            "(2.9 standard errors at the subset with the highest AUROC)."
+        )
+        if margins.max() <= choices.margin:
+            text += f" So there are enough {units} for this margin; the differences found are too large for it."
+        return text
+    kept, folds = len(choices.kept), choices.by_fold["bounded"]
+    text = (
+        f"{kept} of {every} subsets can be shown, on validation {units}, {bound}. Of these {words(subset)} has the "
+        f"highest AUROC (upper limit {_limit(choices, subset)})."
+    )
+    if None in folds:
+        own = own_changes(choices, result).sel(choice="bounded")
+        return (
+            f"{text} But in {folds.count(None)} of {len(folds)} folds, without the {units} of the fold, no subset "
+            f"keeps the margin, so the procedure has no result. By itself {words(subset)} {_given_up(own, AGAINST)}; "
+            f"some of the {units} tested for this also chose it."
         )
     return (
-        f"None of the {every} subsets can be shown, on validation patients, to keep every TPR difference within "
-        f"{margin}. The one with the smallest upper limit is"
+        f"{text} The procedure chose {_over_folds(folds)}. On {units} who had no part in the choice it "
+        f"{_given_up(change.sel(choice='bounded'), AGAINST)}.{_lowest_in_words(outcome)}"
     )
 
 
-def _map(ax, values, clear, rows, columns):
-    """Map of numbers, bold where they are clearly not 0."""
+def _lowest_in_words(outcome):
+    """What the bounded choice does to the group with the lowest true positive rate, and to how many groups."""
+    lowest, changes = lowest_group(outcome), group_changes(outcome)
+    if lowest is None:
+        return ""
+    attribute, group = lowest
+    levels = outcome.metric("tpr", attribute).sel(group=group)
+    before, after = (float(levels.sel(choice=way)) for way in (RULES[0], "bounded"))
+    names = changes[attribute].labels("group")
+    cell, sign = _change_cells(changes[attribute])[names.index(group)], after - before
+    clear = int(changes[attribute].clear(simultaneous=True).sel(group=group))
+    found = " (no clear difference)"
+    if clear:
+        found = ": levelling down, not up" if sign < 0 else ""
+    verb = "stays at" if abs(sign) < 0.005 else f"{'falls' if sign < 0 else 'rises'} from {before:.2f} to"
+    large = {a: [g for g, n in zip(c.labels("group"), np.ravel(c.n_positive), strict=True) if n >= MINIMUM]
+             for a, c in changes.items()}  # fmt: skip
+    signs = np.concatenate([c.clear(simultaneous=True).sel(group=large[a]).values for a, c in changes.items()])
+    return (
+        f" The TPR of {group}, the lowest of any group with all modalities, {verb} {after:.2f}, a change of {cell}"
+        f"{found}. Of {len(signs)} groups, {int((signs < 0).sum()) or 'none'} lose and "
+        f"{int((signs > 0).sum()) or 'none'} gain TPR with an interval that excludes 0."
+    )
+
+
+def _change_cells(change):
+    """Changes of a rate with the interval that holds for all groups of the attribute."""
+    parts = [np.ravel(part) for part in (change.value, *change.interval(simultaneous=True))]
+    return [
+        interval(*row, "+.2f") if np.isfinite(row).all() else f"{row[0]:+.2f} (too few events for an interval)"
+        for row in np.transpose(parts)
+    ]
+
+
+def _auroc_cells(change):
+    """Changes of AUROC with their intervals; words where the models are the same."""
+    cells = estimate_cells(change, "+.3f")
+    same = ~change.values.values.any(axis=0)
+    return ["the same models" if alike else cell for alike, cell in zip(same, cells, strict=True)]
+
+
+def _given_up(change, against=""):
+    """A change of AUROC in words: given up or gained by its sign, and whether the interval excludes 0."""
+    if not change.values.values.any():
+        return "is all modalities in every fold, so AUROC is the same"
+    verb, moved = ("gains", change) if float(change) > 0 else ("gives up", -change)
+    unclear = "" if int(change.clear()) else " (no clear difference)"
+    return f"{verb} {moved:.3f} AUROC{against}{unclear}"
+
+
+def _limit(choices, subset):
+    """Upper limit of a subset with its Monte Carlo error."""
+    return f"{choices.limit[subset]:.3f}, Monte Carlo error {choices.limit_error[subset]:.3f}"
+
+
+def _over_folds(subsets: Sequence[str | None]):
+    """How often each subset was chosen over the folds, the most frequent first."""
+    (first, count), *others = Counter(subsets).most_common()
+    named = [("none" if s is None else words(s), k) for s, k in [(first, count), *others]]
+    if not others:
+        return f"{named[0][0]} in all {count} folds"
+    return ", ".join([f"{named[0][0]} in {count} of {len(subsets)} folds", *(f"{s} in {k}" for s, k in named[1:])])
+
+
+def _map(ax, values, clear, rows, columns, digits):
+    """Map of numbers, each row with its decimals, bold where they are clearly not 0."""
     reach = np.nanmax(np.abs(values)) if np.isfinite(values).any() else 1
-    look = {"cmap": "vlag", "vmin": -reach, "vmax": reach, "annot": True, "fmt": "+.3f", "cbar": False}
+    cells = np.array([[f"{round(v, d) + 0.0:+.{d}f}" for v in row] for row, d in zip(values, digits, strict=True)])
+    look = {"cmap": "vlag", "vmin": -reach, "vmax": reach, "annot": cells, "fmt": "", "cbar": False}
     sns.heatmap(values, ax=ax, **look, annot_kws={"fontsize": 8}, linewidths=0.5)
     shown = np.argwhere(~np.isnan(values))
     for text, (row, column) in zip(ax.texts, shown, strict=True):

@@ -43,6 +43,18 @@ GREY = "0.45"
 #: Said where a run names no group to be shown against a reference.
 NO_CONTRAST = "This run shows no group against a reference group."
 
+#: Mark of what is drawn past the limits of its axes on purpose.
+REACHES_OUT = "reaches out"
+
+
+def reaches_out(*artists) -> None:
+    """Mark artists that go past the limits of their axes on purpose, such as an interval whose cut end is an arrow.
+
+    Nothing else may: a test looks for data that no reader sees.
+    """
+    for artist in artists:
+        artist.set_gid(REACHES_OUT)
+
 
 def words(name: str) -> str:
     """A name from the data in words for a reader."""

@@ -6,7 +6,8 @@ writes ``book/tables/flags.csv``. The effect was declared before the study: in e
 group, so that its members look healthier (by a quarter of a standard deviation, and in a second arm by half),
 *triage* and *vitals* do not. The same seeds without the effect are the null. Models are logistic regressions.
 A modality is flagged if the interval of its Shapley value of the signed TPR difference, simultaneous over
-modalities, lies wholly below zero: it makes the group's positives be missed more.
+modalities, lies wholly below zero: it makes the group's positives be missed more. Whether the bounded choice leaves a
+modality out is counted among the twins in which some subset keeps the margin.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from mmlib.twins.causal import Knobs
 RACE = Groups({"race": "White"}, {"race": "Black"})
 SIGNAL = {"triage": 0.6, "vitals": 0.6, "labs": 0.6}
 HARMFUL, EFFECTS = "labs", (-0.25, -0.5, 0.0)
-MARGIN = 0.1  # of the constrained choice, on the upper limit of the difference
+MARGIN = 0.1  # of the bounded choice, on the upper limit of the difference
 RESAMPLES = 200
 
 
@@ -52,17 +53,17 @@ def measure(twin: Twin, seed: int) -> dict:
     score, rows = validation_rows(twin.powerset, twin.cohort)
     held = rated(score, rows, weights[:, rows["position"]], ranking={"auroc": []})
     limit, auroc = upper_limit({"race": difference(held)}), held.metric("auroc").value.values
-    chosen = choose_by_rule(auroc, limit, list(limit.index), margin=MARGIN, tolerance=0, costs={})["constrained"]
+    chosen = choose_by_rule(auroc, limit, list(limit.index), margin=MARGIN, tolerance=0, costs={})["bounded"]
     row = {}
     for modality in SIGNAL:
         found, truth = (float(share.sel(modality=modality)) for share in shares)
         row |= {
             f"{modality} flagged": bool(clear.sel(modality=modality) < 0),
-            f"{modality} left out": modality not in members(chosen),
+            f"{modality} left out": float("nan") if chosen is None else float(modality not in members(chosen)),
             f"{modality} share": found,
             f"{modality} truth": truth,
         }
-    return row | {"kept the margin": bool(limit[chosen] <= MARGIN)}
+    return row | {"kept the margin": chosen is not None}
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
@@ -75,9 +76,10 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
             role = "harmful" if effect and m == HARMFUL else "harmless"
             row = {"effect": effect, "modality": m, "role": role, "twins": len(part)}
             for what in ("flagged", "left out"):
-                count = int(part[f"{m} {what}"].sum())
-                low, high = proportion_confint(count, len(part), method="beta")
-                row |= {what: count / len(part), f"{what} low": low, f"{what} high": high}
+                known = part[f"{m} {what}"].dropna()
+                count = int(known.sum())
+                low, high = proportion_confint(count, len(known), method="beta")
+                row |= {what: count / len(known), f"{what} low": low, f"{what} high": high}
             row["found"] = part[f"{m} share"].mean()
             row["truth"] = part[f"{m} truth"].mean()
             row["caused"] = (pairs[f"{m} truth", effect] - pairs[f"{m} truth", 0.0]).mean()

@@ -2,15 +2,18 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 from sklearn.metrics import roc_auc_score
 
+from mmlib.core.schema import RESULTS
 from mmlib.core.subsets import subset_masks
 from mmlib.measure.estimates import estimate
 from mmlib.measure.evaluation import evaluate
 from mmlib.measure.groups import Groups
 from mmlib.questions import choose
-from mmlib.questions.additions import evaluate_subsets
+from mmlib.questions.additions import evaluate_subsets, strongest_single
 
 NAMES, _ = subset_masks(["a", "b", "c"])
 GROUPS = Groups({"sex": "Male"}, {"sex": "Female"})
@@ -61,7 +64,7 @@ def test_every_way_to_choose_does_what_it_says():
     dear = choose.choose_by_rule(auroc, limit, NAMES, margin=0.1, tolerance=0.06, costs={"a": 9.0, "c": 0.5})
     assert dear["cheapest"] == "b+c" and dear["greedy"] == "b+c"
     strict = choose.choose_by_rule(auroc, limit, NAMES, margin=0.01, tolerance=0.0, costs={})
-    assert strict["constrained"] == "b"  # nothing keeps the margin: the nearest, never the empty set
+    assert strict["bounded"] is None  # nothing keeps the margin: neither the nearest nor the empty set is an answer
 
 
 @pytest.mark.parametrize(
@@ -102,14 +105,18 @@ def test_a_fold_is_chosen_for_without_its_own_patients(small_powerset):
     area = roc_auc_score(rows.label, score.sel(subset="a+b", seed=0))
     assert float(chosen.auroc.sel(subset="a+b")) == pytest.approx(area)
     assert chosen.overall["best AUROC"] == NAMES[int(np.argmax(chosen.auroc.value.values))]
-    assert "c" not in chosen.overall["constrained"]  # c lowers the scores of women
+    assert chosen.overall["one modality"] == strongest_single(powerset, cohort)
+    assert chosen.kept == [] and chosen.overall["bounded"] is None  # with 150 of a sex nothing can be shown within 0.1
+    wide = choose.choose_subsets(powerset, cohort, GROUPS, margin=0.5, resamples=30)
+    assert wide.kept and "c" not in wide.overall["bounded"]  # c lowers the scores of women
     assert chosen.kept == [s for s in NAMES[1:] if chosen.limit[s] <= 0.1] and chosen.subsets == NAMES[1:]
 
 
-def test_without_differences_the_constrained_choice_is_the_best(small_powerset):
+def test_without_differences_the_bounded_choice_is_the_best(small_powerset):
     powerset, cohort = small_powerset
     chosen = choose.choose_subsets(powerset, cohort, Groups({"sex": "Male"}), resamples=10)
-    assert chosen.overall["constrained"] == chosen.overall["best AUROC"] and chosen.kept == NAMES[1:]
+    assert chosen.overall["bounded"] == chosen.overall["best AUROC"] and chosen.kept == NAMES[1:]
+    assert chosen.settled and chosen.smallest_margins.empty
     result = evaluate_subsets(powerset, cohort, Groups({"sex": "Male"}), resamples=10)
     assert choose.front_points(chosen, result).empty
 
@@ -134,16 +141,102 @@ def test_chosen_scores_are_those_of_the_subset_of_each_fold(small_powerset):
 @pytest.fixture(scope="module")
 def chosen(small_powerset):
     powerset, cohort = small_powerset
-    choices = choose.choose_subsets(powerset, cohort, GROUPS, resamples=30)
+    choices = choose.choose_subsets(powerset, cohort, GROUPS, margin=0.5, resamples=30)
     return choices, choose.evaluate_choices(powerset, choices, cohort, GROUPS, resamples=30)
+
+
+def levelled(female, male, folds=4):
+    """Perfect patients, 200 a sex and a label: a finds these shares of women and men, b what c does not say."""
+    names, _ = subset_masks(["a", "b"])
+    cohort = pd.DataFrame(product(["Female", "Male"], [0, 1], range(200)), columns=["sex", "label", "number"])
+    cohort = cohort.assign(fold=(cohort["number"] % folds).astype("int8"))
+    cohort["sample_id"] = cohort["patient_id"] = [f"p{i}" for i in range(len(cohort))]
+    y, sex = cohort["label"].to_numpy(), cohort["sex"].to_numpy()
+    found = {}
+    for name in names[1:]:
+        share = np.where(sex == "Female", female[name], male[name])
+        hit = (y == 1) & (cohort["number"] // folds < share * 200 / folds)
+        found[name] = np.where(hit, 0.9, 0.1) - 0.01 * (y == 0)  # negatives below all positives: thresholds are exact
+    score = np.stack([np.full(len(y), 0.5), *found.values()])[:, None]
+    held = np.stack([cohort["fold"] == (f + 1) % folds for f in range(folds)])
+    threshold = np.full((len(names), 1, folds, 1), 0.5)
+    threshold[0] = np.nan
+    powerset = xr.Dataset(
+        {
+            "score": (("subset", "seed", "sample"), score),
+            "threshold": (("subset", "seed", "fold", "rule"), threshold),
+            "validation_score": (("subset", "seed", "fold", "sample"), np.where(held, score[:, :, None], np.nan)),
+        },
+        {"subset": names, "seed": [0], "fold": range(folds), "rule": ["prevalence"]},
+    )
+    return powerset, cohort
+
+
+def test_if_no_subset_keeps_the_margin_there_is_no_answer_and_no_result():
+    unequal = {"a": 0.3, "b": 0.4, "a+b": 0.5}
+    powerset, cohort = levelled(unequal, {name: share + 0.4 for name, share in unequal.items()})
+    choices = choose.choose_subsets(powerset, cohort, GROUPS, resamples=400)
+    assert choices.kept == [] and choices.overall["bounded"] is None and choices.settled
+    assert choices.by_fold["bounded"] == [None] * 4 and "bounded" not in choices.named
+    outcome = choose.evaluate_choices(powerset, choices, cohort, GROUPS, resamples=60)
+    assert outcome.labels == list(choose.RULES[:-1])
+    assert choose.group_changes(outcome) == {}
+    # 200 positives of a sex, found to 50 and 90 %: 2.9 sqrt(.5 .5 / 200 + .9 .1 / 200)
+    margins = choices.smallest_margins
+    assert margins.index.tolist() == ["Female minus Male"] and margins.iloc[0] == pytest.approx(0.120, abs=0.02)
+    result = evaluate_subsets(powerset, cohort, GROUPS, resamples=60)
+    table = choose.selection_table(result, choices, outcome)
+    assert table[table.choice == "bounded"].metric.tolist() == ["smallest_margin"]
+
+
+def test_one_fold_without_an_answer_leaves_the_procedure_without_a_result(chosen, small_powerset):
+    powerset, cohort = small_powerset
+    folds = {**chosen[0].by_fold, "bounded": ["a", None, "a"]}
+    outcome = choose.evaluate_choices(powerset, replace(chosen[0], by_fold=folds), cohort, GROUPS, resamples=30)
+    assert "bounded" not in outcome.labels and "cheapest" in outcome.labels
+
+
+def test_a_bounded_choice_can_lower_everyone_and_its_changes_say_whom():
+    female = {"a": 0.4, "b": 0.2, "a+b": 0.5}
+    powerset, cohort = levelled(female, {"a": 0.4, "b": 0.6, "a+b": 0.9})
+    choices = choose.choose_subsets(powerset, cohort, GROUPS, margin=0.15, resamples=60)
+    assert choices.overall["bounded"] == "a" and choices.by_fold["bounded"] == ["a"] * 4
+    outcome = choose.evaluate_choices(powerset, choices, cohort, GROUPS, resamples=60)
+    change = choose.group_changes(outcome)["sex"]
+    np.testing.assert_allclose(change.sel(group=["Female", "Male"]).value, [-0.1, -0.5], atol=1e-6)
+    assert choose.lowest_group(outcome) == ("sex", "Female")
+    assert choose.lowest_rates(outcome)[["all", "bounded"]].tolist() == pytest.approx([0.5, 0.4])
+
+
+def test_the_answer_is_not_settled_within_its_monte_carlo_error():
+    female = {"a": 0.45, "b": 0.2, "a+b": 0.5}
+    powerset, cohort = levelled(female, {"a": 0.5, "b": 0.6, "a+b": 0.9})
+    free = choose.choose_subsets(powerset, cohort, GROUPS, margin=0.9, resamples=60)
+    assert free.settled and free.limit_error["a"] > 0
+    near = choose.choose_subsets(powerset, cohort, GROUPS, margin=float(free.limit["a"]) + 1e-9, resamples=60)
+    assert near.overall["bounded"] == "a" and not near.settled and 0 < near.agreement < 0.95
+    assert "bounded" not in near.named and set(near.half_answers) == {"a", None}
+    # with more resamples the limit moves less
+    more = choose.choose_subsets(powerset, cohort, GROUPS, margin=0.9, resamples=600)
+    assert more.limit_error["a"] < free.limit_error["a"]
 
 
 def test_what_is_given_up_is_relative_to_all_modalities(chosen):
     _, outcome = chosen
-    change, auroc = choose.auroc_given_up(outcome), outcome.metric("auroc")
-    assert change.labels("choice") == list(choose.RULES) and float(change.sel(choice="all")) == 0
-    expected = float(auroc.sel(choice="best single")) - float(auroc.sel(choice="all"))
-    assert float(change.sel(choice="best single")) == pytest.approx(expected)
+    change, auroc = choose.changes_from_all(outcome), outcome.metric("auroc")
+    assert change.labels("choice") == list(choose.RULES[1:])
+    expected = float(auroc.sel(choice="one modality")) - float(auroc.sel(choice="all"))
+    assert float(change.sel(choice="one modality")) == pytest.approx(expected)
+
+
+def test_one_subset_has_its_own_result_and_the_same_models_have_no_difference(chosen, small_powerset):
+    powerset, cohort = small_powerset
+    result = evaluate_subsets(powerset, cohort, GROUPS, resamples=30)
+    choices = replace(chosen[0], overall=chosen[0].overall | {"greedy": "a+b+c", "cheapest": "a+b"})
+    own, auroc = choose.own_changes(choices, result), result.metric("auroc")
+    expected = float(auroc.sel(subset="a+b")) - float(auroc.sel(subset="a+b+c"))
+    assert float(own.sel(choice="cheapest")) == pytest.approx(expected)
+    assert [float(end) for end in own.sel(choice="greedy").interval()] == [0, 0]
 
 
 def test_the_lowest_rate_is_of_groups_with_enough_positives(chosen):
@@ -172,8 +265,13 @@ def test_points_of_the_front_stand_on_tested_patients(chosen, small_powerset):
 def test_the_table_holds_choices_shares_and_interactions(chosen, small_powerset):
     powerset, cohort = small_powerset
     result = evaluate_subsets(powerset, cohort, GROUPS, resamples=30)
-    table = choose.selection_table(result, chosen[1])
-    counts = {"auroc": 6, "tpr": 6, "shapley_auroc": 3, "interaction_auroc": 3, "shapley_tpr_difference": 3}
-    assert table.value_counts("metric").to_dict() == counts
+    table = choose.selection_table(result, *chosen)
+    counts = {"auroc": 16, "tpr": 8, "shapley_auroc": 3, "interaction_auroc": 3, "shapley_tpr_difference": 3}
+    assert table.value_counts("metric").to_dict() == counts | {"smallest_margin": 1}
+    RESULTS.validate(table.assign(run="r"))
     assert table[table.metric.str.startswith("shapley")].se_retrain.notna().all()
-    assert table.choice.dropna().tolist() == [*choose.RULES, *choose.RULES]
+    procedures = table[table.choice.notna() & table.subset.isna()]
+    auroc = procedures[procedures.metric == "auroc"]
+    assert auroc[auroc.versus.isna()].choice.tolist() == list(choose.RULES)
+    named = table[table.subset.notna() & (table.metric == "auroc")]
+    assert named.set_index("choice").subset.to_dict() == chosen[0].named

@@ -83,3 +83,8 @@ def test_the_title_says_where_acting_on_the_model_is_better(model, act, finding)
     assert [ax.get_title(loc="left") for ax in axes] == ["overall", "age group"]
     assert axes[1].get_legend_handles_labels()[1] == ["old (n=60)", "young (n=340)"]
     assert axes[0].lines[1].get_linestyle() == "--"
+
+
+def test_a_harmful_model_is_drawn_to_its_end():
+    axes = show.decision_panels(curves([0.2, -0.1, -0.6, -0.9], [0.8, 0.5, -3, -9]))
+    assert axes[0].get_ylim()[0] <= -0.9 and axes[0].get_ylim()[0] > -3
