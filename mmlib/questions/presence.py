@@ -58,7 +58,7 @@ def matched_gains(
     Estimate
         With the dimensions ``modality``; ``place``: added ``alone`` (to nothing, AUROC one half) or ``last`` (to all
         others); and ``pairs``: ``all pairs`` or ``pairs matched in presence``. Sizes are those who have the
-        modality, and the label ``present`` is their share.
+        modality, and the label ``present`` is their share. The variance of retraining is pooled over modalities.
     """
     y, weights = cohort["label"].to_numpy(), resample_patients(cohort["patient_id"], resamples, seed)
     full = full_subset(map(str, powerset["subset"].values))
@@ -81,4 +81,5 @@ def matched_gains(
         for size in (has.sum(axis=1), (has & (y == 1)).sum(axis=1))
     )
     share = ("modality", has.mean(axis=1))
-    return replace(found, values=found.values.assign_coords(present=share), n=n, n_positive=n_positive)
+    found = replace(found, values=found.values.assign_coords(present=share), n=n, n_positive=n_positive)
+    return found.pool("modality")

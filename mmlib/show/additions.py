@@ -251,11 +251,11 @@ def shapley_dots(shares: Mapping[str, Estimate]) -> np.ndarray:
     if len(rows):
         clear = rows[(rows.low > 0) | (rows.high < 0)]
         if clear.empty:
-            title += "; no clear effect on a TPR difference"
+            title += ";\nno clear effect on a TPR difference"
         else:
             most = clear.loc[clear.estimate.abs().idxmax()]
             pair = f"{most.group} minus {most.reference}, {most.estimate:+.2f}"
-            title += f"; {words(most.modality)} moves a TPR difference most ({pair})"
+            title += f";\n{words(most.modality)} moves a TPR difference most ({pair})"
     return style.by_modality(shares, modalities, title=title)
 
 
@@ -272,7 +272,8 @@ def movement(result: Evaluation, baseline: str) -> np.ndarray:
     Returns
     -------
     numpy.ndarray of matplotlib.axes.Axes
-        Groups with fewer than 30 positives are pale; a sentence if there is one modality.
+        Pale are groups with fewer than 30 positives, or too few events for an interval; a sentence if there is one
+        modality.
     """
     attributes, end = result.groups.attributes, full_subset(result.labels)
     if baseline == end:
@@ -282,14 +283,15 @@ def movement(result: Evaluation, baseline: str) -> np.ndarray:
         rates = result.metric("tpr", attribute)
         change = change_between(rates, baseline, end).sel(subset=end)
         before = rates.sel(subset=baseline).value.values
-        about = {"before": before, "moved": change.value.values, "clear": change.clear().values}
-        panels[attribute] = rates.sel(subset=end).frame().assign(text=estimate_cells(change, "+.2f"), **about)
+        about = {"before": before, "clear": change.clear().values, "text": estimate_cells(change, "+.2f")}
+        rows = rates.sel(subset=end).frame().assign(**about)
+        panels[attribute] = rows.assign(tested=(rows.n_positive >= MINIMUM) & np.isfinite(change.interval()[0].values))
     heights = [len(rows) for rows in panels.values()]
     size = (8, 0.34 * sum(heights) + 0.5 * len(panels) + 0.8)
     figure, axes = plt.subplots(len(panels), 1, sharex=True, squeeze=False, figsize=size, height_ratios=heights)
     for ax, (attribute, part) in zip(axes[:, 0], panels.items(), strict=True):
         for y, r in part.iterrows():
-            colour = COLOURS[0] if r.n_positive >= MINIMUM else "0.7"
+            colour = COLOURS[0] if r.tested else "0.7"
             arms = np.maximum([[r.estimate - r.low], [r.high - r.estimate]], 0)
             ax.errorbar(r.estimate, y, xerr=arms, fmt="o", color=colour)
             ax.plot(r.before, y, "o", color=colour, mfc="white")
@@ -307,9 +309,9 @@ def movement(result: Evaluation, baseline: str) -> np.ndarray:
 
 
 def _movement_title(baseline, rows):
-    large = rows[rows.n_positive >= MINIMUM]
+    large = rows[rows.tested]
     up, down = int((large.clear > 0).sum()), int((large.clear < 0).sum())
-    title = f"From {baseline} to all, the true positive rate"
+    title = f"From {baseline} to all, TPR"
     if not up + down:
         return f"{title}: no clear change in any group"
     said = [f"{verb} in {n}" for verb, n in (("rises", up), ("falls", down)) if n]
@@ -358,8 +360,8 @@ def _parts_title(parts, changes, baseline):
         return f"From {words(baseline)} to all: no clear change of a TPR difference"
     largest = max(clear, key=clear.get)
     part = parts[largest]
-    said = ", ".join(f"{name} {float(part.sel(part=name)):+.2f}" for name in PARTS)
-    return f"{part.label.split(' (')[0]}: TPR difference changes by {float(changes[largest].value):+.2f} ({said})"
+    said = ", ".join(f"{name} {_signed(part.sel(part=name))}" for name in PARTS)
+    return f"{part.label.split(' (')[0]}: TPR difference changes by {_signed(changes[largest])}\n({said})"
 
 
 def _shown_changes(parts, result, baseline):
@@ -426,8 +428,8 @@ def parts_in_short(parts: Mapping[str, Estimate], result: Evaluation, baseline: 
         if not _known(change):
             lines.append(f"{who}: too few positives are found or missed in one of the groups to report a change.")
             continue
-        before, after = (f"{float(level.sel(subset=s)):+.2f}" for s in (baseline, end))
-        ranking, allocation, share = (f"{float(part.sel(part=name)):+.2f}" for name in PARTS)
+        before, after = (_signed(level.sel(subset=s)) for s in (baseline, end))
+        ranking, allocation, share = (_signed(part.sel(part=name)) for name in PARTS)
         clear = [name for name in PARTS if int(part.sel(part=name).clear())]
         found = f"The 95 % interval of {listed(clear)} excludes 0." if clear else "No part's 95 % interval excludes 0."
         verdict = "whose interval excludes 0" if int(change.clear()) else "no clear difference"
@@ -435,9 +437,25 @@ def parts_in_short(parts: Mapping[str, Estimate], result: Evaluation, baseline: 
             f"{who}: the TPR difference is {before} with {words(baseline)} alone and {after} with all modalities: a "
             f"change of {change:+.2f}, {verdict}. Of this, {ranking} comes from ranking within the groups, "
             f"{allocation} from the share of each group that is selected (allocation), and {share} from the share that "
-            f"is selected overall. {found}"
+            f"is selected overall. {found} {_calibration(result, attribute, baseline)}"
         )
     return Markdown("\n".join(lines))
+
+
+def _calibration(result, attribute, baseline):
+    """How observed over expected changes in the two groups of a difference, in a sentence."""
+    ratio, end = result.metric("observed_expected", attribute), full_subset(result.labels)
+    said = []
+    for group in (result.groups.contrasts[attribute], result.groups.reference(attribute)):
+        before, after = (float(ratio.sel(subset=s, group=group)) for s in (baseline, end))
+        said.append(f"from {before:.2f} to {after:.2f} in {group}")
+    return f"Observed over expected goes {' and '.join(said)}."
+
+
+def _signed(value):
+    """A difference of rates with its sign; one that rounds to zero has none."""
+    text = f"{float(value):+.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text
 
 
 def _known(change):

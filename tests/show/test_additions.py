@@ -105,11 +105,11 @@ def calibrated(result, ratio=1.25):
         ),
         (
             lambda: show.shapley_dots(shapley_shares(planted(noise=1e-6))),
-            "Labs adds most to AUROC (+0.200); labs moves a TPR difference most (f minus m, -0.30)",
+            "Labs adds most to AUROC (+0.200);\nlabs moves a TPR difference most (f minus m, -0.30)",
         ),
         (
             lambda: show.shapley_dots(shapley_shares(planted(gap=[0] * 4, noise=0))),
-            "Labs adds most to AUROC (+0.200); no clear effect on a TPR difference",
+            "Labs adds most to AUROC (+0.200);\nno clear effect on a TPR difference",
         ),
         (
             lambda: show.shapley_dots(shapley_shares(planted(contrasts={}))),
@@ -121,15 +121,15 @@ def calibrated(result, ratio=1.25):
         ),
         (
             lambda: show.movement(both(-0.2, 0.1, noise=1e-6), "labs"),
-            "From labs to all, the true positive rate rises in 1 of 2 groups (95 % interval excludes 0)",
+            "From labs to all, TPR rises in 1 of 2 groups (95 % interval excludes 0)",
         ),
         (
             lambda: show.movement(both(0.1, 0.1, positives=(40, 30, 10)), "labs"),
-            "From labs to all, the true positive rate: no clear change in any group",
+            "From labs to all, TPR: no clear change in any group",
         ),
         (
             lambda: show.part_dots(parted(), both(-0.2, 0.1, noise=1e-6), "labs"),
-            "f minus m: TPR difference changes by +0.30 (ranking +0.20, allocation +0.10, overall share +0.00)",
+            "f minus m: TPR difference changes by +0.30\n(ranking +0.20, allocation +0.10, overall share 0.00)",
         ),
         (
             lambda: show.part_dots(parted(), both(0.1, 0.1), "labs"),
@@ -197,6 +197,14 @@ def test_groups_that_are_too_small_are_pale():
     dark, pale = (c.lines[0].get_color() for c in axes[0].containers)
     assert pale == "0.7" and dark != "0.7"
     assert "+0.30 [+0.30, +0.30]" in [t.get_text().replace("\u00a0", " ") for t in axes[0].texts]
+
+
+def test_groups_with_few_events_are_not_counted_in_the_title():
+    result = both(-0.2, 0.1, noise=1e-6)
+    result.small["tpr", "sex"] = np.tile([False, True, False], (4, 1))
+    axes = show.movement(result, "labs")
+    assert title(axes) == "From labs to all, TPR: no clear change in any group"
+    assert [c.lines[0].get_color() == "0.7" for c in axes[0].containers] == [True, False]
 
 
 def test_single_modalities_stand_beside_flagging_all_samples():
@@ -333,6 +341,7 @@ def test_parts_of_a_change_are_told_with_calibration_beside_them():
     assert "**f minus m**: the TPR difference is -0.20 with labs alone and +0.10 with all modalities" in text
     assert "a change of +0.30 [+0.30, +0.30], whose interval excludes 0. Of this, +0.20 comes from ranking" in text
     assert "The 95 % interval of ranking and allocation excludes 0" in text
+    assert "Observed over expected goes from 1.25 to 1.00 in f and from 1.25 to 1.00 in m." in text
     row = cells(show.part_table(parted(), result, "labs")).iloc[0]
     assert row["TPR difference, labs [95 %]"].startswith("-0.20 [") and row["change [95 %]"].startswith("+0.30 [")
     assert row["O/E of the group, labs to all [95 %]"] == "1.25 [1.25, 1.25] to 1.00 [1.00, 1.00]"
