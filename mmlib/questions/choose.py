@@ -455,14 +455,18 @@ def group_changes(outcome: Evaluation, *, way: str = "bounded", metric: str = "t
     return found
 
 
-def lowest_group(outcome: Evaluation, metric: str = "tpr") -> tuple[str, str] | None:
-    """Attribute and group with the lowest rate with all modalities, among groups with enough positives.
+def lowest_group(
+    outcome: Evaluation, metric: str = "tpr", *, way: str = RULES[0]
+) -> tuple[str, str] | None:
+    """Attribute and group with the lowest rate, among groups with enough positives.
 
     Parameters
     ----------
     outcome : Evaluation
         From :func:`evaluate_choices`.
     metric : str
+    way : str
+        One of :data:`RULES`; by default all modalities.
 
     Returns
     -------
@@ -470,10 +474,9 @@ def lowest_group(outcome: Evaluation, metric: str = "tpr") -> tuple[str, str] | 
     """
     found = []
     for attribute in outcome.groups.attributes:
-        level = outcome.metric(metric, attribute).sel(choice=RULES[0])
-        large = level.n_positive.values >= MINIMUM
-        found += [(value, attribute, group) for value, group in zip(level.value.values[large],
-                  np.array(level.labels("group"), object)[large], strict=True) if np.isfinite(value)]
+        level = outcome.metric(metric, attribute).sel(choice=way)
+        rates = zip(level.value.values, level.labels("group"), level.n_positive.values, strict=True)
+        found += [(v, attribute, group) for v, group, n in rates if n >= MINIMUM and np.isfinite(v)]
     return min(found)[1:] if found else None
 
 
