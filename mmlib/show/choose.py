@@ -512,7 +512,8 @@ def bounded_in_words(
             f"({_over_folds(choices.by_fold['bounded'])}) {_given_up(change.sel(choice='bounded'), AGAINST)}."
         )
     margins = choices.smallest_margins
-    bound = f"to keep the TPR differences ({'; '.join(margins.index)}) within {margin}, by the upper limit of the interval"
+    bounded = "; ".join(margins.index)
+    bound = f"to keep the TPR differences ({bounded}) within {margin}, by the upper limit of the interval"
     if not choices.settled:
         answers = Counter("none" if a is None else a for a in choices.half_answers).most_common()
         nearest = (choices.limit[choices.subsets] - choices.margin).abs().idxmin()
