@@ -412,7 +412,7 @@ def smallest_gain(gains: Estimate) -> Estimate:
     """The smallest of the gains over each single modality, with its own interval: an intersection-union test.
 
     All modalities are better than *each* single one at the 5 % level if every one of the differences is above 0, each
-    tested at 5 %; that is so if the smallest is. No choice of a best single modality is needed, nor a correction.
+    tested at 5 %; that is so if the smallest is. No modality has to be chosen as the best, and no correction is needed.
 
     Parameters
     ----------

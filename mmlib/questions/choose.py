@@ -173,7 +173,8 @@ def upper_limit(differences: Mapping[str, Estimate]) -> pd.Series:
     >>> upper_limit({"sex": difference}).round(2).to_dict()
     {'labs': 0.2}
     """
-    return _farthest(_over_patients(differences))
+    farthest = _farthest(_over_patients(differences))
+    return pd.Series(farthest.values, farthest["subset"].values)
 
 
 def pareto(quality, harm) -> np.ndarray:
@@ -312,10 +313,6 @@ def choose_subsets(
         decide(a, limits(differences(kept)).to_numpy()) for a, kept in zip(without.values.values, others, strict=True)
     ]
     limit = limits(bounded)
-    draws = np.random.default_rng(seed)
-    half = max(2, resamples // 2)
-    joined = _over_patients(bounded) if bounded and resamples >= 2 else None
-    halves = [1 + draws.permutation(resamples)[:half] for _ in range(HALVES if joined else 0)]
     return Choices(
         auroc,
         bounded,
@@ -324,7 +321,7 @@ def choose_subsets(
         dict(costs or {}),
         decide(auroc.value.values, limit.to_numpy()),
         {way: [choice[way] for choice in by_fold] for way in RULES},
-        pd.DataFrame([_farthest(joined, at) for at in halves]),
+        _half_limits(_over_patients(bounded), resamples, seed) if bounded else pd.DataFrame(),
     )
 
 
@@ -455,14 +452,18 @@ def group_changes(outcome: Evaluation, *, way: str = "bounded", metric: str = "t
     return found
 
 
-def lowest_group(outcome: Evaluation, metric: str = "tpr") -> tuple[str, str] | None:
-    """Attribute and group with the lowest rate with all modalities, among groups with enough positives.
+def lowest_group(
+    outcome: Evaluation, metric: str = "tpr", *, way: str = RULES[0]
+) -> tuple[str, str] | None:
+    """Attribute and group with the lowest rate, among groups with enough positives.
 
     Parameters
     ----------
     outcome : Evaluation
         From :func:`evaluate_choices`.
     metric : str
+    way : str
+        One of :data:`RULES`; by default all modalities.
 
     Returns
     -------
@@ -470,10 +471,9 @@ def lowest_group(outcome: Evaluation, metric: str = "tpr") -> tuple[str, str] | 
     """
     found = []
     for attribute in outcome.groups.attributes:
-        level = outcome.metric(metric, attribute).sel(choice=RULES[0])
-        large = level.n_positive.values >= MINIMUM
-        found += [(value, attribute, group) for value, group in zip(level.value.values[large],
-                  np.array(level.labels("group"), object)[large], strict=True) if np.isfinite(value)]
+        level = outcome.metric(metric, attribute).sel(choice=way)
+        rates = zip(level.value.values, level.labels("group"), level.n_positive.values, strict=True)
+        found += [(v, attribute, group) for v, group, n in rates if n >= MINIMUM and np.isfinite(v)]
     return min(found)[1:] if found else None
 
 
@@ -594,10 +594,19 @@ def _over_patients(differences) -> Estimate:
     return joined if few else replace(joined, small=None, exact=None, counts=None)  # quicker, and the same
 
 
-def _farthest(joined: Estimate, at=None) -> pd.Series:
-    """End of the simultaneous interval that is farthest from zero, from all or some of the resamples."""
-    if at is not None:
-        joined = replace(joined, values=joined.values.isel(resample=[0, *at]))
+def _farthest(joined: Estimate) -> xr.DataArray:
+    """End of the simultaneous interval of each subset that is farthest from zero."""
     ends = joined.interval(simultaneous="difference")
-    farthest = np.maximum(*(np.abs(end) for end in ends)).fillna(np.inf).max("difference")
-    return pd.Series(farthest.values, farthest["subset"].values)
+    return np.maximum(*(np.abs(end) for end in ends)).fillna(np.inf).max("difference")
+
+
+def _half_limits(joined: Estimate, resamples: int, seed: int, together: int = 20) -> pd.DataFrame:
+    """Upper limit of each subset from random halves of the resamples, a row each; some halves at a time, for memory."""
+    draws, half, parts = np.random.default_rng(seed), max(2, resamples // 2), []
+    for _ in range(0, HALVES, together):
+        at = [[0, *(1 + draws.permutation(resamples)[:half])] for _ in range(together)]
+        values = joined.values.isel(resample=xr.DataArray(at, dims=("half", "resample")))
+        values = values.transpose("resample", *joined.dims, "half").assign_coords(half=range(together))
+        limits = _farthest(replace(joined, values=values)).transpose("half", "subset")
+        parts.append(pd.DataFrame(limits.values, columns=limits["subset"].values))
+    return pd.concat(parts, ignore_index=True)

@@ -229,7 +229,7 @@ def _prices_title(choices, outcome):
     if not choices.settled:
         return f"Whether a subset keeps the margin of {choices.margin:g} hangs on the draw of the resamples"
     if choices.overall["bounded"] is None:
-        return f"No subset can be shown to keep every TPR difference within {choices.margin:g}"
+        return f"On validation, no subset can be shown to keep every TPR difference within {choices.margin:g}"
     if None in folds:
         return f"In {folds.count(None)} of {len(folds)} folds no subset keeps the margin of {choices.margin:g}"
     change = changes_from_all(outcome).sel(choice="bounded")
@@ -476,7 +476,7 @@ def error_in_words(own: pd.Series) -> str:
 
     Examples
     --------
-    >>> error_in_words(pd.Series({"error": 0.02, "error_no_change": 0.025}))
+    >>> error_in_words(pd.Series({"error": 0.02, "error_no_change": 0.025})).replace("\u00a0", " ")
     '20 % smaller than'
     """
     ratio = own["error"] / own["error_no_change"] - 1
@@ -511,9 +511,11 @@ def bounded_in_words(
             "This run bounds no difference between groups, so AUROC alone decides. Choosing by it "
             f"({_over_folds(choices.by_fold['bounded'])}) {_given_up(change.sel(choice='bounded'), AGAINST)}."
         )
-    bound = f"to keep every TPR difference shown within {margin}, by the upper limit of its interval"
+    margins = choices.smallest_margins
+    bounded = "; ".join(margins.index)
+    bound = f"to keep the TPR differences ({bounded}) within {margin}, by the upper limit of the interval"
     if not choices.settled:
-        answers = Counter("none" if a is None else words(a) for a in choices.half_answers).most_common()
+        answers = Counter("none" if a is None else a for a in choices.half_answers).most_common()
         nearest = (choices.limit[choices.subsets] - choices.margin).abs().idxmin()
         return (
             f"No subset is named: whether one can be shown, on validation {units}, {bound}, hangs on the draw of the "
@@ -522,7 +524,6 @@ def bounded_in_words(
             f"The limit nearest to the margin is {_limit(choices, nearest)}."
         )
     if subset is None:
-        margins = choices.smallest_margins
         text = (
             f"The bounded choice is none: no subset of {every} can be shown, on validation {units}, {bound}. The "
             f"smallest margin that these {units} could have shown is {margins.max():.2f}, for {margins.idxmax()} "
@@ -531,18 +532,19 @@ def bounded_in_words(
         if margins.max() <= choices.margin:
             text += f" So there are enough {units} for this margin; the differences found are too large for it."
         return text
-    kept, folds = len(choices.kept), choices.by_fold["bounded"]
+    kept, folds, own = len(choices.kept), choices.by_fold["bounded"], own_changes(choices, result)
     text = (
         f"{kept} of {every} subsets can be shown, on validation {units}, {bound}. Of these {words(subset)} has the "
         f"highest AUROC (upper limit {_limit(choices, subset)})."
     )
     if None in folds:
-        own = own_changes(choices, result).sel(choice="bounded")
         return (
             f"{text} But in {folds.count(None)} of {len(folds)} folds, without the {units} of the fold, no subset "
-            f"keeps the margin, so the procedure has no result. By itself {words(subset)} {_given_up(own, AGAINST)}; "
-            f"some of the {units} tested for this also chose it."
+            f"keeps the margin, so the procedure has no result. By itself {words(subset)} "
+            f"{_given_up(own.sel(choice='bounded'), AGAINST)}; some of the {units} tested for this also chose it."
         )
+    if len(set(folds)) > 1:
+        text += f" By itself it {_given_up(own.sel(choice='bounded'), AGAINST)}."
     return (
         f"{text} The procedure chose {_over_folds(folds)}. On {units} who had no part in the choice it "
         f"{_given_up(change.sel(choice='bounded'), AGAINST)}.{_lowest_in_words(outcome)}"
@@ -550,28 +552,39 @@ def bounded_in_words(
 
 
 def _lowest_in_words(outcome):
-    """What the bounded choice does to the group with the lowest true positive rate, and to how many groups."""
-    lowest, changes = lowest_group(outcome), group_changes(outcome)
-    if lowest is None:
+    """What the bounded choice does to the lowest true positive rate of any group, and which groups gain and lose."""
+    changes, ends = group_changes(outcome), [lowest_group(outcome, way=way) for way in (RULES[0], "bounded")]
+    if None in ends:
         return ""
-    attribute, group = lowest
-    levels = outcome.metric("tpr", attribute).sel(group=group)
-    before, after = (float(levels.sel(choice=way)) for way in (RULES[0], "bounded"))
-    names = changes[attribute].labels("group")
-    cell, sign = _change_cells(changes[attribute])[names.index(group)], after - before
-    clear = int(changes[attribute].clear(simultaneous=True).sel(group=group))
-    found = " (no clear difference)"
-    if clear:
-        found = ": levelling down, not up" if sign < 0 else ""
-    verb = "stays at" if abs(sign) < 0.005 else f"{'falls' if sign < 0 else 'rises'} from {before:.2f} to"
-    large = {a: [g for g, n in zip(c.labels("group"), np.ravel(c.n_positive), strict=True) if n >= MINIMUM]
-             for a, c in changes.items()}  # fmt: skip
-    signs = np.concatenate([c.clear(simultaneous=True).sel(group=large[a]).values for a, c in changes.items()])
-    return (
-        f" The TPR of {group}, the lowest of any group with all modalities, {verb} {after:.2f}, a change of {cell}"
-        f"{found}. Of {len(signs)} groups, {int((signs < 0).sum()) or 'none'} lose and "
-        f"{int((signs > 0).sum()) or 'none'} gain TPR with an interval that excludes 0."
+    before, after = (
+        float(outcome.metric("tpr", attribute).sel(group=group, choice=way))
+        for (attribute, group), way in zip(ends, (RULES[0], "bounded"), strict=True)
     )
+    (_, first), (attribute, last) = ends
+    cell = _change_cells(changes[attribute])[changes[attribute].labels("group").index(last)]
+    found = int(changes[attribute].clear(simultaneous=True).sel(group=last))
+    says = {0: " (no clear difference)", 1: "", -1: ": levelling down" if after < before else ""}[found]
+    verb = "stays at" if abs(after - before) < 0.005 else f"{'falls' if after < before else 'rises'} from"
+    moved = f"{verb} {before:.2f} ({first}) to {after:.2f} ({last}, a change of {cell}){says}"
+    if verb == "stays at":
+        moved = f"{verb} {after:.2f} ({last}, a change of {cell}){says}"
+    signs = {}
+    for a, change in changes.items():
+        large = np.broadcast_to(change.n_positive, change.value.shape) >= MINIMUM
+        clear = change.clear(simultaneous=True).values[large]
+        signs |= {(a, g): s for g, s in zip(np.array(change.labels("group"), object)[large], clear, strict=True)}
+    lose, gain = ([group for (_, group), s in signs.items() if s == sign] for sign in (-1, 1))
+    return (
+        f" The lowest TPR of any group {moved}. Of {len(signs)} groups, {_named(lose)} lower and {_named(gain)} higher "
+        "TPR than with all modalities, by an interval that excludes 0."
+    )
+
+
+def _named(groups):
+    """Number of groups, and which."""
+    if not groups:
+        return "none has"
+    return f"{len(groups)} ({'; '.join(map(words, groups))}) {'has' if len(groups) == 1 else 'have'}"
 
 
 def _change_cells(change):

@@ -113,7 +113,10 @@ SHARES = {"AUROC, overall": [[0.1, 0.3, 0.2]] * 30, "TPR, f": [[0.1, 0.3, 0.2]] 
         ),
         (lambda: show.front(POINTS, n=90), "2 of 4 places on the validation fronts hold on tested patients"),
         (lambda: show.prices(KEPT, OUTCOME), "The bounded choice gives up 0.100 [0.100, 0.100] AUROC"),
-        (lambda: show.prices(MISSED, UNANSWERED), "No subset can be shown to keep every TPR difference within 0.1"),
+        (
+            lambda: show.prices(MISSED, UNANSWERED),
+            "On validation, no subset can be shown to keep every TPR difference within 0.1",
+        ),
         (lambda: show.prices(PARTLY, UNANSWERED), "In 1 of 2 folds no subset keeps the margin of 0.1"),
         (
             lambda: show.prices(UNSETTLED, OUTCOME),
@@ -243,7 +246,8 @@ def said(choices, outcome, own=SKILL, **settings):
 
 def test_if_no_subset_keeps_the_margin_the_answer_is_none():
     text = said(MISSED, UNANSWERED, units="wearers")
-    assert "The bounded choice is none: no subset of 3 can be shown, on validation wearers, to keep every" in text
+    assert "The bounded choice is none: no subset of 3 can be shown, on validation wearers, to keep the" in text
+    assert "the TPR differences (f minus m) within 0.1, by the upper limit" in text
     assert "The smallest margin that these wearers could have shown is 0.00, for f minus m (2.9 standard" in text
     assert "there are enough wearers for this margin; the differences found are too large" in text
     wide = said(chosen([0, 0.2, 0.3, 0.4], folds=(None, None), error=0.1), UNANSWERED)
@@ -256,6 +260,7 @@ def test_no_subset_stands_over_the_result_of_a_procedure_that_chose_several():
     text = said(KEPT, OUTCOME)
     assert "2 of 3 subsets can be shown" in text
     assert "labs has the highest AUROC (upper limit 0.050, Monte Carlo" in text
+    assert "By itself it gives up 0.050 [0.050, 0.050] AUROC against all modalities. The procedure chose" in text
     assert "The procedure chose labs in 1 of 2 folds, age in 1. On patients who had no part in the choice it " in text
     assert "it gives up 0.100 [0.100, 0.100] AUROC against all modalities." in text
 
@@ -276,17 +281,18 @@ def test_nothing_is_named_within_the_monte_carlo_error():
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
-        (-0.1, -0.2, "falls from 0.40 to 0.30, a change of -0.10 [-0.10, -0.10]: levelling down, not up. Of 2 groups, "
-                     "1 lose and none gain TPR"),
-        (-0.2, -0.1, "rises from 0.30 to 0.40, a change of +0.10 [+0.10, +0.10]. Of 2 groups, none lose and 1 gain "
-                     "TPR"),
-        (-0.1, -0.1, "stays at 0.40, a change of +0.00 [+0.00, +0.00] (no clear difference). Of 2 groups, none lose "
-                     "and none gain"),
+        (-0.1, -0.2, "falls from 0.40 (f) to 0.30 (f, a change of -0.10 [-0.10, -0.10]): levelling down. Of 2 groups, "
+                     "1 (f) has lower and none has higher TPR than with all modalities"),
+        (0.1, -0.1, "falls from 0.50 (m) to 0.40 (f, a change of -0.20 [-0.20, -0.20]): levelling down. Of 2 groups"),
+        (-0.2, -0.1, "rises from 0.30 (f) to 0.40 (f, a change of +0.10 [+0.10, +0.10]). Of 2 groups, none has lower "
+                     "and 1 (f) has higher TPR"),
+        (-0.1, -0.1, "stays at 0.40 (f, a change of +0.00 [+0.00, +0.00]) (no clear difference). Of 2 groups, none has "
+                     "lower and none has higher"),
     ],
 )  # fmt: skip
 def test_the_answer_says_what_becomes_of_the_lowest_group(before, after, says):
     text = said(KEPT, planted([0.8] * 5 + [0.81], [before, 0, 0, 0, 0, after], noise=0))
-    assert f"The TPR of f, the lowest of any group with all modalities, {says}" in text
+    assert f"The lowest TPR of any group {says}" in text
     assert "gains 0.010 [0.010, 0.010] AUROC against all" in text and "costs" not in text
 
 
