@@ -64,7 +64,7 @@ def title(axes):
     [
         (
             lambda: mitigation.loss_curves(AUROC, rate=0.5),
-            "AUROC lost at a drop rate of 0.5: 0.200 (plain), 0.140 (dropout varied), 0.100 (specialists)",
+            "AUROC lost at p = 0.5: 0.200 (plain), 0.140 (dropout varied), 0.100 (specialists)",
         ),
         (
             lambda: mitigation.gain_curves(AUROC, ["dropout 0.2", VARIED]),
