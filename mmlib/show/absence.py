@@ -43,6 +43,7 @@ def absence_dots(absence: Absence) -> np.ndarray:
         size = f" ({float(difference.sel(modality=clear[0])):+.3f})" if len(clear) == 1 else ""
         title = f"Samples that lack {style.listed(clear)}: AUROC is not what masking predicts{size}"
     axes = style.rows(rows, panels, title=title, zero=False)
+    axes[0].set_ylim(len(rows) - 0.5, -0.5)
     for ax in axes:
         if ax.get_legend():
             handles, labels = ax.get_legend_handles_labels()

@@ -47,7 +47,7 @@ def loss_curves(auroc: Estimate, *, rate: float) -> plt.Axes:
     ax.legend(frameon=False, fontsize=9, loc="lower left")
     lost = auroc_lost(auroc).sel(rate=rate_label(rate))
     told = ", ".join(f"{float(lost.sel(regime=name)):.3f} ({name})" for name in names)
-    ax.set_title(f"AUROC lost at a drop rate of {rate:g}: {told}")
+    ax.set_title(f"AUROC lost at p = {rate:g}: {told}")
     return ax
 
 

@@ -64,7 +64,7 @@ def title(axes):
     [
         (
             lambda: mitigation.loss_curves(AUROC, rate=0.5),
-            "AUROC lost at a drop rate of 0.5: 0.200 (plain), 0.140 (dropout varied), 0.100 (specialists)",
+            "AUROC lost at p = 0.5: 0.200 (plain), 0.140 (dropout varied), 0.100 (specialists)",
         ),
         (
             lambda: mitigation.gain_curves(AUROC, ["dropout 0.2", VARIED]),
@@ -80,7 +80,7 @@ def title(axes):
         ),
         (
             lambda: mitigation.regime_front(AUROC, VARIED, rate=0.5, margin=0.005),
-            "Chosen on validation for a drop rate of 0.5, dropout varied (+0.050 AUROC)",
+            "Chosen on validation for a drop rate of 0.5: dropout varied (+0.050 AUROC)",
         ),
         (
             lambda: mitigation.difference_rows(differences(0.1), rate=0.5),
