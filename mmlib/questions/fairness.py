@@ -21,7 +21,7 @@ from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import RATES, metrics_by_group, paper_gaps
 from mmlib.measure.permutation import max_min_gap
 from mmlib.measure.significance import minimal_detectable_change
-from mmlib.questions.declared import quote_declared
+from mmlib.questions.declared import DESCRIBED, quote_declared
 
 #: Metrics whose signed differences are shown.
 SIGNED = ("tpr", "fpr", "selection_rate", "ppv", "auroc", "observed_expected")
@@ -85,7 +85,7 @@ def group_levels(
     Returns
     -------
     pandas.DataFrame
-        Rows of the results contract; all samples have a row for each attribute.
+        Rows of the results contract, described, not tested; all samples have a row for each attribute.
     """
     frames = []
     for metric in metrics:
@@ -93,7 +93,7 @@ def group_levels(
             overall = replace(result.metric(metric), attribute=attribute)
             by_group = result.metric(metric, attribute)
             frames += [overall.frame(), by_group.frame(simultaneous="group" if simultaneous else False)]
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat(frames, ignore_index=True).assign(verdict=DESCRIBED)
 
 
 def signed_differences(

@@ -188,6 +188,8 @@ def content_digest(data) -> str:
         values = np.asarray(values)
         digest.update(f"{name} {values.shape} ".encode())
         if values.dtype.kind in "biufc":
+            if values.dtype.kind == "f":  # a file keeps no sign of nan
+                values = np.where(np.isnan(values), values.dtype.type(np.nan), values)
             digest.update(values.dtype.str.encode())
             digest.update(memoryview(np.ascontiguousarray(values)).cast("B") if values.size else b"")
         else:

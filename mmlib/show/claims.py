@@ -276,7 +276,7 @@ def _draw(ax, rows, names=None, at=None):
         arms = np.maximum([[r.estimate - r.low], [r.high - r.estimate]], 0)  # percentiles may leave out the estimate
         ax.errorbar(r.estimate, y, xerr=arms, fmt="o", ms=5, capsize=3, color=colour, mfc=face)
         for edge in (-r.margin, r.margin) if r.margin > 0 else ():
-            ax.plot([edge, edge], [y - 0.3, y + 0.3], color="0.7", lw=1.5, zorder=0)
+            ax.plot([edge, edge], [y - 0.3, y + 0.3], color=COLOURS[1], lw=1.5, zorder=0)
     ax.axvline(0, color=GREY, lw=1)
     ax.tick_params(axis="x", labelsize=8)
     ax.grid(axis="y", visible=False)
@@ -289,7 +289,7 @@ def _explain(figure, table):
     """Write a legend of the verdicts that occur."""
     given = [verdict for verdict in MARKS if (table.verdict == verdict).any() and verdict != "not tested"]
     handles = [plt.Line2D([], [], marker="o", color=MARKS[v][0], mfc=MARKS[v][1], label=v) for v in given]
-    handles.append(plt.Line2D([], [], marker="|", ms=10, ls="", color="0.7", label="margin"))
+    handles.append(plt.Line2D([], [], marker="|", ms=10, ls="", mew=1.5, color=COLOURS[1], label="margin"))
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
 
 

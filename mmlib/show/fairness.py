@@ -291,7 +291,7 @@ def _lowest(r) -> str:
     return (
         f"Of groups with {MINIMUM} positives or more, *{r.group}* has the lowest true positive rate: the model finds "
         f"{_count(r.events)} of {r.n_positive:,} positives ({share}; exact 95\u00a0% interval {low} to {high}), "
-        f"against {overall} overall."
+        f"against {overall} overall{'' if r.below else ', which the interval includes'}."
     )
 
 
@@ -308,16 +308,17 @@ def _finding(judged: pd.DataFrame) -> str:
     """How many of the declared differences in true positive rate differ."""
     own = judged[(judged.question == "gap") & (judged.metric == "tpr")]
     if not len(own):
-        return "No difference in true positive rate was declared, so all are described, not tested"
+        return "No TPR difference was declared: all are described, not tested"
     if not own.p.notna().any():
-        return "No declared difference in true positive rate has enough events to be tested"
+        return "No declared TPR difference has enough events to be tested"
     apart, more = (own.group[own.verdict == verdict].tolist() for verdict in VERDICTS[:2])
     tested = int(own.p.notna().sum())
     if not apart and not more:
-        return f"No clear difference in true positive rate, of {tested} declared and tested"
-    differ = "differs" if len(apart) == 1 else "differ"
-    found = f"{len(apart)} of {tested} declared and tested differences in true positive rate {differ} after Holm"
-    return found + (f", {len(more)} more only before the correction" if more else "")
+        return f"No clear TPR difference: {tested} declared, none differs"
+    if not apart:
+        return f"No declared TPR difference holds after Holm, {len(more)} of {tested} only before it"
+    found = f"{len(apart)} of {tested} declared TPR differences {'holds' if len(apart) == 1 else 'hold'} after Holm"
+    return found + (f", {len(more)} more only before it" if more else "")
 
 
 def _crossed(rows: pd.DataFrame) -> pd.Series:

@@ -278,3 +278,22 @@ def test_minimal_detectable_difference_knows_its_family_and_its_limits():
 def test_bad_input_ends_in_one_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_few_retrainings_make_a_change_less_certain():
+    rng = np.random.default_rng(10)
+    values = np.r_[2.5, rng.normal(2.5, 0.1, 4000)][:, None]
+    normal, two_seeds = (significance.change_p(values, np.ones(1), 1, freedom) for freedom in (np.inf, 1))
+    assert normal == pytest.approx(2 * stats.norm.sf(2.5 / np.hypot(1, 0.1)), abs=0.002)
+    assert two_seeds == pytest.approx(2 * stats.t.sf(2.5, 1), abs=0.01)
+
+
+def test_patients_decide_unless_retraining_is_too_variable():
+    def times(*se):
+        return float(significance.samples_to_decide(0.05, *se, comparisons=1))
+
+    allowed = 0.05 / (stats.norm.isf(0.025) + stats.norm.isf(0.1))
+    assert times(0.04, 0) == pytest.approx((0.04 / allowed) ** 2)
+    assert times(0.04, 0.01) == pytest.approx(0.04**2 / (allowed**2 - 0.01**2))
+    assert times(0.001, 0) == 1 and np.isinf(times(0.001, 0.02))
+    assert np.isnan(significance.samples_to_decide(np.nan, 0.1, 0, comparisons=1))

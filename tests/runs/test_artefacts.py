@@ -183,3 +183,8 @@ def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path, monkeypatch, 
     with pytest.raises(OSError, match="No space left"):
         artefacts.write(data, "toy", name, root=tmp_path)
     assert not list(file.parent.iterdir())
+
+
+def test_the_sign_of_nan_is_no_content():
+    table, other = (pd.DataFrame({"x": np.array([1.0, sign * np.nan])}) for sign in (1, -1))
+    assert artefacts.content_digest(table) == artefacts.content_digest(other)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from mmlib.runs import artefacts
+from tests.check_verdicts import disagreements
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -65,6 +66,18 @@ def shows_only_results(path):
     bad = [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr" or str(ROOT) in json.dumps(o)]
     assert not bad, bad
     return True
+
+
+def test_every_page_gives_a_declared_comparison_the_same_verdict(study):
+    """The tables, the sentences of all chapters and the claims page; and a page that says otherwise is found."""
+    results, executed = study
+    asked = results, ["smoke"], executed["08_claims"]
+    assert disagreements(*asked) == []
+    for name in ("05_fairness", "08_claims"):
+        text = executed[name].read_text()
+        executed[name].write_text(text.replace("undecided", "differs"))
+        assert disagreements(*asked)
+        executed[name].write_text(text)
 
 
 def test_no_notebook_shows_an_error_a_warning_or_a_path(study):

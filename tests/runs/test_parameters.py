@@ -114,6 +114,12 @@ def test_a_run_can_have_chapters_of_its_own_that_exist(tmp_path, notebooks):
         run_parameters(run_file(tmp_path, "chapters: [02_secnd]"), iter(notebooks))
 
 
+def test_a_run_is_of_one_kind(tmp_path, notebooks):
+    assert run_parameters(run_file(tmp_path, "kind: other"), notebooks) == {"kind": "other"}
+    with pytest.raises(ValueError, match="kind is 'twin', expected one of health, other, synthetic"):
+        run_parameters(run_file(tmp_path, "kind: twin"), notebooks)
+
+
 def test_an_unknown_run_names_those_there_are(tmp_path, notebooks):
     run_file(tmp_path, "run: demo")
     with pytest.raises(FileNotFoundError, match=r"no run file .*dmeo\.yml; .* are: demo\."):

@@ -77,11 +77,11 @@ def test_differences_are_drawn_where_they_are_and_small_groups_are_hollow():
     [
         (
             ("differs", "not after correction", "undecided"),
-            "1 of 3 declared and tested differences in true positive rate differs after Holm, 1 more only before the "
-            "correction",
+            "1 of 3 declared TPR differences holds after Holm, 1 more only before it",
         ),
-        (("undecided",), "No clear difference in true positive rate, of 1 declared and tested"),
-        ((), "No difference in true positive rate was declared, so all are described, not tested"),
+        (("not after correction",), "No declared TPR difference holds after Holm, 1 of 1 only before it"),
+        (("undecided",), "No clear TPR difference: 1 declared, none differs"),
+        ((), "No TPR difference was declared: all are described, not tested"),
     ],
 )
 def test_the_title_is_the_finding(verdicts, finding):
@@ -155,9 +155,9 @@ def in_short(*verdicts, lowest=LEVELS[:1], small=LEVELS, gaps=GAPS, rule="preval
 def test_the_answer_counts_the_group_whose_positives_are_missed_then_quotes_the_verdicts():
     assert in_short("not after correction", "undecided") == (
         "**In short.** Of groups with 30 positives or more, *20-39* has the lowest true positive rate: the model "
-        "finds 2 of 55 positives (4 %; exact 95 % interval 0 % to 12 %), against 46 % overall. 0 of 2 declared and "
-        "tested differences in true positive rate differ after Holm, 1 more only before the correction (matched "
-        "selection). TPR, g0 minus m: with all modalities: +0.10 [+0.02, +0.20], not after correction. TPR, g1 minus "
+        "finds 2 of 55 positives (4 %; exact 95 % interval 0 % to 12 %), against 46 % overall. No declared TPR "
+        "difference holds after Holm, 1 of 2 only before it (matched selection). TPR, g0 minus m: with all "
+        "modalities: +0.10 [+0.02, +0.20], not after correction. TPR, g1 minus "
         "m: with all modalities: +0.10 [+0.02, +0.20], undecided (a difference of 0.12 could be detected; 2.0 times as "
         "many patients would decide (n=100 in this group)). Other groups with too few events for a test: 80+ (4.5 of "
         "12 found, exact interval 0.12 to 0.69). The paper's max-min gap in true positive rate by age group is 0.20; "
@@ -169,12 +169,17 @@ def test_the_answer_counts_the_group_whose_positives_are_missed_then_quotes_the_
 def test_the_answer_says_no_more_than_the_numbers():
     nothing = in_short(gaps=GAPS.assign(gap=np.nan), lowest=LEVELS[:0], small=LEVELS[:0], rule="f1")
     assert nothing == (
-        "**In short.** No difference in true positive rate was declared, so all are described, not tested. The largest "
+        "**In short.** No TPR difference was declared: all are described, not tested. The largest "
         "is g0 minus m: +0.10 [+0.02, +0.20] (F1-maximal)."
     )
     few = in_short("not tested", p=np.nan, refused="g0: 2 of 9 found")
-    assert "No declared difference in true positive rate has enough events to be tested" in few
+    assert "No declared TPR difference has enough events to be tested" in few
     assert "not tested (g0: 2 of 9 found)" in few and "comparisons that were declared" not in few
     assert "With 40 resamples no change can be significant in a family of 2." not in in_short("differs", "differs")
     told = in_short("differs", "differs", resamples=40)
     assert told.endswith("(With 40 resamples no change can be significant in a family of 2.)")
+
+
+def test_a_lowest_group_that_is_not_clearly_low_is_said_to_be_so():
+    told = in_short("differs", lowest=LEVELS[:1].assign(below=False, high=0.6), small=LEVELS[:0])
+    assert "(4 %; exact 95 % interval 0 % to 60 %), against 46 % overall, which the interval includes." in told

@@ -1,0 +1,131 @@
+"""Compare every verdict that the executed chapters of runs give with the one in the run's table ``declared``.
+
+``python -m tests.check_verdicts results support2 nhanes`` prints a line for each disagreement and exits with 1 if there
+is one. It reads tables and sentences of all chapters of these runs, and the claims page if it is there.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from bs4 import BeautifulSoup
+
+from mmlib.questions.claims import claim_in_words, collect_claims
+from mmlib.questions.declared import DESCRIBED, VERDICTS
+from mmlib.runs import artefacts
+from mmlib.show.claims import claims_in_short, declared_name
+from mmlib.show.style import METRIC_NAMES, words
+
+SAID = re.compile("|".join(sorted(VERDICTS, key=len, reverse=True)))
+
+
+def disagreements(results: Path, runs: list[str], claims: Path | None = None) -> list[str]:
+    """Sentences on verdicts that differ from the declared ones; none if all agree."""
+    claims = claims or results / "book" / "notebooks" / "08_claims.ipynb"
+    found, tables = [], {run: artefacts.read(run, "declared", root=results) for run in runs}
+    for run, declared in tables.items():
+        found += _in_tables(run, declared, results)
+        pages = sorted((results / run / "notebooks").glob("*.ipynb"))
+        for page in (page for page in pages if not page.stem.endswith(".failed")):
+            found += [f"{run}, {page.stem}: {what}" for what in _on_page(page, declared)]
+    return found + list(_on_claims_page(claims, tables) if claims.is_file() else [])
+
+
+def _in_tables(run, declared, results) -> list[str]:
+    """Compare the tables of chapters 3 and 5 with what was declared."""
+    found, keys = [], ["metric", "attribute", "group"]
+    fairness = artefacts.read(run, "fairness", root=results)
+    given = fairness[fairness.verdict.notna() & (fairness.verdict != DESCRIBED)].set_index(keys).verdict
+    gaps = declared[declared.question == "gap"].set_index(keys).verdict
+    if given.to_dict() != gaps.to_dict():
+        found.append(f"{run}: the table fairness has the verdicts {given.to_dict()}, declared has {gaps.to_dict()}.")
+    rq1 = artefacts.read(run, "rq1", root=results)
+    rq1 = rq1[rq1.primary.astype(bool) & rq1.versus.notna()]
+    for row in declared[declared.question == "rq1"].itertuples():
+        same = rq1[(rq1.metric == row.metric) & (rq1.group == row.group) & (rq1.subset == row.subset)]
+        same = same[(same.versus == row.versus) & (same.attribute == row.attribute)]
+        for other in same.itertuples():
+            ends = ("estimate", "low", "high") if row.each else ("estimate",)  # chapter 3 draws many groups at once
+            if any(abs(getattr(row, end) - getattr(other, end)) > 1e-6 for end in ends):
+                found.append(f"{run}: {declared_name(row)} is {other.estimate:+.4f} in rq1, {row.estimate:+.4f} here.")
+    return found
+
+
+def _on_page(page, declared) -> Iterator[str]:
+    """Yield what an executed chapter says otherwise, in its sentences and in the rows of its tables."""
+    for text in _units(page):
+        for row in declared.itertuples():
+            other = set(SAID.findall(text.split(declared_name(row), 1)[-1])) - {row.verdict}
+            if declared_name(row) in text and other:
+                yield f"{declared_name(row)} is called {', '.join(other)}, declared says {row.verdict}."
+            contrast = f"{METRIC_NAMES[row.metric]} | {row.group} minus {row.reference} |"
+            if row.question == "gap" and contrast in text and set(SAID.findall(text)) - {row.verdict}:
+                yield f"the row {text!r} disagrees with {row.verdict}."
+
+
+def _on_claims_page(page, tables) -> Iterator[str]:
+    """Yield what the claims page says otherwise, in its answer and in its tables."""
+    notebook = json.loads(page.read_text())
+    runs = notebook["metadata"]["papermill"]["parameters"]["runs"]
+    if not set(runs) <= set(tables):
+        return
+    claims = collect_claims({run: tables[run] for run in runs}, runs)
+    for sentence in claims_in_short(claims, runs).data.split(". "):
+        if not any(sentence in " ".join(text.split()) for text in _answers(page)):
+            yield f"claims: the answer does not say {sentence!r}."
+    cells = {}
+    for table in _tables(page):
+        head, claim = [cell.get_text() for cell in table.select("thead th")], ""
+        for line in table.select("tbody tr"):
+            row = [" ".join(cell.get_text(" | ").split()) for cell in line.find_all("td")]
+            claim = row[0] or claim
+            cells |= {(claim, row[1], title): text for title, text in zip(head[2:], row[2:], strict=False)}
+    for run, table in tables.items():
+        for row in table.itertuples() if run in runs else ():
+            by = words(row.attribute) if row.group != "all" else "overall"
+            cell = cells.get((claim_in_words(row), by, runs[run]["title"]), "")
+            own = [part for part in cell.split(" | ") if row.group == "all" or part.startswith(f"{row.group} minus")]
+            if not own or SAID.findall(own[0]) != [row.verdict]:
+                yield f"claims: {declared_name(row)} of {run} is {own or 'left out'}, declared says {row.verdict}."
+
+
+def _units(page) -> Iterator[str]:
+    """Yield sentences of answers, and rows of tables with their cells joined by bars."""
+    for text in _answers(page):
+        yield from re.split(r"\.(?:\s|$)", " ".join(text.split()))
+    for table in _tables(page):
+        for row in table.select("tbody tr"):
+            yield " | ".join(" ".join(cell.get_text(" ").split()) for cell in row.find_all("td")) + " |"
+
+
+def _answers(page) -> Iterator[str]:
+    for data in _outputs(page):
+        for kind in ("text/markdown", "application/papermill.record/text/markdown"):
+            if kind in data:
+                yield " ".join("".join(data[kind]).split())
+
+
+def _tables(page) -> Iterator:
+    for data in _outputs(page):
+        yield from BeautifulSoup("".join(data.get("text/html", "")), "html.parser").find_all("table")
+
+
+def _outputs(page) -> Iterator[dict]:
+    for cell in json.loads(page.read_text())["cells"]:
+        for output in cell.get("outputs", []):
+            yield output.get("data", {})
+
+
+def main(results: str, *runs: str) -> int:
+    """Print what disagrees; 1 if anything does."""
+    with pd.option_context("display.width", 200):
+        found = disagreements(Path(results), list(runs))
+    print("\n".join(found) or f"All verdicts of {', '.join(runs)} agree.")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
