@@ -319,8 +319,9 @@ def evaluate(
     )
     if alike is None or score.sizes["seed"] < 2:
         return found
-    trained = [name for name in alike[0][key].values if name != NONE]  # the empty set is not trained
-    more = [part.sel({key: trained}) if key in part.dims else part for part in alike]
+    (other,) = set(alike[0].dims) - {"seed", "sample"}
+    trained = [name for name in alike[0][other].values if name != NONE]  # the empty set is not trained
+    more = [part.sel({other: trained}) if other in part.dims else part for part in alike]
     once = np.ones((1, len(cohort)), np.float32)
     return replace(found, alike=evaluate(*more, cohort, once, groups=groups, metrics=metrics, ranking=ranking))
 
