@@ -452,7 +452,7 @@ def group_changes(outcome: Evaluation, *, way: str = "bounded", metric: str = "t
     return found
 
 
-def lowest_group(
+def lowest_of_choice(
     outcome: Evaluation, metric: str = "tpr", *, way: str = RULES[0]
 ) -> tuple[str, str] | None:
     """Attribute and group with the lowest rate, among groups with enough positives.

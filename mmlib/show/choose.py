@@ -21,7 +21,7 @@ from mmlib.questions.choose import (
     changes_from_all,
     cost_of,
     group_changes,
-    lowest_group,
+    lowest_of_choice,
     lowest_rates,
     own_changes,
 )
@@ -553,7 +553,7 @@ def bounded_in_words(
 
 def _lowest_in_words(outcome):
     """What the bounded choice does to the lowest true positive rate of any group, and which groups gain and lose."""
-    changes, ends = group_changes(outcome), [lowest_group(outcome, way=way) for way in (RULES[0], "bounded")]
+    changes, ends = group_changes(outcome), [lowest_of_choice(outcome, way=way) for way in (RULES[0], "bounded")]
     if None in ends:
         return ""
     before, after = (

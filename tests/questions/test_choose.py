@@ -204,7 +204,7 @@ def test_a_bounded_choice_can_lower_everyone_and_its_changes_say_whom():
     outcome = choose.evaluate_choices(powerset, choices, cohort, GROUPS, resamples=60)
     change = choose.group_changes(outcome)["sex"]
     np.testing.assert_allclose(change.sel(group=["Female", "Male"]).value, [-0.1, -0.5], atol=1e-6)
-    assert choose.lowest_group(outcome) == ("sex", "Female")
+    assert choose.lowest_of_choice(outcome) == ("sex", "Female")
     assert choose.lowest_rates(outcome)[["all", "bounded"]].tolist() == pytest.approx([0.5, 0.4])
 
 
