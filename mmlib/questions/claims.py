@@ -31,7 +31,7 @@ def collect_claims(tables: Mapping[str, pd.DataFrame], runs: Mapping[str, Mappin
     tables : mapping of str to pandas.DataFrame
         Run -> its artefact ``declared``.
     runs : mapping of str to mapping of str to str
-        Run -> ``title``, what readers call its cohort, and ``kind``, one of `mmlib.core.schema.RUN_KINDS`.
+        Run -> ``title``, what readers call its cohort, and ``kind``, one of ``mmlib.core.schema.RUN_KINDS``.
 
     Returns
     -------

@@ -57,7 +57,7 @@ QUESTIONS = {
 }
 #: What may be declared: linear in the model, so that signed changes are meaningful.
 METRICS = ("auroc", "tpr", "fpr", "selection_rate")
-#: All verdicts; of a difference that was not declared it is only said that it is `DESCRIBED`.
+#: All verdicts; of a difference that was not declared it is only said that it is ``DESCRIBED``.
 VERDICTS = ("differs", "not after correction", "equivalent within the margin", "undecided", "not tested")
 DESCRIBED = "described"
 ALPHA = 0.05
@@ -125,7 +125,7 @@ def compare_declared(
 
     Changes are tested by the paired bootstrap with retraining variance added, gaps by permutation within the
     label (given these models). Rates with few events in a group or its reference are not tested
-    (`mmlib.measure.exact.FEWEST_EVENTS`).
+    (``mmlib.measure.exact.FEWEST_EVENTS``).
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def judge_declared(table: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
     pandas.DataFrame
         With ``p_holm``; ``detectable``, the smallest difference from ``null`` that is detected with 80 % power at
         Holm's first step; ``p_equivalent`` of two one-sided tests, each on its own; ``attainable``, whether the margin
-        is at least 2.9 standard errors; ``verdict``, one of `VERDICTS`; and for undecided ones ``times``, the
+        is at least 2.9 standard errors; ``verdict``, one of ``VERDICTS``; and for undecided ones ``times``, the
         factor on patients that would decide, and ``n_needed``, that number of samples.
     """
     table = table.assign(margin=table.margin.astype(float), null=table.null.astype(float))
@@ -275,7 +275,7 @@ def quote_declared(rows: pd.DataFrame, judged: pd.DataFrame, question: str = "ga
     Returns
     -------
     pandas.DataFrame
-        With ``verdict``, `DESCRIBED` where a difference was not declared; declared ones are primary, with the ``low``
+        With ``verdict``, ``DESCRIBED`` where a difference was not declared; declared ones are primary, with the ``low``
         and ``high`` that their verdict was read off.
     """
     keys = ["metric", "attribute", "group"]

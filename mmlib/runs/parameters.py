@@ -18,7 +18,7 @@ from mmlib.core.schema import RUN_KINDS
 
 #: Keys of a run that no notebook has to read, each with an example: the type it must have.
 #: ``title`` names the run in the book: in the table of contents and behind the heading of each chapter. ``kind`` is one
-#: of `mmlib.core.schema.RUN_KINDS`: only real health cohorts are counted together. Pages of synthetic data say so at
+#: of ``mmlib.core.schema.RUN_KINDS``: only real health cohorts are counted together. Pages of synthetic data say so at
 #: the top; those of ``credentialed`` data are searched for what must not be shown.
 #: ``twin`` holds the arguments of ``python -m mmlib twins`` that make the folder ``root``.
 #: ``encode_shards`` is the number of jobs that share the encoding, one after the other if there is one machine.
