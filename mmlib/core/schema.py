@@ -12,6 +12,8 @@ from mmlib.core.subsets import NONE
 
 #: Fewest positives (or negatives) of a group that is tested, and fewest samples to which a model is fitted.
 MINIMUM = 30
+#: Least number of events, and of non-events, for an interval by the bootstrap; below it intervals are exact.
+MINIMUM_EVENTS = 10
 #: Smallest count of people that may be shown of credentialed data.
 SMALLEST_CELL = 11
 #: Regime of the models that chapter 3 trained, absent modalities masked: its name in artefacts and tables.

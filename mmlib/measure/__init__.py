@@ -59,6 +59,7 @@ EXPORTS = {
         "equivalence",
         "gap_test",
         "holm",
+        "loss_margin",
         "minimal_detectable_change",
         "minimal_detectable_difference",
         "samples_to_decide",

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mmlib.core.schema import MINIMUM_EVENTS
 from mmlib.core.subsets import NONE
 from mmlib.measure.bootstrap import average_seeds
 from mmlib.measure.calibration import observed_expected
 from mmlib.measure.estimates import RESAMPLE, SEED, Estimate, estimate
-from mmlib.measure.exact import FEWEST_EVENTS, effective_number, exact_interval, newcombe_interval
+from mmlib.measure.exact import effective_number, exact_interval, newcombe_interval
 from mmlib.measure.expectation import expected_auroc, expected_selection
 from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import rates, sizes
@@ -405,7 +406,7 @@ def _collect(chosen, measures, wanted, key, labels, cohort, patient_weights, gro
         groups,
         {a: (names, *sizes(y, members)) for a, (names, members) in masks.items()},
         cells=cells,
-        small={k: np.minimum(c[0], c[1] - c[0]) < FEWEST_EVENTS for k, c in cells.items()},
+        small={k: np.minimum(c[0], c[1] - c[0]) < MINIMUM_EVENTS for k, c in cells.items()},
     )
 
 

@@ -3,9 +3,6 @@
 import numpy as np
 from scipy.stats import beta, norm
 
-#: Events, or non-events, below which an interval does not come from the bootstrap.
-FEWEST_EVENTS = 10
-
 
 def exact_interval(events, total, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Exact interval of a rate [Clopper1934]_.

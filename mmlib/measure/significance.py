@@ -25,6 +25,20 @@ from mmlib.measure.ranking import divide
 #: z(.95) + z(.90), as both one-sided tests must pass.
 ATTAINABLE = 2.9
 
+#: Drop rate at which a loss of AUROC as large as the margin does not matter; at other rates in proportion.
+MARGIN_RATE = 0.1
+
+
+def loss_margin(margin: float, rate: float) -> float:
+    """Loss of AUROC that does not matter at a drop rate: the margin at a rate of 0.1, in proportion at others.
+
+    Examples
+    --------
+    >>> loss_margin(0.005, 0.2)
+    0.01
+    """
+    return margin * rate / MARGIN_RATE
+
 
 def gap_test(
     y,

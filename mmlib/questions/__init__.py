@@ -55,14 +55,7 @@ EXPORTS = {
         "validation_rows",
     ],
     "claims": ["claim_in_words", "collect_claims", "count_claims"],
-    "declared": [
-        "check_declared",
-        "compare_declared",
-        "counts_in_words",
-        "judge_declared",
-        "loss_margin",
-        "quote_declared",
-    ],
+    "declared": ["check_declared", "compare_declared", "counts_in_words", "judge_declared", "quote_declared"],
     "decoding": ["decode_groups"],
     "describing": ["count_findings", "describe_twice", "finding_agreement", "held_out_losses"],
     "drops": [

@@ -12,12 +12,12 @@ import pandas as pd
 import xarray as xr
 from scipy.sparse import csr_array
 
-from mmlib.core.schema import MINIMUM
+from mmlib.core.schema import MINIMUM, MINIMUM_EVENTS
 from mmlib.core.subsets import full_subset, members
 from mmlib.measure.calibration import observed_expected
 from mmlib.measure.estimates import RESAMPLE, SEED, Estimate
 from mmlib.measure.evaluation import select
-from mmlib.measure.exact import FEWEST_EVENTS, exact_interval, newcombe_interval
+from mmlib.measure.exact import exact_interval, newcombe_interval
 from mmlib.measure.metrics import rates
 from mmlib.measure.ranking import auroc, divide
 
@@ -170,7 +170,7 @@ def observed_absence(
             name=metric,
             attribute="everybody",
             bounds=(0.0, np.inf if metric == "observed_expected" else 1.0),
-            small=xr.DataArray(np.minimum(events, total - events) < FEWEST_EVENTS, coords, tuple(coords)),
+            small=xr.DataArray(np.minimum(events, total - events) < MINIMUM_EVENTS, coords, tuple(coords)),
             exact=exact and tuple(xr.DataArray(end, coords, tuple(coords)) for end in exact),
         )
     return Absence(table, metrics, cells)

@@ -33,11 +33,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmlib.core.schema import PLAIN, RESULTS
+from mmlib.core.schema import MINIMUM_EVENTS, PLAIN, RESULTS
 from mmlib.core.subsets import full_subset, members, subset_masks
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation, evaluate, evaluate_masked, select
-from mmlib.measure.exact import FEWEST_EVENTS, effective_number
+from mmlib.measure.exact import effective_number
 from mmlib.measure.expectation import pattern_probabilities
 from mmlib.measure.groups import Groups
 from mmlib.measure.significance import (
@@ -45,6 +45,7 @@ from mmlib.measure.significance import (
     equivalence,
     gap_test,
     holm,
+    loss_margin,
     minimal_detectable_change,
     samples_to_decide,
 )
@@ -61,8 +62,6 @@ METRICS = ("auroc", "tpr", "fpr", "selection_rate")
 VERDICTS = ("differs", "not after correction", "equivalent within the margin", "undecided", "not tested")
 DESCRIBED = "described"
 ALPHA = 0.05
-#: Drop rate at which a loss of AUROC as large as the margin does not matter; at other rates in proportion.
-MARGIN_RATE = 0.1
 #: Events that a rate counts, in words, and among whom.
 EVENTS = {"tpr": "positives found", "fpr": "negatives flagged", "selection_rate": "samples flagged"}
 #: Columns of what is returned, before judgement.
@@ -125,7 +124,7 @@ def compare_declared(
 
     Changes are tested by the paired bootstrap with retraining variance added, gaps by permutation within the
     label (given these models). Rates with few events in a group or its reference are not tested
-    (``mmlib.measure.exact.FEWEST_EVENTS``).
+    (``mmlib.core.schema.MINIMUM_EVENTS``).
 
     Parameters
     ----------
@@ -205,7 +204,7 @@ def compare_declared(
                 cohort["patient_id"],
                 metric,
                 reference=quantity.reference,
-                minimum=FEWEST_EVENTS,
+                minimum=MINIMUM_EVENTS,
                 permutations=permutations,
                 seed=seed,
             ).set_index("group")
@@ -289,17 +288,6 @@ def quote_declared(rows: pd.DataFrame, judged: pd.DataFrame, question: str = "ga
     return rows
 
 
-def loss_margin(margin: float, rate: float) -> float:
-    """Loss of AUROC that does not matter at a drop rate: the margin at a rate of 0.1, in proportion at others.
-
-    Examples
-    --------
-    >>> loss_margin(0.005, 0.2)
-    0.01
-    """
-    return margin * rate / MARGIN_RATE
-
-
 def counts_in_words(level: Estimate) -> str:
     """Count behind one rate with its exact 95 % interval, as ``2 of 55 positives found (...)``.
 
@@ -369,7 +357,7 @@ def _refused(entry, result, quantity, models, about) -> str:
                 if bool(level.small):
                     few = f"{int(level.n_positive)} positives of {int(level.n):,}"
                     return f"{group}: {few if level.counts is None else counts_in_words(level)}"
-        return f"fewer than {FEWEST_EVENTS} events or non-events"
+        return f"fewer than {MINIMUM_EVENTS} events or non-events"
     return "" if np.isfinite(quantity.interval()[0]) else "too many resamples are undefined"
 
 

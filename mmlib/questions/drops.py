@@ -21,6 +21,7 @@ from mmlib.measure.evaluation import Evaluation, evaluate, evaluate_masked
 from mmlib.measure.groups import Groups
 from mmlib.measure.patterns import pattern_tables
 from mmlib.measure.scenarios import AT_RANDOM, decompose, default_mechanisms, distribution, with_mirrors
+from mmlib.measure.significance import loss_margin
 from mmlib.models.masking import DROPOUT
 from mmlib.models.study import Study
 from mmlib.questions.absence import Absence
@@ -145,7 +146,7 @@ def visibility(
     study : Study
     rates : sequence of float
     margin : float
-        Smallest change that would matter.
+        Smallest change that would matter at a drop rate of 0.1; at other rates in proportion.
 
     Returns
     -------
@@ -158,13 +159,14 @@ def visibility(
     """
     change = plain.changes([(0.0, rate) for rate in rates], ["auroc"]).metric("auroc")
     spread = {name: run_sd[name].loc[list(rates)].to_numpy() for name in run_sd}
-    table = change.frame().assign(**spread, margin=margin)
+    limit = np.array([loss_margin(margin, rate) for rate in rates])
+    table = change.frame().assign(**spread, margin=limit)
     kept = [np.prod(1 - rate * study.present.numpy(), axis=1).mean() for rate in rates]
     return table.assign(
         touched=1 - np.array(kept),
         retrain=change.s_retrain.values,
         sampling=float(plain.metric("auroc").sel(rate=0.0).se_patients),
-        beyond=np.select([table.high < -margin, table.low > -margin], ["yes", "no"], "open"),
+        beyond=np.select([table.high < -limit, table.low > -limit], ["yes", "no"], "open"),
     )
 
 

@@ -13,11 +13,11 @@ import pandas as pd
 import xarray as xr
 
 from mmlib.core.compute import map_parallel
+from mmlib.core.schema import MINIMUM_EVENTS
 from mmlib.core.subsets import NONE, full_subset, subset_masks
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.estimates import Estimate, estimate
 from mmlib.measure.evaluation import Evaluation
-from mmlib.measure.exact import FEWEST_EVENTS
 from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import sizes
 from mmlib.measure.ranking import divide
@@ -192,7 +192,7 @@ def _estimate(score, threshold, cohort, patient_weights, groups, attribute, befo
     values = np.stack([_parts(m, y, members, patient_weights) for m in by_seed])
     n, positive = sizes(y, members)
     events = values[:, 0][:, [0, -1]].mean(axis=0) * positive
-    few = (np.minimum(events, positive - events) < FEWEST_EVENTS).any(axis=0)
+    few = (np.minimum(events, positive - events) < MINIMUM_EVENTS).any(axis=0)
     if reference is not None:
         if reference not in names:
             raise ValueError(f"Reference group {reference!r} is not in the cohort; expected one of {names}.")

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from mmlib.core.schema import MINIMUM
+from mmlib.core.schema import MINIMUM, MINIMUM_EVENTS
 from mmlib.core.subsets import members
 from mmlib.measure.evaluation import Evaluation
-from mmlib.measure.exact import FEWEST_EVENTS
 from mmlib.questions.declared import DESCRIBED, VERDICTS
 from mmlib.show.claims import declared_sentence
 from mmlib.show.style import (
@@ -138,7 +137,8 @@ def performance_table(described: pd.DataFrame):
 def detectable_table(tested: pd.DataFrame):
     """Signed differences in true positive rate beside the smallest detectable ones, and the verdict if declared."""
     if not len(tested):
-        return sentence(f"No group and its reference have {FEWEST_EVENTS} positives found and {FEWEST_EVENTS} missed.")
+        few = MINIMUM_EVENTS
+        return sentence(f"No group and its reference have {few} positives found and {few} missed.")
     table = pd.DataFrame(
         {
             "metric": tested.metric.map(METRIC_NAMES),

@@ -217,7 +217,7 @@ def visibility_table(visible: pd.DataFrame, *, units: str = "patients"):
     columns |= {
         "retraining, SD (c)": _spreads(visible.retrain),
         "sampling SE of AUROC": _spreads(visible.sampling),
-        f"loss beyond the margin of {visible.margin.iloc[0]:g}": visible.beyond.to_list(),
+        "loss beyond the margin": [f"{r.beyond} ({r.margin:.4g})" for r in visible.itertuples()],
     }
     return pd.DataFrame(columns).style.hide(axis="index")
 

@@ -23,9 +23,9 @@ from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
+from mmlib.core.schema import MINIMUM_EVENTS
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.evaluation import evaluate
-from mmlib.measure.exact import FEWEST_EVENTS
 from mmlib.measure.groups import Groups
 
 RATES, SIZES, LIKE = (0.1, 0.5, 0.9), (12, 20, 30, 60, 100, 300), 0.5
@@ -65,7 +65,7 @@ def count(cell):
         held["difference"][1] += holds.size
     # by design, not by draw: an interval that is only used where the draw was odd holds less often
     expected = size * (2 if clustered else 1) * min(rate, 1 - rate)
-    kind = "exact, Newcombe" if expected < FEWEST_EVENTS else "bootstrap, max-T"
+    kind = "exact, Newcombe" if expected < MINIMUM_EVENTS else "bootstrap, max-T"
     return [(quantity, kind, rate, size, clustered, *map(int, hits)) for quantity, hits in held.items()]
 
 

@@ -85,8 +85,11 @@ def test_a_change_stands_beside_the_noise_of_one_run_and_of_retraining():
     assert table.estimate[1] == float(change) and table.retrain[1] == pytest.approx(float(change.s_retrain))
     assert table.sampling[0] == float(auroc.sel(rate=0.0).se_patients)
     assert table.touched[1] == pytest.approx((1 - 0.5 ** STUDY.present.numpy().sum(axis=1)).mean())
-    assert table.beyond.tolist() == ["no", "yes"]
-    wide = drops.visibility(LOSS[PLAIN], run_sd, STUDY, rates=[0.5], margin=-float(change))
+    np.testing.assert_allclose(table.margin, [0.0002, 0.05])  # what is declared at a rate of 0.1, in proportion
+    assert table.beyond[1] == "yes"
+    lenient = drops.visibility(LOSS[PLAIN], run_sd, STUDY, rates=[0.002, 0.5], margin=0.5)
+    assert lenient.beyond.tolist() == ["no", "no"]
+    wide = drops.visibility(LOSS[PLAIN], run_sd, STUDY, rates=[0.5], margin=-float(change) / 5)
     assert wide.beyond.tolist() == ["open"]
 
 
