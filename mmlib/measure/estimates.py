@@ -41,7 +41,7 @@ class Estimate:
     bounds : tuple of float
         Range of the quantity, which no interval leaves.
     small : xarray.DataArray of bool, optional
-        Where a rate rests on too few events or non-events (`mmlib.core.schema.MINIMUM_EVENTS`) for the bootstrap.
+        Where a rate rests on too few events or non-events (``mmlib.core.schema.MINIMUM_EVENTS``) for the bootstrap.
     exact : tuple of xarray.DataArray, optional
         Low and high end that hold there; without them there is no interval.
     counts : tuple of xarray.DataArray, optional

@@ -32,6 +32,7 @@ METRIC_NAMES = {
     "ppv": "positive predictive value",
     "auroc": "AUROC",
     "average_precision": "AUPRC",
+    "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "f1": "F1",
     "equalized_odds": "equalized odds",

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from mmlib.measure.estimates import estimate
+from mmlib.measure.metrics import RATES
 from mmlib.show import style
 
 plt.switch_backend("agg")
@@ -60,3 +61,7 @@ def test_cells_say_where_there_is_no_interval():
     cells = style.estimate_cells(estimate(draws, {"rate": [0, 1]}), ".2f", "too few")
     assert cells == ["0.25\u00a0[0.25,\u00a00.25]", "too few"]
     assert style.estimate_cells(estimate(draws[:, 0]), ".0%") == ["25%\u00a0[25%,\u00a025%]"]
+
+
+def test_every_metric_at_a_threshold_has_a_name_for_readers():
+    assert set(RATES) <= set(style.METRIC_NAMES)
