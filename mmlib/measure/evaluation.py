@@ -472,7 +472,7 @@ def compare_auroc(
         n=len(cohort),
         n_positive=int(y.sum()),
         name="auroc",
-        attribute="everybody",
+        attribute="overall",
         bounds=(0.0, 1.0),
     )
     retrained = np.array([area.shape[1] > 1 for area in areas])

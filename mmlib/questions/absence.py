@@ -168,7 +168,7 @@ def observed_absence(
             xr.DataArray(values[0], coords, (SEED, *coords)),
             **sizes,
             name=metric,
-            attribute="everybody",
+            attribute="overall",
             bounds=(0.0, np.inf if metric == "observed_expected" else 1.0),
             small=xr.DataArray(np.minimum(events, total - events) < MINIMUM_EVENTS, coords, tuple(coords)),
             exact=exact and tuple(xr.DataArray(end, coords, tuple(coords)) for end in exact),
@@ -184,7 +184,7 @@ def placebo(
     modality: str,
     *,
     covariates: Sequence[str] | None = None,
-    draws: int = 200,
+    realisations: int = 200,
     seed: int = 0,
 ) -> Iterator[pd.DataFrame]:
     """Differences where there is none: samples that have a modality, some of which play those who lack it.
@@ -197,7 +197,7 @@ def placebo(
     score, threshold, cohort, patient_weights, covariates
         As in `observed_absence`.
     modality : str
-    draws, seed : int
+    realisations, seed : int
 
     Yields
     ------
@@ -210,7 +210,7 @@ def placebo(
         raise ValueError(f"modality is {modality!r}; expected one of {', '.join(scored)} that some samples lack.")
     has, like = cohort[f"present_{modality}"].to_numpy(), strata(cohort, modality, list(scored), covariates)
     chance = pd.Series(~has).groupby(like).transform("mean").to_numpy()
-    for draw in range(draws):
+    for draw in range(realisations):
         lacks = has & (np.random.default_rng([seed, draw]).random(len(has)) < chance)
         values, _ = _compare(*scored[modality], cohort, like, lacks, has & ~lacks, patient_weights)
         tables = []

@@ -130,7 +130,7 @@ def predictiveness(
         values.append(auroc(y, score, patient_weights, there[None])[..., 0])
         found.append(("value_auroc", field.column, int(there.sum()), int(y[there].sum())))
     table = pd.DataFrame(found, columns=["metric", "field", "n", "n_positive"])
-    return simultaneous_rows(table, np.concatenate(values, axis=1), attribute="everybody")
+    return simultaneous_rows(table, np.concatenate(values, axis=1), attribute="overall")
 
 
 def give_verdicts(

@@ -120,7 +120,7 @@ def noise_gains(
         n=len(y),
         n_positive=int(y.sum()),
         name="auroc",
-        attribute="everybody",
+        attribute="overall",
         reference="without noise",
         bounds=(-1.0, 1.0),
     ).pool("subset")

@@ -33,7 +33,7 @@ def measure(run: Run, *, regime: str, rule: str, draws: int, resamples: int) -> 
     one = masking.sel(regime=[regime])
     rows = []
     for modality in found.blocks.loc[found.blocks.computed, "modality"]:
-        every = placebo(one["score"], one["threshold"], cohort, weights, modality, draws=draws)
+        every = placebo(one["score"], one["threshold"], cohort, weights, modality, realisations=draws)
         tables = pd.concat(tqdm(every, desc=f"{run.name}, {modality}", total=draws, disable=None))
         for metric, table in tables.groupby("metric", sort=False):
             held = int(table.holds.sum())

@@ -158,7 +158,7 @@ def test_rates_with_few_events_have_newcombes_interval_and_a_ranking_is_not_judg
 
 
 def test_placebo_differences_hold_zero():
-    tables = list(absence.placebo(SCORE, CUT, COHORT, WEIGHTS, "b", draws=20))
+    tables = list(absence.placebo(SCORE, CUT, COHORT, WEIGHTS, "b", realisations=20))
     assert len(tables) == 20 and len(tables[0]) == 2 * 3
     found = pd.concat(tables).groupby("metric")[["estimate", "holds"]].mean()
     assert (found.holds >= 0.7).all() and (found.estimate.abs() < 0.05).all()

@@ -168,4 +168,4 @@ def test_the_table_keeps_the_contract_and_names_what_was_compared(made, ways):
     counts = table.metric.value_counts()
     assert counts["auroc"] == 8 + 4 and counts["auroc_difference"] == 7 + 2 + 1
     assert (table.loc[table.metric == "decoded_auroc", "subset"].isin(["history", "labs"])).all()
-    assert {"auroc", "auroc_difference"} == set(table[table.attribute == "everybody"].metric)
+    assert {"auroc", "auroc_difference"} == set(table[table.attribute == "overall"].metric)
