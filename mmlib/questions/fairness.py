@@ -318,14 +318,16 @@ def sweep_thresholds(
     Returns
     -------
     Evaluation
-        With the key ``selected``.
+        With the key ``selected``; its intervals are over patients.
     """
     score = _full_score(powerset)
     cut = np.quantile(score.values, 1 - np.asarray(shares), axis=1)
     folds = {"fold": np.unique(cohort["fold"])}
     threshold = xr.DataArray(cut, {"selected": list(shares)}, ("selected", "seed")).expand_dims(folds)
     swept = score.expand_dims(selected=list(shares))
-    return evaluate(swept, threshold, cohort, patient_weights, groups=groups.single(), metrics=metrics)
+    found = evaluate(swept, threshold, cohort, patient_weights, groups=groups.single(), metrics=metrics)
+    # the seeds of one model say too little about retraining: intervals are over patients
+    return replace(found, spread={key: part.mean(axis=0, keepdims=True) for key, part in found.spread.items()})
 
 
 def decision_curves(
@@ -352,17 +354,15 @@ def decision_curves(
     -------
     dict of str to dict of str to Estimate
         ``"all"`` holds ``"model"`` and ``"act on all"``; each attribute with a contrast holds the group and its
-        reference, by name, each at its own prevalence. Estimates have the dimension ``threshold``.
+        reference, by name, each at its own prevalence. Estimates have the dimension ``threshold``; their intervals are
+        over patients.
     """
     y, scores = cohort["label"].to_numpy(), _full_score(powerset).values
 
     def benefit(acted_on, names, masks, attribute):
         by_seed = [net_benefit(y, s, prices, patient_weights, masks) for s in acted_on]
         about = {"n": masks.sum(axis=1), "n_positive": masks[:, y == 1].sum(axis=1), "attribute": attribute}
-        spread = [values[0] for values in by_seed]
-        return estimate(
-            np.mean(by_seed, axis=0), {"threshold": prices, "group": names}, spread=spread, name="net_benefit", **about
-        )
+        return estimate(np.mean(by_seed, axis=0), {"threshold": prices, "group": names}, name="net_benefit", **about)
 
     everyone = np.ones((1, len(cohort)), bool)
     overall = {"model": scores, "act on all": np.ones_like(scores)}

@@ -192,7 +192,7 @@ def test_a_moving_threshold_selects_what_was_asked():
     female, male = ((Y == 1) & member("sex", g) for g in ("Female", "Male"))
     expected = np.mean([chosen[female].mean() - chosen[male].mean() for chosen in (s >= np.median(s) for s in FULL)])
     assert float(difference.sel(selected=0.5)) == pytest.approx(expected)
-    assert set(swept.groups.attributes) == {"race", "sex"}
+    assert set(swept.groups.attributes) == {"race", "sex"} and difference.seeds == 1
 
 
 def test_decision_curves_follow_their_formula():
@@ -204,7 +204,7 @@ def test_decision_curves_follow_their_formula():
     odds, prevalence = 0.2 / 0.8, Y.mean()
     act = curves["all"]["act on all"]
     assert float(act.sel(threshold=0.2)) == pytest.approx(1 - odds * (1 - prevalence) / prevalence)
-    assert float(act.s_retrain.sel(threshold=0.2)) == 0 and act.seeds == SEEDS
+    assert np.isnan(act.s_retrain).all() and act.seeds == 1  # two seeds of one model say too little of retraining
     female = member("sex", "Female")
     hits, alarms = ([(s >= 0.2)[female & (label == Y)].sum() for s in FULL] for label in (1, 0))
     expected = np.mean(np.array(hits) - odds * np.array(alarms)) / Y[female].sum()
