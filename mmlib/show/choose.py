@@ -546,7 +546,7 @@ def bounded_in_words(
     if len(set(folds)) > 1:
         text += f" By itself it {_given_up(own.sel(choice='bounded'), AGAINST)}."
     return (
-        f"{text} The procedure chose {_over_folds(folds)}. On {units} who had no part in the choice it "
+        f"{text} The procedure chose {_over_folds(folds)}. On {units} that had no part in the choice it "
         f"{_given_up(change.sel(choice='bounded'), AGAINST)}.{_lowest_in_words(outcome)}"
     )
 

@@ -261,7 +261,7 @@ def test_no_subset_stands_over_the_result_of_a_procedure_that_chose_several():
     assert "2 of 3 subsets can be shown" in text
     assert "labs has the highest AUROC (upper limit 0.050, Monte Carlo" in text
     assert "By itself it gives up 0.050 [0.050, 0.050] AUROC against all modalities. The procedure chose" in text
-    assert "The procedure chose labs in 1 of 2 folds, age in 1. On patients who had no part in the choice it " in text
+    assert "The procedure chose labs in 1 of 2 folds, age in 1. On patients that had no part in the choice it " in text
     assert "it gives up 0.100 [0.100, 0.100] AUROC against all modalities." in text
 
 
