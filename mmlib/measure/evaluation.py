@@ -218,8 +218,13 @@ class Evaluation:
             return replace(found, pooled=(variance.broadcast_like(found.value).transpose(*found.dims), others.freedom))
         if self.key not in POOLED or found.seeds < 2:
             return found
-        trained = len({*map(str, self.labels), *map(str, self.versus or ())})
-        return found.pool(self.key, freedom=(found.seeds - 1) * min(len(self.labels), trained))
+        trained = np.array([str(label) != NONE for label in self.labels]) | (self.versus is not None)
+        variance = found.spread.var(SEED, ddof=1)
+        # the empty set is not trained: it has no such variance, and tells nothing of that of others
+        pooled = variance.isel({self.key: trained}).mean(self.key).broadcast_like(variance)
+        pooled = pooled.where(xr.DataArray(trained, dims=self.key), 0.0).transpose(*found.dims)
+        models = {*map(str, self.labels), *map(str, self.versus or ())} - {NONE}
+        return replace(found, pooled=(pooled, float((found.seeds - 1) * min(int(trained.sum()), len(models)))))
 
     def _few(self, metric, attribute, which, minus, coords, dims) -> dict:
         """Counts behind a rate, where they are small, and the interval that holds there."""
