@@ -27,7 +27,7 @@ COUNTED = {"selection_rate": "all", "accuracy": "all", "tpr": 1, "fnr": 1, "fpr"
 #: Ranges that are not from 0 to 1.
 RANGE = {"observed_expected": (0.0, np.inf)}
 #: What vectors are called whose models were trained apart: their spread of retraining is pooled over them.
-POOLED = ("subset", "regime", "variant", "choice")
+POOLED = ("subset", "regime", "variant", "way")
 
 
 @dataclass(frozen=True)

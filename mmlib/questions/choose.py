@@ -340,7 +340,7 @@ def chosen_scores(
     Returns
     -------
     xarray.Dataset
-        ``score`` (choice, seed, sample) and ``threshold`` (choice, seed, fold, rule).
+        ``score`` (way, seed, sample) and ``threshold`` (way, seed, fold, rule).
     """
     fold = xr.DataArray(cohort["fold"].to_numpy(int), dims="sample")
     parts = []
@@ -353,8 +353,8 @@ def chosen_scores(
         parts.append(
             xr.Dataset({"score": score.drop_vars("subset"), "threshold": threshold.drop_vars("subset")})
         )
-    joined = xr.concat(parts, pd.Index(list(by_fold), name="choice"), coords="minimal", compat="override")
-    return joined.transpose("choice", "seed", "fold", "rule", "sample")
+    joined = xr.concat(parts, pd.Index(list(by_fold), name="way"), coords="minimal", compat="override")
+    return joined.transpose("way", "seed", "fold", "rule", "sample")
 
 
 def evaluate_choices(
@@ -382,7 +382,7 @@ def evaluate_choices(
     Returns
     -------
     Evaluation
-        With the key ``choice``: those of :data:`RULES` that have an answer in every fold. Where the answer is none in
+        With the key ``way``: those of :data:`RULES` that have an answer in every fold. Where the answer is none in
         some fold, a procedure has no result.
     """
     answered = {way: subsets for way, subsets in choices.by_fold.items() if None not in subsets}
@@ -394,14 +394,14 @@ def evaluate_choices(
 
 
 def changes_from_all(outcome: Evaluation) -> Estimate:
-    """AUROC of each procedure minus that of all modalities, with the dimension ``choice``.
+    """AUROC of each procedure minus that of all modalities, with the dimension ``way``.
 
     Parameters
     ----------
     outcome : Evaluation
         From :func:`evaluate_choices`.
     """
-    return _minus_first(outcome.metric("auroc"), "choice", outcome.labels[1:], RULES[0])
+    return _minus_first(outcome.metric("auroc"), "way", outcome.labels[1:], RULES[0])
 
 
 def own_changes(choices: Choices, result: Evaluation) -> Estimate:
@@ -419,11 +419,11 @@ def own_changes(choices: Choices, result: Evaluation) -> Estimate:
     Returns
     -------
     Estimate
-        With the dimension ``choice``: the ways to choose that name a subset, all modalities aside.
+        With the dimension ``way``: the ways to choose that name a subset, all modalities aside.
     """
     named, level = choices.named, result.metric("auroc")
     return _minus_first(level, "subset", list(named.values()), choices.overall["all"]).rename(
-        "subset", "choice", list(named)
+        "subset", "way", list(named)
     )
 
 
@@ -448,7 +448,7 @@ def group_changes(outcome: Evaluation, *, way: str = "bounded", metric: str = "t
     found = {}
     for attribute in outcome.groups.attributes:
         level = outcome.metric(metric, attribute)
-        found[attribute] = _minus_first(level, "choice", [way], RULES[0]).sel(choice=way)
+        found[attribute] = _minus_first(level, "way", [way], RULES[0]).sel(way=way)
     return found
 
 
@@ -471,7 +471,7 @@ def lowest_of_choice(
     """
     found = []
     for attribute in outcome.groups.attributes:
-        level = outcome.metric(metric, attribute).sel(choice=way)
+        level = outcome.metric(metric, attribute).sel(way=way)
         rates = zip(level.value.values, level.labels("group"), level.n_positive.values, strict=True)
         found += [(v, attribute, group) for v, group, n in rates if n >= MINIMUM and np.isfinite(v)]
     return min(found)[1:] if found else None
@@ -540,7 +540,7 @@ def selection_table(result: Evaluation, choices: Choices, outcome: Evaluation) -
     Returns
     -------
     pandas.DataFrame
-        The artefact ``selection``, with ``choice``, ``subset``, ``modality`` and ``pair``. Rows with a choice and no
+        The artefact ``selection``, with ``way``, ``subset``, ``modality`` and ``pair``. Rows with a choice and no
         subset are results of a procedure, changes against all modalities with ``versus``; rows with both are the own
         results of the subset that is named. ``smallest_margin`` is that of each bounded difference, with the validation
         rows behind it.
@@ -549,9 +549,9 @@ def selection_table(result: Evaluation, choices: Choices, outcome: Evaluation) -
     parts = [outcome.metric("auroc").frame(), changes_from_all(outcome).frame().assign(versus=RULES[0])]
     parts += [outcome.difference("tpr", a).frame(simultaneous="group") for a in outcome.groups.attributes]
     for change in group_changes(outcome).values():
-        parts.append(change.frame(simultaneous="group").assign(choice="bounded", versus=RULES[0]))
+        parts.append(change.frame(simultaneous="group").assign(way="bounded", versus=RULES[0]))
     named = list(choices.named.values())
-    own = auroc.sel(subset=named).rename("subset", "choice", list(choices.named)).frame()
+    own = auroc.sel(subset=named).rename("subset", "way", list(choices.named)).frame()
     parts.append(own.assign(subset=named))
     shares = [shapley(auroc), interactions(auroc), *(shapley(level) for level in contrasts)]
     parts += [share.frame() for share in shares if share.value.size]
@@ -565,7 +565,7 @@ def _margin_rows(choices) -> pd.DataFrame:
     for (attribute, difference), margin in zip(choices.differences.items(), choices.smallest_margins, strict=True):
         at = difference.sel(subset=choices.overall["best AUROC"])
         row = at.frame().iloc[[0]].assign(metric="smallest_margin", attribute=attribute, estimate=margin)
-        rows.append(row.assign(low=np.nan, high=np.nan, se_patients=np.nan, se_retrain=np.nan, choice="bounded"))
+        rows.append(row.assign(low=np.nan, high=np.nan, se_patients=np.nan, se_retrain=np.nan, way="bounded"))
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 

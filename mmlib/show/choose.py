@@ -232,7 +232,7 @@ def _prices_title(choices, outcome):
         return f"On validation, no subset can be shown to keep every TPR difference within {choices.margin:g}"
     if None in folds:
         return f"In {folds.count(None)} of {len(folds)} folds no subset keeps the margin of {choices.margin:g}"
-    change = changes_from_all(outcome).sel(choice="bounded")
+    change = changes_from_all(outcome).sel(way="bounded")
     way = "bounded choice" if choices.differences else "choice by AUROC alone"
     return f"The {way} {_given_up(change)}"
 
@@ -315,7 +315,7 @@ def gains_table(choices: Choices, outcome: Evaluation):
     parts = []
     for attribute, change in changes.items():
         level = outcome.metric("tpr", attribute)
-        before, after = (level.sel(choice=way) for way in (RULES[0], "bounded"))
+        before, after = (level.sel(way=way) for way in (RULES[0], "bounded"))
         positives = np.broadcast_to(level.n_positive, before.value.shape)
         part = pd.DataFrame({"attribute": words(attribute), "group": change.labels("group"), "positives": positives})
         for name, rate in (("TPR, all modalities", before), ("TPR, bounded", after)):
@@ -509,7 +509,7 @@ def bounded_in_words(
     if not choices.differences:
         return (
             "This run bounds no difference between groups, so AUROC alone decides. Choosing by it "
-            f"({_over_folds(choices.by_fold['bounded'])}) {_given_up(change.sel(choice='bounded'), AGAINST)}."
+            f"({_over_folds(choices.by_fold['bounded'])}) {_given_up(change.sel(way='bounded'), AGAINST)}."
         )
     margins = choices.smallest_margins
     bounded = "; ".join(margins.index)
@@ -541,13 +541,13 @@ def bounded_in_words(
         return (
             f"{text} But in {folds.count(None)} of {len(folds)} folds, without the {units} of the fold, no subset "
             f"keeps the margin, so the procedure has no result. By itself {words(subset)} "
-            f"{_given_up(own.sel(choice='bounded'), AGAINST)}; some of the {units} tested for this also chose it."
+            f"{_given_up(own.sel(way='bounded'), AGAINST)}; some of the {units} tested for this also chose it."
         )
     if len(set(folds)) > 1:
-        text += f" By itself it {_given_up(own.sel(choice='bounded'), AGAINST)}."
+        text += f" By itself it {_given_up(own.sel(way='bounded'), AGAINST)}."
     return (
         f"{text} The procedure chose {_over_folds(folds)}. On {units} that had no part in the choice it "
-        f"{_given_up(change.sel(choice='bounded'), AGAINST)}.{_lowest_in_words(outcome)}"
+        f"{_given_up(change.sel(way='bounded'), AGAINST)}.{_lowest_in_words(outcome)}"
     )
 
 
@@ -557,7 +557,7 @@ def _lowest_in_words(outcome):
     if None in ends:
         return ""
     before, after = (
-        float(outcome.metric("tpr", attribute).sel(group=group, choice=way))
+        float(outcome.metric("tpr", attribute).sel(group=group, way=way))
         for (attribute, group), way in zip(ends, (RULES[0], "bounded"), strict=True)
     )
     (_, first), (attribute, last) = ends

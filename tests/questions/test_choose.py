@@ -128,13 +128,13 @@ def test_chosen_scores_are_those_of_the_subset_of_each_fold(small_powerset):
     for f, name in enumerate(by_fold["mixed"]):
         rows = (cohort.fold == f).to_numpy()
         expected = powerset.score.sel(subset=name).values[:, rows]
-        np.testing.assert_array_equal(mixed.score.sel(choice="mixed").values[:, rows], expected)
+        np.testing.assert_array_equal(mixed.score.sel(way="mixed").values[:, rows], expected)
     settings = {"groups": GROUPS, "ranking": {"auroc": []}}
     weights = np.ones((1, len(cohort)))
     one = evaluate(mixed.score, mixed.threshold.sel(rule="f1"), cohort, weights, **settings)
     same = evaluate(powerset.score, powerset.threshold.sel(rule="f1"), cohort, weights, **settings)
     for metric in ("auroc", "tpr"):
-        here, there = one.metric(metric).sel(choice="one"), same.metric(metric).sel(subset="a+c")
+        here, there = one.metric(metric).sel(way="one"), same.metric(metric).sel(subset="a+c")
         assert float(here) == pytest.approx(float(there))
 
 
@@ -186,7 +186,7 @@ def test_if_no_subset_keeps_the_margin_there_is_no_answer_and_no_result():
     assert margins.index.tolist() == ["Female minus Male"] and margins.iloc[0] == pytest.approx(0.120, abs=0.02)
     result = evaluate_subsets(powerset, cohort, GROUPS, resamples=60)
     table = choose.selection_table(result, choices, outcome)
-    assert table[table.choice == "bounded"].metric.tolist() == ["smallest_margin"]
+    assert table[table.way == "bounded"].metric.tolist() == ["smallest_margin"]
 
 
 def test_one_fold_without_an_answer_leaves_the_procedure_without_a_result(chosen, small_powerset):
@@ -224,9 +224,9 @@ def test_the_answer_is_not_settled_within_its_monte_carlo_error():
 def test_what_is_given_up_is_relative_to_all_modalities(chosen):
     _, outcome = chosen
     change, auroc = choose.changes_from_all(outcome), outcome.metric("auroc")
-    assert change.labels("choice") == list(choose.RULES[1:])
-    expected = float(auroc.sel(choice="one modality")) - float(auroc.sel(choice="all"))
-    assert float(change.sel(choice="one modality")) == pytest.approx(expected)
+    assert change.labels("way") == list(choose.RULES[1:])
+    expected = float(auroc.sel(way="one modality")) - float(auroc.sel(way="all"))
+    assert float(change.sel(way="one modality")) == pytest.approx(expected)
 
 
 def test_one_subset_has_its_own_result_and_the_same_models_have_no_difference(chosen, small_powerset):
@@ -235,8 +235,8 @@ def test_one_subset_has_its_own_result_and_the_same_models_have_no_difference(ch
     choices = replace(chosen[0], overall=chosen[0].overall | {"greedy": "a+b+c", "cheapest": "a+b"})
     own, auroc = choose.own_changes(choices, result), result.metric("auroc")
     expected = float(auroc.sel(subset="a+b")) - float(auroc.sel(subset="a+b+c"))
-    assert float(own.sel(choice="cheapest")) == pytest.approx(expected)
-    assert [float(end) for end in own.sel(choice="greedy").interval()] == [0, 0]
+    assert float(own.sel(way="cheapest")) == pytest.approx(expected)
+    assert [float(end) for end in own.sel(way="greedy").interval()] == [0, 0]
 
 
 def test_the_lowest_rate_is_of_groups_with_enough_positives(chosen):
@@ -270,8 +270,8 @@ def test_the_table_holds_choices_shares_and_interactions(chosen, small_powerset)
     assert table.value_counts("metric").to_dict() == counts | {"smallest_margin": 1}
     RESULTS.validate(table.assign(run="r"))
     assert table[table.metric.str.startswith("shapley")].se_retrain.notna().all()
-    procedures = table[table.choice.notna() & table.subset.isna()]
+    procedures = table[table.way.notna() & table.subset.isna()]
     auroc = procedures[procedures.metric == "auroc"]
-    assert auroc[auroc.versus.isna()].choice.tolist() == list(choose.RULES)
+    assert auroc[auroc.versus.isna()].way.tolist() == list(choose.RULES)
     named = table[table.subset.notna() & (table.metric == "auroc")]
-    assert named.set_index("choice").subset.to_dict() == chosen[0].named
+    assert named.set_index("way").subset.to_dict() == chosen[0].named

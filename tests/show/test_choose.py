@@ -36,7 +36,7 @@ def closed():
     plt.close("all")
 
 
-def planted(auroc, gap, key="choice", labels=RULES, contrasts=None, noise=1e-6, positives=(50, 31, 35)):
+def planted(auroc, gap, key="way", labels=RULES, contrasts=None, noise=1e-6, positives=(50, 31, 35)):
     """An evaluation with a known AUROC, and known TPR differences between women and men."""
     noise = np.concatenate([[0], RNG.normal(0, noise, 60)])[:, None, None]
     sexes = np.stack([np.zeros(len(gap)), gap, np.zeros(len(gap))], axis=1)
