@@ -10,11 +10,11 @@ from pathlib import Path
 from bs4 import BeautifulSoup
 
 #: Words of the first edition that claimed too much; the page of errata may quote them.
-FORBIDDEN = re.compile(r"\b(surely|beyond (any )?doubt|recoverable|irreducible|best single|nan)\b", re.I)
-ERRATA = "errata"
+FORBIDDEN = re.compile(r"\b(?i:surely|beyond (any )?doubt|recoverable|irreducible|best single)\b|\bnan\b")
+ERRATA, LIBRARY = "errata", "api"
 #: Quantities from 0 to 1, as headings and labels name them; differences and changes of them reach from -1.
 SHARE = re.compile(r"\b(tpr|fpr|ppv|auroc|auprc|f1|selected|(selection|true positive) rate|accuracy)\b", re.I)
-SIGNED = re.compile(r"minus|difference|change|gain|lower by|against|\+/-", re.I)
+SIGNED = re.compile(r"minus|difference|change|gain|lost|loss|lower by|against|\+/-", re.I)
 INTERVAL = re.compile(r"\[\s*([-+−]?\d*\.?\d+)\s*,\s*([-+−]?\d*\.?\d+)\s*\]")
 
 
@@ -25,11 +25,13 @@ def findings(page: Path) -> list[str]:
     for part in article.find_all(["script", "style", "blockquote"]):  # quotations may say what they say
         part.decompose()
     found = []
-    for cell in article.select("div.cell_input"):
+    for cell in article.select("div.cell_input, div.highlight, code"):
         cell.decompose()  # code is not prose
     text = " ".join(article.get_text(" ").split())
     if ERRATA not in page.stem:
-        for word in FORBIDDEN.finditer(text):
+        words = FORBIDDEN.finditer(text)
+        # pages of the library say which values are not numbers
+        for word in (w for w in words if w[0] != "nan" or page.parent.name != LIBRARY):
             found.append(f"says {word[0]!r}: ...{text[max(word.start() - 40, 0) : word.end() + 40]}...")
     for table in article.find_all("table"):
         head = [" ".join(cell.get_text(" ").split()) for cell in table.select("thead th")]
