@@ -17,7 +17,7 @@ from mmlib.measure.exact import effective_number, exact_interval, newcombe_inter
 from mmlib.measure.expectation import expected_auroc, expected_selection
 from mmlib.measure.groups import Groups
 from mmlib.measure.metrics import rates, sizes
-from mmlib.measure.ranking import auroc, average_precision
+from mmlib.measure.ranking import auroc, average_precision, divide
 
 #: Metrics of scores, which need no threshold.
 RANKING = {"auroc": auroc, "average_precision": average_precision, "observed_expected": observed_expected}
@@ -241,7 +241,7 @@ class Evaluation:
         if key not in self.cells or metric not in COUNTED:
             return found
         events, total, effective = self.cells[key]
-        rate = np.divide(events, total, out=np.full(events.shape, np.nan), where=total > 0)
+        rate = divide(events, total)
         own = rate * effective, effective
         if minus is None:
             exact = exact_interval(*(part[:, which] for part in own))

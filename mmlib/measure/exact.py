@@ -1,7 +1,9 @@
 """Intervals of rates near 0 or 1, where resampling misleads: exact for a rate, Newcombe's for a difference."""
 
 import numpy as np
-from scipy.stats import beta, norm
+from statsmodels.stats.proportion import proportion_confint
+
+from mmlib.measure.ranking import divide
 
 
 def exact_interval(events, total, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -24,12 +26,7 @@ def exact_interval(events, total, level: float = 0.95) -> tuple[np.ndarray, np.n
     >>> round(float(low), 3), round(float(high), 3)
     (0.004, 0.125)
     """
-    events, total = np.asarray(events, float), np.asarray(total, float)
-    tail = (1 - level) / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        low = np.where(events > 0, beta.ppf(tail, events, total - events + 1), 0.0)
-        high = np.where(events < total, beta.ppf(1 - tail, events + 1, total - events), 1.0)
-    return np.where(total > 0, low, np.nan), np.where(total > 0, high, np.nan)
+    return _interval(events, total, level, "beta")
 
 
 def newcombe_interval(
@@ -54,12 +51,11 @@ def newcombe_interval(
     >>> round(float(low), 4), round(float(high), 4)
     (0.0524, 0.3339)
     """
-    first, other = (np.asarray(part, float) for part in (events, other_events))
-    n, m = np.asarray(total, float), np.asarray(other_total, float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        p, q = first / n, other / m
-        (low_p, high_p), (low_q, high_q) = _score(p, n, level), _score(q, m, level)
-        return p - q - np.hypot(p - low_p, high_q - q), p - q + np.hypot(high_p - p, q - low_q)
+    (low_p, high_p), (low_q, high_q) = (
+        _interval(*counts, level, "wilson") for counts in ((events, total), (other_events, other_total))
+    )
+    p, q = divide(np.asarray(events, float), total), divide(np.asarray(other_events, float), other_total)
+    return p - q - np.hypot(p - low_p, high_q - q), p - q + np.hypot(high_p - p, q - low_q)
 
 
 def effective_number(patient_id, members) -> np.ndarray:
@@ -79,9 +75,9 @@ def effective_number(patient_id, members) -> np.ndarray:
     return np.array([c.sum() ** 2 / max((c.astype(float) ** 2).sum(), 1) for c in counts], float)
 
 
-def _score(rate, total, level):
-    """Wilson's interval of a rate."""
-    z = norm.ppf((1 + level) / 2)
-    middle = (rate + z**2 / (2 * total)) / (1 + z**2 / total)
-    reach = z / (1 + z**2 / total) * np.sqrt(rate * (1 - rate) / total + z**2 / (4 * total**2))
-    return middle - reach, middle + reach
+def _interval(events, total, level, method) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of rates by a method of statsmodels; nan where ``total`` is 0."""
+    events, total = np.broadcast_arrays(np.asarray(events, float), np.asarray(total, float))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ends = proportion_confint(events, total, alpha=1 - level, method=method)
+    return tuple(np.where(total > 0, end, np.nan) for end in ends)
