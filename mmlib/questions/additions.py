@@ -59,6 +59,21 @@ def evaluate_subsets(
     -------
     Evaluation
         With the key ``subset``.
+
+    Examples
+    --------
+    The same in public names, to be changed in a cell::
+
+        from mmlib import evaluate, resample_patients
+
+        found = evaluate(
+            powerset["score"],
+            powerset["threshold"].sel(rule=rule),
+            cohort,
+            resample_patients(cohort["patient_id"], resamples, seed),
+            groups=groups,
+            ranking={"auroc": []},
+        )
     """
     whole = powerset["score"], powerset["threshold"].sel(rule=rule)
     part = whole if subsets is None else [data.sel(subset=list(subsets)) for data in whole]
@@ -93,6 +108,26 @@ def evaluate_singles(
     -------
     Evaluation
         With the key ``subset``: the single modalities, then the full set.
+
+    Examples
+    --------
+    The same in public names, to be changed in a cell::
+
+        from mmlib.core import full_subset
+        from mmlib.questions import evaluate_subsets
+
+        names = powerset["subset"].values.tolist()
+        found = evaluate_subsets(
+            powerset,
+            cohort,
+            groups,
+            subsets=[*study.modalities, full_subset(names)],
+            rule=rule,
+            metrics=("f1", "balanced_accuracy"),
+            ranking={"auroc": [], "average_precision": []},
+            resamples=resamples,
+            seed=seed,
+        )
     """
     names = list(map(str, powerset["subset"].values))
     kept = dict.fromkeys([*(s for s in names if len(members(s)) == 1), full_subset(names)])

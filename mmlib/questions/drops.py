@@ -71,6 +71,28 @@ def evaluate_drops(
     -------
     dict of str to Evaluation
         With the key ``rate``, in ascending order.
+
+    Examples
+    --------
+    The same in public names, to be changed in a cell::
+
+        import numpy as np
+
+        from mmlib import resample_patients, subset_masks
+        from mmlib.measure import evaluate_masked, pattern_probabilities
+
+        names, masks = subset_masks(study.modalities)
+        each = np.multiply.outer(rates, np.ones((1, len(study.modalities))))  # of one sample, by modality
+        one = scores.sel(regime=regime)
+        found = evaluate_masked(
+            one["score"],
+            one["threshold"].sel(rule=rule),
+            pattern_probabilities(each, masks, study.present.numpy()),
+            rates,
+            study.cohort,
+            resample_patients(study.cohort["patient_id"], resamples, seed),
+            groups=groups,
+        )
     """
     every = sorted({0.0, *rates})
     weights = resample_patients(study.cohort["patient_id"], resamples, seed)
@@ -250,6 +272,24 @@ def drop_each(
     -------
     Evaluation
         With the key ``modality``: the one that is gone.
+
+    Examples
+    --------
+    The same in public names, to be changed in a cell::
+
+        from mmlib import evaluate, resample_patients
+        from mmlib.core import subset_name
+
+        full = subset_name(study.modalities)
+        without = [subset_name(m for m in study.modalities if m != gone) for gone in study.modalities]
+        found = evaluate(
+            scores["score"],
+            scores["threshold"].sel(rule=rule),
+            study.cohort,
+            resample_patients(study.cohort["patient_id"], resamples, seed),
+            groups=groups,
+            ranking={"auroc": []},
+        ).changes([(full, rest) for rest in without])
     """
     full = subset_name(study.modalities)
     without = [subset_name(m for m in study.modalities if m != gone) for gone in study.modalities]

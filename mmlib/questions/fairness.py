@@ -319,6 +319,26 @@ def sweep_thresholds(
     -------
     Evaluation
         With the key ``selected``; its intervals are over patients.
+
+    Examples
+    --------
+    The same in public names, to be changed in a cell::
+
+        import numpy as np
+
+        from mmlib import evaluate
+        from mmlib.core import full_subset
+
+        score = powerset["score"].sel(subset=full_subset(powerset["subset"].values), drop=True)
+        cuts = score.quantile(1 - np.array(shares), "sample").rename(quantile="selected")
+        found = evaluate(
+            score.expand_dims(selected=shares),
+            cuts.assign_coords(selected=shares).expand_dims(fold=np.unique(cohort["fold"])),
+            cohort,
+            patient_weights,
+            groups=groups.single(),
+            metrics=("tpr", "selection_rate"),
+        )
     """
     score = _full_score(powerset)
     cut = np.quantile(score.values, 1 - np.asarray(shares), axis=1)

@@ -123,6 +123,24 @@ def compare_regimes(
     -------
     dict of str to Evaluation
         With the key ``rate``.
+
+    Examples
+    --------
+    The same in public names, to be changed in a cell::
+
+        from mmlib import resample_patients
+        from mmlib.measure import evaluate_masked
+
+        one = collected.sel(regime=regime)
+        found = evaluate_masked(
+            one["score"],
+            one["threshold"].sel(rule=rule),
+            losses.values,
+            losses["rate"].values,
+            study.cohort,
+            resample_patients(study.cohort["patient_id"], resamples, seed),
+            groups=groups,
+        )
     """
     weights = resample_patients(study.cohort["patient_id"], resamples, seed)
     found = {}
@@ -274,6 +292,28 @@ def decide(
     -------
     dict of str to Evaluation
         By way to lose modalities, with the key ``way``: those of `mmlib.models.thresholds.compare_thresholds`.
+
+    Examples
+    --------
+    The same in public names, to be changed in a cell::
+
+        import numpy as np
+        import xarray as xr
+
+        from mmlib import evaluate, resample_patients
+        from mmlib.measure import expected_selection
+        from mmlib.models import compare_thresholds
+
+        ways = compare_thresholds(scores, study, "sex", rule=rule)
+        chance = np.array([[expected_selection(way, 0.5, losses.sel(rate=rate).values) for way in ways.values()]])
+        found = evaluate(
+            xr.DataArray(chance, {"way": list(ways)}, ("seed", "way", "sample")),
+            xr.DataArray([[np.nan] * len(scores)], dims=("seed", "fold")),  # chances of selection have no threshold
+            study.cohort,
+            resample_patients(study.cohort["patient_id"], resamples, seed),
+            groups=groups,
+            metrics=("selection_rate", "tpr"),
+        )
     """
     attribute = next(iter(groups.contrasts), groups.first)
     ways = compare_thresholds(scores, study, attribute, rule=rule)
