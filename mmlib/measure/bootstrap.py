@@ -153,11 +153,6 @@ def average_seeds(values) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def combine(se_patients, s_retrain, seeds: int) -> np.ndarray:
-    """Total standard error: ``SE^2 = SE_patients^2 + s_retrain^2 / seeds``; nan if not estimated."""
-    return np.sqrt(np.square(se_patients) + np.square(s_retrain) / seeds)
-
-
 def widen(
     estimate, low, high, s_retrain, seeds: int, level: float = 0.95, freedom: float = np.inf
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -46,28 +46,6 @@ def pattern_probabilities(drop, masks, present=None) -> np.ndarray:
     return keep
 
 
-def realised_patterns(probabilities, masks, present) -> np.ndarray:
-    """Distribution over the patterns that remain in each sample: kept and present.
-
-    Parameters
-    ----------
-    probabilities : array-like of shape (n, P) or (R, n, P)
-        Any distribution over patterns, for example one with correlated drops.
-    masks : array-like of shape (P, M)
-    present : array-like of shape (n, M)
-
-    Returns
-    -------
-    ndarray shaped like ``probabilities``
-    """
-    probabilities, present = _distribution(probabilities), np.asarray(present, dtype=bool)
-    left = (np.asarray(masks, dtype=bool)[None] & present[:, None]) @ (1 << np.arange(present.shape[1]))
-    moved, rows = np.zeros_like(probabilities), np.arange(len(present))
-    for p in range(left.shape[1]):
-        moved[..., rows, left[:, p]] += probabilities[..., p]
-    return moved
-
-
 def expected_selection(scores, threshold, probabilities) -> np.ndarray:
     """Probability that each sample is selected, to be passed to `mmlib.measure.metrics.rates`.
 
@@ -101,7 +79,7 @@ def expected_auroc(y, scores, probabilities, patient_weights, groups) -> np.ndar
     """Expected AUROC: that of the pooled (sample, pattern) pairs weighted by probability.
 
     Exact if samples are dropped independently of one another, since a positive and a negative are never the
-    same sample; outages shared by samples need `simulate`.
+    same sample; drops shared by a unit's samples need `simulate_units`.
 
     Parameters
     ----------
@@ -116,12 +94,6 @@ def expected_auroc(y, scores, probabilities, patient_weights, groups) -> np.ndar
         R = 1 for a single distribution.
     """
     return pooled_ranking(y, scores, _distribution(probabilities, np.shape(scores)), patient_weights, groups)
-
-
-def plug_in_average_precision(y, scores, probabilities, patient_weights, groups) -> np.ndarray:
-    """Average precision of the pooled pairs: an approximation of the expected one, since it is not linear."""
-    mass = _distribution(probabilities, np.shape(scores))
-    return pooled_ranking(y, scores, mass, patient_weights, groups, "average_precision")
 
 
 def slopes(
@@ -222,7 +194,7 @@ def one_run_sd(
     return sd
 
 
-def simulate(scores, probabilities, realisations: int, seed: int = 0, *, outage=None) -> np.ndarray:
+def simulate(scores, probabilities, realisations: int, seed: int = 0) -> np.ndarray:
     """Realised score vectors, as the paper draws them: each sample meets one pattern at random.
 
     Parameters
@@ -231,9 +203,6 @@ def simulate(scores, probabilities, realisations: int, seed: int = 0, *, outage=
     probabilities : array-like of shape (n, P)
     realisations : int
     seed : int
-    outage : array-like of shape (n,), optional
-        Samples with the same value share one draw (a device is down for all of them); independent if not
-        given.
 
     Returns
     -------
@@ -244,8 +213,7 @@ def simulate(scores, probabilities, realisations: int, seed: int = 0, *, outage=
         raise ValueError(f"probabilities hold {len(probabilities)} scenarios; simulate one at a time.")
     reached = np.cumsum(probabilities[0], axis=1)
     reached /= reached[:, -1:]
-    unit = np.arange(scores.shape[1]) if outage is None else pd.factorize(np.asarray(outage))[0]
-    chance = np.random.default_rng(seed).random((realisations, unit.max() + 1))[:, unit]
+    chance = np.random.default_rng(seed).random((realisations, scores.shape[1]))
     pattern = np.zeros(chance.shape, dtype=np.int16)
     for p in range(len(scores) - 1):
         pattern += chance >= reached[:, p]

@@ -1,10 +1,10 @@
 """Mechanisms of missingness: how likely each sample is to lose each modality, and what that depends on.
 
 Most return an array ``(n, M)`` of drop probabilities for `mmlib.measure.expectation.pattern_probabilities`; where drops
-hang together (`together`, `recorded_patterns`) it is the distribution ``(n, P)`` over patterns itself.
+hang together (`together`) it is the distribution ``(n, P)`` over patterns itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,102 +13,6 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from mmlib.core.schema import MINIMUM
-
-
-def mcar(cohort: pd.DataFrame, modalities: Sequence[str], rate: float | Mapping[str, float]) -> np.ndarray:
-    """Drop completely at random: one rate, or one for each modality named (0 for the others).
-
-    Returns
-    -------
-    ndarray of shape (n, M)
-        Drop probabilities, a row for each row of ``cohort``.
-    """
-    if isinstance(rate, Mapping):
-        if unknown := set(rate) - set(modalities):
-            raise ValueError(
-                f"rate names {sorted(unknown)[0]!r}, which is no modality of {list(modalities)}."
-            )
-        rate = [rate.get(m, 0) for m in modalities]
-    return np.broadcast_to(probabilities_in(rate, "rate"), (len(cohort), len(modalities))).copy()
-
-
-def by_group(
-    cohort: pd.DataFrame,
-    modalities: Sequence[str],
-    rates: Mapping[str, float],
-    *,
-    attribute: str,
-    only: Sequence[str] | None = None,
-) -> np.ndarray:
-    """Drop at a rate that depends on a protected attribute (missing at random, given the attribute).
-
-    Parameters
-    ----------
-    cohort : pandas.DataFrame
-    modalities : sequence of str
-    rates : mapping
-        Group -> drop probability; every group that occurs needs one.
-    attribute : str
-        Column of ``cohort``.
-    only : sequence of str, optional
-        Modalities that can be dropped; all if not given.
-
-    Returns
-    -------
-    ndarray of shape (n, M)
-    """
-    if attribute not in cohort:
-        raise ValueError(
-            f"attribute {attribute!r} is no column of the cohort; expected one of {list(cohort)}."
-        )
-    values = cohort[attribute]
-    if without := [v for v in values.unique().tolist() if v not in rates]:
-        raise ValueError(f"rates has no entry for {attribute} = {without[0]!r}; it lists {list(rates)}.")
-    return _spread(values.map(dict(rates)).to_numpy(dtype=float), modalities, only, "rates")
-
-
-def by_label(
-    cohort: pd.DataFrame,
-    modalities: Sequence[str],
-    rates: Mapping[int, float],
-    *,
-    only: Sequence[str] | None = None,
-) -> np.ndarray:
-    """Drop at a rate that depends on the label (missing not at random): ``rates`` is ``{0: ..., 1: ...}``."""
-    return by_group(cohort, modalities, rates, attribute="label", only=only)
-
-
-def by_value(
-    values, modalities: Sequence[str], rate: float, *, slope: float, only: Sequence[str] | None = None
-) -> np.ndarray:
-    """Drop with a probability that is logistic in a value, at a given rate over the cohort.
-
-    Parameters
-    ----------
-    values : array-like of shape (n,)
-        For example age, or a laboratory value (missing not at random if it is then dropped itself). A missing
-        value counts as the mean.
-    modalities : sequence of str
-    rate : float
-        Mean drop probability over the cohort, so that mechanisms of equal rate can be compared.
-    slope : float
-        Log odds of dropping per standard deviation; 0 is `mcar`.
-    only : sequence of str, optional
-        As in `by_group`.
-
-    Returns
-    -------
-    ndarray of shape (n, M)
-    """
-    values = np.asarray(values, dtype=float)
-    rate = float(probabilities_in(rate, "rate"))
-    spread = np.nanstd(values)
-    if not spread > 0 or not np.isfinite(slope):
-        raise ValueError(
-            f"values have standard deviation {spread:.3g} and slope is {slope}; expected > 0 and finite."
-        )
-    tilt = slope * np.nan_to_num((values - np.nanmean(values)) / spread)
-    return _spread(tilted(tilt[:, None], rate)[:, 0], modalities, only, "rate")
 
 
 def tilted(tilt, rate: float, present=None) -> np.ndarray:
@@ -144,7 +48,7 @@ def tilted(tilt, rate: float, present=None) -> np.ndarray:
     return drop
 
 
-def together(drop, modalities: Sequence[str], only: Sequence[str] | None = None, present=None) -> np.ndarray:
+def together(drop, modalities: Sequence[str], only: Sequence[str], present) -> np.ndarray:
     """Drop modalities as one block: all of them or none (a missed visit, a system that is down).
 
     Parameters
@@ -152,10 +56,10 @@ def together(drop, modalities: Sequence[str], only: Sequence[str] | None = None,
     drop : array-like of shape (n,)
         Probability that a sample loses the block.
     modalities : sequence of str
-    only : sequence of str, optional
-        The block; all modalities if not given. The others stay.
-    present : array-like of shape (n, M), optional
-        What each sample has, and so can lose; all if not given.
+    only : sequence of str
+        The block; the other modalities stay.
+    present : array-like of shape (n, M)
+        What each sample has, and so can lose.
 
     Returns
     -------
@@ -163,8 +67,7 @@ def together(drop, modalities: Sequence[str], only: Sequence[str] | None = None,
         Distribution over patterns.
     """
     drop = probabilities_in(drop, "drop")
-    lost = _spread(np.ones(len(drop)), modalities, only, "only") > 0
-    kept = ~lost if present is None else ~(lost & np.asarray(present, dtype=bool))
+    kept = ~(np.isin(list(modalities), list(only)) & np.asarray(present, dtype=bool))
     patterns = np.zeros((len(drop), 2 ** len(modalities)))
     patterns[:, -1] = 1 - drop
     patterns[np.arange(len(drop)), kept @ (1 << np.arange(len(modalities)))] += drop
@@ -198,36 +101,6 @@ def recorded(present, covariates: pd.DataFrame) -> np.ndarray:
         if min(there.sum(), (~there).sum()) >= MINIMUM:
             absence[:, m] = LogisticRegression(max_iter=1000).fit(X, ~there).predict_proba(X)[:, 1]
     return absence
-
-
-def recorded_patterns(present, groups) -> np.ndarray:
-    """Estimate the patterns of presence in each group of a cohort, as joint frequencies.
-
-    Parameters
-    ----------
-    present : array-like of shape (n, M)
-    groups : array-like of shape (n,)
-        The group of each sample; a missing value is a group of its own.
-
-    Returns
-    -------
-    ndarray of shape (n, P)
-        Shares of the patterns in the sample's group: another member's absences, drawn whole.
-    """
-    present = np.asarray(present, dtype=bool)
-    pattern = present @ (1 << np.arange(present.shape[1]))
-    code, names = pd.factorize(np.asarray(groups, dtype=object), use_na_sentinel=False)
-    counts = np.zeros((len(names), 2 ** present.shape[1]))
-    np.add.at(counts, (code, pattern), 1)
-    return (counts / counts.sum(axis=1, keepdims=True))[code]
-
-
-def _spread(drop, modalities, only, name):
-    """Give each sample's drop probability to the modalities in ``only``, 0 to the others."""
-    if unknown := set(only or ()) - set(modalities):
-        raise ValueError(f"only names {sorted(unknown)[0]!r}, which is no modality of {list(modalities)}.")
-    hit = np.array([only is None or m in only for m in modalities])
-    return probabilities_in(drop, name)[:, None] * hit
 
 
 def probabilities_in(value, name: str) -> np.ndarray:

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 from scipy.stats import norm
 from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import normal_power_het
 
 from mmlib.core.schema import MINIMUM
 from mmlib.measure.bootstrap import UNDEFINED
@@ -239,46 +237,6 @@ def equivalence(estimate: float, se: float, margin: float, *, alpha: float = 0.0
     )
 
 
-def minimal_detectable_difference(
-    n_group: int, n_reference: int, rate: float, *, comparisons: int, alpha: float = 0.05, power: float = 0.8
-) -> float:
-    """Smallest difference of a rate between two groups that a test would detect.
-
-    Parameters
-    ----------
-    n_group, n_reference : int
-        Positives (TPR), negatives (FPR) or samples (selection rate) of the two groups.
-    rate : float
-        The rate in the reference group; the group's is taken to lie towards one half, where differences are
-        hardest to see.
-    comparisons : int
-        Holm's divisor: 1 for an uncorrected test, else the size of the family (then this is the difference
-        that Holm's first and strictest step detects). To be stated beside the number.
-    alpha, power : float
-
-    Returns
-    -------
-    float
-        nan if no difference of rates would be detected with that power.
-    """
-    if not 0 < rate < 1 or min(n_group, n_reference, comparisons) < 1:
-        raise ValueError(
-            f"rate is {rate}, groups {n_group} and {n_reference}, comparisons {comparisons}; "
-            "expected a rate inside (0, 1) and counts of at least 1."
-        )
-    side, room = (-1, rate) if rate >= 0.5 else (1, 1 - rate)
-
-    def missing_power(d):
-        other = rate + side * d
-        sd = np.sqrt(
-            other * (1 - other) + rate * (1 - rate) * n_group / n_reference
-        )  # unpooled, as in gap_test
-        return normal_power_het(d, n_group, alpha / comparisons, sd, sd) - power
-
-    room -= 1e-6
-    return float(brentq(missing_power, 1e-6, room)) if missing_power(room) > 0 else np.nan
-
-
 def minimal_detectable_change(se, *, comparisons: int, alpha: float = 0.05, power: float = 0.8) -> np.ndarray:
     """Smallest paired change that a test would detect, from its own standard error.
 
@@ -287,7 +245,8 @@ def minimal_detectable_change(se, *, comparisons: int, alpha: float = 0.05, powe
     se : float or array-like
         Standard error of the change itself (paired), retraining included where it was estimated.
     comparisons : int
-        Holm's divisor, as in `minimal_detectable_difference`.
+        Holm's divisor: 1 for an uncorrected test, else the size of the family (then this is the change that Holm's
+        first and strictest step detects). To be stated beside the number.
     alpha, power : float
 
     Returns
@@ -314,7 +273,7 @@ def samples_to_decide(
     se_patients, se_retrain : float or array-like
         Standard errors over patients and over retrainings.
     comparisons : int
-        Holm's divisor, as in `minimal_detectable_difference`.
+        Holm's divisor, as in `minimal_detectable_change`.
     alpha, power : float
 
     Returns

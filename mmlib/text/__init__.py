@@ -17,17 +17,7 @@ EXPORTS = {
     "radiograph": ["LungFields", "measure_xray", "outline_lungs", "read_image", "smooth_outline"],
     "rhythm": ["judge_rhythm", "rhythm_features"],
     "signals": ["measure_ecg", "read_ecg", "Recording"],
-    "tiny": ["save_llava", "save_qwen"],
-    "train_delineation": [
-        "draw_beats",
-        "draw_example",
-        "draw_target",
-        "errors",
-        "fit",
-        "global_marks",
-        "read_marks",
-    ],
-    "train_rhythm": ["read_features"],
+    "tiny": ["save_qwen"],
     "vision": ["chat", "Composed", "Describer", "generate", "load_checkpoint", "load_describer", "shrunk"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

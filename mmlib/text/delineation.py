@@ -1,9 +1,9 @@
 """Where the waves of an ECG begin and end: P, QRS and T of each beat, over all leads at once.
 
 A small network (one-dimensional U-Net [Ronneberger2015]_) reads any number of leads. Its first layers look at each lead
-alone, so that a missing lead is simply not there; then the leads are pooled. It was fitted by ``train_delineation``
-to cardiologists' marks: the first 100 people of the Lobachevsky University database [Kalyakulina2020]_ (ODC-By 1.0).
-The weights lie in ``delineation.safetensors``.
+alone, so that a missing lead is simply not there; then the leads are pooled. ``tests.benchmarks.train_delineation``
+fitted it to cardiologists' marks: the first 100 people of the Lobachevsky University database [Kalyakulina2020]_
+(ODC-By 1.0). The weights lie in ``delineation.safetensors``.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """Regular, with extra beats, or irregular as in atrial fibrillation: a small logistic model of what a reader looks at.
 
-Its coefficients lie in ``rhythm.json`` and were fitted by ``train_rhythm`` to folds 1 to 5 of PTB-XL [Wagner2020]_.
+Its coefficients lie in ``rhythm.json``; ``tests.benchmarks.train_rhythm`` fitted them to folds 1 to 5 of PTB-XL
+[Wagner2020]_.
 A few premature beats leave most intervals as they are, and each P wave in its place: that is what tells them from
 fibrillation, in which no interval repeats and nothing in the pause before a beat does either.
 """

@@ -9,54 +9,24 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
-    CLIPVisionConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     logging,
 )
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-SPECIAL = [
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|image_pad|>",
-]
-WORDS = [
-    "[UNK]",
-    "user",
-    "assistant",
-    "describe",
-    "heart",
-    "lungs",
-    "is",
-    "are",
-    "clear",
-    "normal",
-    "large",
-    "dense",
-    "right",
-    "left",
-    ".",
-    "ST",
-    "up",
-]
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>"]
+WORDS = ["[UNK]", "user", "assistant", "describe", "heart", "lungs", "is", "are", "clear"]
+WORDS += ["normal", "large", "dense", "right", "left", ".", "ST", "up"]
 TEMPLATE = (
     "{% for m in messages %}<|im_start|> {{ m.role }} {% for c in m.content %}{% if c.type == 'image' %}"
-    "IMAGE {% else %}{{ c.text }} {% endif %}{% endfor %}<|im_end|>{% endfor %}"
+    "<|vision_start|> <|image_pad|> <|vision_end|> {% else %}{{ c.text }} {% endif %}{% endfor %}<|im_end|>{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|> assistant {% endif %}"
 )
 
 
-def _tokenizer(words, image):
+def _tokenizer(words):
     vocabulary = {word: i for i, word in enumerate(dict.fromkeys([*SPECIAL, *WORDS, *words]))}
     model = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     model.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -67,7 +37,7 @@ def _tokenizer(words, image):
         eos_token="<|im_end|>",
         additional_special_tokens=SPECIAL,
     )
-    made.chat_template = TEMPLATE.replace("IMAGE", image)
+    made.chat_template = TEMPLATE
     assert len(made) == len(vocabulary)
     return made
 
@@ -87,7 +57,7 @@ def save_qwen(folder: str | Path, *, words: Sequence[str] = ()) -> str:
         The folder.
     """
     logging.disable_progress_bar()
-    spoken = _tokenizer(words, "<|vision_start|> <|image_pad|> <|vision_end|>")
+    spoken = _tokenizer(words)
     torch.manual_seed(0)
     config = Qwen2_5_VLConfig(
         text_config={
@@ -121,45 +91,4 @@ def save_qwen(folder: str | Path, *, words: Sequence[str] = ()) -> str:
     model.save_pretrained(folder)
     Qwen2VLImageProcessorPil(min_pixels=56 * 56, max_pixels=112 * 112).save_pretrained(folder)
     spoken.save_pretrained(folder)
-    return str(folder)
-
-
-def save_llava(folder: str | Path) -> str:
-    """Folder of a saved LLaVA with its own processor; it knows ``WORDS``."""
-    torch.manual_seed(0)
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=32,
-            intermediate_size=64,
-            projection_dim=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            image_size=56,
-            patch_size=14,
-        ),
-        text_config=LlamaConfig(
-            vocab_size=len(SPECIAL) + len(WORDS),
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            bos_token_id=0,
-            eos_token_id=2,
-            pad_token_id=0,
-        ),
-        image_token_index=5,
-    )
-    LlavaForConditionalGeneration(config).save_pretrained(folder)
-    spoken = _tokenizer((), "<|image_pad|>")
-    LlavaProcessor(
-        image_processor=CLIPImageProcessorPil(
-            size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}
-        ),
-        tokenizer=spoken,
-        patch_size=14,
-        vision_feature_select_strategy="default",
-        image_token="<|image_pad|>",
-        num_additional_image_tokens=1,
-        chat_template=spoken.chat_template,
-    ).save_pretrained(folder)
     return str(folder)

@@ -20,9 +20,8 @@ import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from mmlib.core.schema import Cohort, Field
 from mmlib.data.edtables import AGE_STARTS
-from mmlib.data.table import age_groups, build
+from mmlib.data.table import age_groups
 
 RACES = {"White": 0.58, "Black": 0.22, "Hispanic": 0.08, "Asian": 0.05, "Other": 0.04, "Unknown": 0.03}
 SEXES = {"Female": 0.54, "Male": 0.46}
@@ -216,48 +215,6 @@ def draw(n: int, knobs: Knobs | None = None, seed: int = 0) -> Draw:
     social = {name: _choose(stay, shares, rows) for name, shares in SOCIAL.items()}
     return Draw(
         knobs, patient, race, sex, age, severity, needed, decided, signs, measured, present, linked, social
-    )
-
-
-def fast_cohort(population: Draw, *, label: str = "decided") -> Cohort:
-    """Cohort of plain numbers, without files: for simulation studies with the native encoding.
-
-    Parameters
-    ----------
-    population : Draw
-    label : {"decided", "needed"}
-        The recorded label, or the one without label bias.
-
-    Returns
-    -------
-    mmlib.core.schema.Cohort
-        With the leak on, the first modality has insurance, language and marital status.
-    """
-    knobs, fields, values = population.knobs, [], {}
-    for m in knobs.signal:
-        for i, name in enumerate(knobs.names(m)):
-            values[f"{m}.{name}"] = np.where(population.present[m], population.measured[m][:, i], np.nan)
-            fields.append(
-                Field(m, name, name.replace("_", " "), decimals=1, timing="before", source="simulated")
-            )
-    if knobs.leak:
-        first = next(iter(knobs.signal))
-        joined = population.linked & population.present[first]
-        for name, words in population.social.items():
-            values[f"{first}.{name}"] = pd.Series(words).where(joined)
-            fields.append(
-                Field(
-                    first, name, name.replace("_", " "), kind="category", timing="after", source="simulated"
-                )
-            )
-    return build(
-        "twin",
-        "admission (simulated)",
-        values=pd.DataFrame(values),
-        fields=fields,
-        groups=groups_of(population),
-        label=getattr(population, label),
-        patient_id=pd.Series(population.patient),
     )
 
 

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from mmlib.data.ecg import LEADS
 from mmlib.text.signals import Recording, measure_ecg, read_ecg
-from mmlib.text.train_delineation import global_marks, read_marks
+from tests.benchmarks.train_delineation import global_marks, read_marks
 
 OUT = Path("book/tables")
 BARS = {"QRS": 10, "PR": 10, "QT": 15}  # ms, mean absolute error of all leads at 500 Hz

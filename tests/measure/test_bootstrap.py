@@ -127,7 +127,6 @@ def test_retraining_variance_is_added_in_quadrature():
     assert mean == pytest.approx(seeds.sum(axis=0) / 4)
     assert s_retrain[1, 2] == pytest.approx(np.sqrt(np.var(seeds[:, 0, 1, 2]) * 4 / 3))
     assert np.isnan(bootstrap.average_seeds(seeds[:1])[1]).all()
-    assert bootstrap.combine(3.0, 8.0, 4) == pytest.approx(5)
     z = norm.ppf(0.975)
     assert bootstrap.widen(10, 10 - 3 * z, 10 + 3 * z, 8.0, 4) == pytest.approx((10 - 5 * z, 10 + 5 * z))
     assert bootstrap.widen(10, 8, 13, np.nan, 1) == (8, 13)

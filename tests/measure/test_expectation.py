@@ -7,7 +7,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from mmlib.core.subsets import subset_masks
-from mmlib.measure import bootstrap, expectation, mechanisms, metrics, scenarios
+from mmlib.measure import bootstrap, expectation, metrics, scenarios
 
 Y = np.array([0, 1, 1, 0, 1])
 GROUPS = np.array([[1] * 5, [1, 1, 0, 0, 0], [0, 0, 1, 1, 1]], bool)
@@ -91,16 +91,13 @@ MECHANISMS = scenarios.default_mechanisms({"sex": "f"}) | {
 }
 
 
-@pytest.mark.parametrize("name", [*MECHANISMS, "patterns as recorded"])
+@pytest.mark.parametrize("name", MECHANISMS)
 def test_expectations_under_every_mechanism_equal_the_enumeration(name):
     scores, patient_weights, rng = tiny(3, 1)
     present = COHORT[["present_vitals", "present_labs"]].to_numpy()
-    if name in MECHANISMS:
-        probabilities = scenarios.distribution(
-            MECHANISMS[name], COHORT, ["vitals", "labs"], 0.3, risk=rng.random(5), attributes=["sex"]
-        )
-    else:
-        probabilities = mechanisms.recorded_patterns(present, COHORT.sex)
+    probabilities = scenarios.distribution(
+        MECHANISMS[name], COHORT, ["vitals", "labs"], 0.3, risk=rng.random(5), attributes=["sex"]
+    )
     # what a sample lacks, the model cannot see
     scores = np.take_along_axis(scores, (MASKS[:, None] & present) @ np.array([1, 2]), axis=0)
     ours = exact(scores, patient_weights, probabilities)
@@ -177,7 +174,6 @@ def test_drops_of_absent_modalities_change_nothing():
     y, present, masks, scores, groups, rng = clinic()
     drop = rng.random((2, len(y), 3))
     anywhere, owned = (expectation.pattern_probabilities(drop, masks, p) for p in (None, present))
-    assert expectation.realised_patterns(anywhere, masks, present) == pytest.approx(owned)
     absent = (masks[None] & ~present[:, None]).any(axis=2)
     assert (owned[:, absent] == 0).all() and owned.sum(axis=2) == pytest.approx(1)
     one = np.ones((1, len(y)))
@@ -197,9 +193,6 @@ def test_no_and_certain_drops_are_the_full_and_the_empty_model():
     assert (q == (scores[[7, 0]] >= 0.5)).all()
     expected = metrics.auroc(y, scores[[7, 0]], one, groups)
     assert expectation.expected_auroc(y, scores, probabilities, one, groups) == pytest.approx(expected)
-    expected = metrics.average_precision(y, scores[[7, 0]], one, groups)
-    found = expectation.plug_in_average_precision(y, scores, probabilities, one, groups)
-    assert found == pytest.approx(expected)
 
 
 def test_small_rates_follow_the_slope():
@@ -225,15 +218,6 @@ def test_pattern_probabilities_are_binomial_when_rates_are_equal():
     assert probabilities == pytest.approx(0.8**kept * 0.2 ** (4 - kept))
     by_modality = expectation.pattern_probabilities([0, 1, 0, 0.5], masks)[0]
     assert by_modality[0b1101] == by_modality[0b0101] == 0.5
-
-
-def test_an_outage_is_shared():
-    _, _, masks, scores, _, _ = clinic()
-    distinct = np.arange(8)[:, None] + np.zeros(300)
-    ward = np.repeat(["a", "b", "c"], 100)
-    drawn = expectation.simulate(distinct, expectation.pattern_probabilities(0.5, masks), 50, outage=ward)
-    assert all((np.ptp(drawn[:, ward == w], axis=1) == 0).all() for w in "abc")
-    assert (drawn[:, 0] != drawn[:, 150]).any()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from safetensors import safe_open
 from mmlib.data.ecg import LEADS
 from mmlib.text.delineation import FREQUENCY, WEIGHTS, delineate, segments
 from mmlib.text.signals import read_ecg
-from mmlib.text.train_delineation import global_marks, read_marks
+from tests.benchmarks.train_delineation import global_marks, read_marks
 from tests.drawings import draw_ecg
 
 LUDB = Path(__file__).parents[3] / "shared" / "data" / "ludb"

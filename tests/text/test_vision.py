@@ -5,13 +5,22 @@ import huggingface_hub
 import pytest
 import torch
 from PIL import Image
+from transformers import (
+    AutoTokenizer,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+)
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from mmlib.text import vision
 from mmlib.text.describers import ECG_PROMPT, IMAGE_PROMPT, describe_files
 from mmlib.text.ecg_page import draw_page
 from mmlib.text.notes import write_notes
 from mmlib.text.signals import Recording, read_ecg
-from mmlib.text.tiny import WORDS, save_llava, save_qwen
+from mmlib.text.tiny import WORDS, save_qwen
 from tests.drawings import draw_ecg, draw_xray
 from tests.text.test_describers import cohort_of, files, own_cache  # noqa: F401  (fixtures)
 
@@ -20,7 +29,51 @@ from tests.text.test_describers import cohort_of, files, own_cache  # noqa: F401
 def folders(tmp_path_factory):
     """A tiny Qwen2.5-VL and a tiny LLaVA on disk, loaded as a user's local checkpoint would be."""
     root = tmp_path_factory.mktemp("models")
-    return {"qwen": save_qwen(root / "qwen"), "llava": save_llava(root / "llava")}
+    qwen = save_qwen(root / "qwen")
+    return {"qwen": qwen, "llava": save_llava(root / "llava", qwen)}
+
+
+def save_llava(folder, qwen):
+    """Folder of a saved LLaVA with its own processor; it reads and writes the words of the tiny Qwen."""
+    torch.manual_seed(0)
+    spoken = AutoTokenizer.from_pretrained(qwen)
+    picture = "<|image_pad|>"
+    spoken.chat_template = spoken.chat_template.replace(f"<|vision_start|> {picture} <|vision_end|>", picture)
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=32,
+            intermediate_size=64,
+            projection_dim=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            image_size=56,
+            patch_size=14,
+        ),
+        text_config=LlamaConfig(
+            vocab_size=len(spoken),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            bos_token_id=0,
+            eos_token_id=2,
+            pad_token_id=0,
+        ),
+        image_token_index=5,
+    )
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    LlavaProcessor(
+        image_processor=CLIPImageProcessorPil(
+            size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}
+        ),
+        tokenizer=spoken,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        image_token="<|image_pad|>",
+        num_additional_image_tokens=1,
+        chat_template=spoken.chat_template,
+    ).save_pretrained(folder)
+    return str(folder)
 
 
 def load(folder, **changes):

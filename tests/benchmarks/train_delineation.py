@@ -1,4 +1,4 @@
-"""Fit the network of ``delineation`` to LUDB: ``python -m mmlib.text.train_delineation --ludb FOLDER``.
+"""Fit the network of ``delineation`` to LUDB: ``python -m tests.benchmarks.train_delineation --ludb FOLDER``.
 
 Records 1 to 100 alone are read, 101 to 200 are for the table of "Do the descriptors measure?". Every fifth of the
 hundred is kept back: its errors are printed, and its bias is written beside the weights, to be taken off.
@@ -25,7 +25,7 @@ CROP = 1024
 DRAWN = 0.1  # share of the examples that are drawn
 LONGER = 0.15  # s: the most by which PR is made longer, since few people of the database have an atrioventricular block
 LICENCE = (
-    "Fitted by mmlib/text/train_delineation.py to records 1 to 100 of the Lobachevsky University "
+    "Fitted by tests/benchmarks/train_delineation.py to records 1 to 100 of the Lobachevsky University "
     "Electrocardiography Database 1.0.1 (Kalyakulina et al., PhysioNet, doi 10.13026/eegm-h675), which is made "
     "available under the Open Data Commons Attribution License (ODC-By) v1.0. The weights: MIT, as the package."
 )

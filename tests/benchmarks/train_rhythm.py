@@ -1,4 +1,4 @@
-"""Fit the model of ``rhythm`` to PTB-XL: ``python -m mmlib.text.train_rhythm --ptb-xl FOLDER``.
+"""Fit the model of ``rhythm`` to PTB-XL: ``python -m tests.benchmarks.train_rhythm --ptb-xl FOLDER``.
 
 Folds 1 to 5 alone are read; the others are for the table of "Do the descriptors measure?". Printed are results of
 cross-validation over these five folds.
@@ -62,7 +62,7 @@ def main():
     scaler, logistic = (step for _, step in model.fit(X, y).steps)
     coefficients = logistic.coef_[0] / scaler.scale_
     out = {
-        "source": "PTB-XL, strat_fold 1 to 5, CC BY 4.0; fitted by mmlib/text/train_rhythm.py",
+        "source": "PTB-XL, strat_fold 1 to 5, CC BY 4.0; fitted by tests/benchmarks/train_rhythm.py",
         "features": list(FEATURES),
         "coefficients": [float(f"{c:.5g}") for c in coefficients],
         "intercept": float(f"{logistic.intercept_[0] - coefficients @ scaler.mean_:.5g}"),
