@@ -171,7 +171,7 @@ class Estimate:
             kept = pooled[0].drop_vars([c for c in pooled[0].coords if dim in pooled[0][c].dims])
             pooled = xr.dot(kept, weights**2, dim=dim).transpose(*order), pooled[1]
         mapped = self._each(combine, sizes=False)
-        changed = {"bounds": (-np.inf, np.inf), "small": touched, "exact": None, "counts": None}
+        changed = {"bounds": _combined_bounds(self.bounds, weights), "small": touched, "exact": None, "counts": None}
         return replace(mapped, pooled=pooled, **changed)
 
     def rename(self, dim: str, into: str, labels: Sequence | None = None) -> "Estimate":
@@ -203,7 +203,7 @@ class Estimate:
         coords = {name: (dim, np.asarray(list(labels))) for name, labels in names.items()}
         return replace(self, values=self.values.assign_coords(coords))
 
-    def pool(self, *dims: str, freedom: float | None = None) -> "Estimate":
+    def pool(self, *dims: str, freedom: float | None = None, trained: Sequence[bool] | None = None) -> "Estimate":
         """Estimate with the retraining variance averaged over some dimensions, kept where a part is selected.
 
         Parameters
@@ -211,6 +211,9 @@ class Estimate:
         *dims : str
         freedom : float, optional
             Degrees of freedom, by default those of independent trainings.
+        trained : sequence of bool, optional
+            Which labels of the dimension are of trained models; the others have no such variance, and tell nothing of
+            that of others.
 
         Returns
         -------
@@ -223,9 +226,11 @@ class Estimate:
         """
         if self.seeds < 2:
             return self
+        sizes = [self.spread.sizes[d] for d in dims]
+        kept = xr.DataArray(np.broadcast_to(True if trained is None else trained, sizes), dims=dims)
         variance = self.spread.var(SEED, ddof=1)
-        known = (self.seeds - 1) * np.prod([variance.sizes[d] for d in dims], dtype=float)
-        pooled = variance.mean(list(dims)).broadcast_like(variance).transpose(*self.dims)
+        pooled = variance.where(kept).mean(list(dims)).broadcast_like(variance).where(kept, 0.0).transpose(*self.dims)
+        known = (self.seeds - 1) * int(kept.sum())
         return replace(self, pooled=(pooled, float(known if freedom is None else freedom)))
 
     @property
@@ -407,6 +412,14 @@ class Estimate:
             pooled = (self.pooled[0] + other.pooled[0]).transpose(*order), min(self.pooled[1], other.pooled[1])
         changed = {"bounds": bounds, "small": small, "exact": None, "counts": None, "pooled": pooled}
         return replace(self, values=values, spread=spread, **changed)
+
+
+def _combined_bounds(bounds, weights) -> tuple[float, float]:
+    """Range of all combinations of quantities with one range."""
+    if not weights.size or not np.isfinite(bounds).all():
+        return (-np.inf, np.inf)
+    ends = weights.values[..., None] * np.array(bounds)
+    return float(ends.min(-1).sum(-1).min()), float(ends.max(-1).sum(-1).max())
 
 
 def _combine_small(small, weights, dim) -> xr.DataArray:

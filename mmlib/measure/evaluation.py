@@ -218,13 +218,9 @@ class Evaluation:
             return replace(found, pooled=(variance.broadcast_like(found.value).transpose(*found.dims), others.freedom))
         if self.key not in POOLED or found.seeds < 2:
             return found
-        trained = np.array([str(label) != NONE for label in self.labels]) | (self.versus is not None)
-        variance = found.spread.var(SEED, ddof=1)
-        # the empty set is not trained: it has no such variance, and tells nothing of that of others
-        pooled = variance.isel({self.key: trained}).mean(self.key).broadcast_like(variance)
-        pooled = pooled.where(xr.DataArray(trained, dims=self.key), 0.0).transpose(*found.dims)
+        trained = [str(label) != NONE or self.versus is not None for label in self.labels]
         models = {*map(str, self.labels), *map(str, self.versus or ())} - {NONE}
-        return replace(found, pooled=(pooled, float((found.seeds - 1) * min(int(trained.sum()), len(models)))))
+        return found.pool(self.key, trained=trained, freedom=(found.seeds - 1) * min(sum(trained), len(models)))
 
     def _few(self, metric, attribute, which, minus, coords, dims) -> dict:
         """Counts behind a rate, where they are small, and the interval that holds there."""
@@ -480,8 +476,4 @@ def compare_auroc(
         attribute="overall",
         bounds=(0.0, 1.0),
     )
-    retrained = np.array([area.shape[1] > 1 for area in areas])
-    if not retrained.any():
-        return found
-    variance = np.where(retrained, found.spread.var(SEED, ddof=1)[retrained].mean(), 0.0)
-    return replace(found, pooled=(found.value.copy(data=variance), float((seeds - 1) * retrained.sum())))
+    return found.pool("variant", trained=[area.shape[1] > 1 for area in areas])

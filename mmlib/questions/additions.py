@@ -440,7 +440,7 @@ def against_each(levels: Estimate) -> Estimate:
     matrix = np.zeros((len(singles), len(subsets)))
     matrix[:, subsets.index(complete)] += 1
     matrix[range(len(singles)), [subsets.index(s) for s in singles]] -= 1
-    return _bounded(levels.map(matrix, "subset", "versus", singles), levels)
+    return levels.map(matrix, "subset", "versus", singles)
 
 
 def smallest_gain(gains: Estimate) -> Estimate:
@@ -511,8 +511,7 @@ def change_between(levels: Estimate, before: str, after: str) -> Estimate:
     0.2
     """
     row = [[(s == after) - (s == before) for s in levels.labels("subset")]]
-    change = levels.map(row, "subset", "subset", [after]).beside("subset", versus=[before])
-    return _bounded(change, levels)
+    return levels.map(row, "subset", "subset", [after]).beside("subset", versus=[before])
 
 
 def addition_table(
@@ -603,13 +602,7 @@ def _along_additions(levels: Estimate, sign: int = -1) -> Estimate:
     if sign > 0:
         matrix = np.abs(matrix)
     changes = levels.map(matrix, "subset", "subset", steps["after"]).beside("subset", versus=steps["before"])
-    return _bounded(changes.pool("subset", freedom=(levels.seeds - 1) * len(subsets)), levels)
-
-
-def _bounded(change, levels):
-    """The same with the range of a difference of two levels."""
-    low, high = levels.bounds
-    return replace(change, bounds=(low - high, high - low))
+    return changes.pool("subset", freedom=(levels.seeds - 1) * len(subsets))
 
 
 def _named(estimate, prefix):

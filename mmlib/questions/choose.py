@@ -452,47 +452,26 @@ def group_changes(outcome: Evaluation, *, way: str = "bounded", metric: str = "t
     return found
 
 
-def lowest_of_choice(
-    outcome: Evaluation, metric: str = "tpr", *, way: str = RULES[0]
-) -> tuple[str, str] | None:
-    """Attribute and group with the lowest rate, among groups with enough positives.
+def lowest_groups(outcome: Evaluation) -> pd.DataFrame:
+    """Group with the lowest true positive rate among those with 30 positives or more, by way to choose.
 
     Parameters
     ----------
     outcome : Evaluation
         From :func:`evaluate_choices`.
-    metric : str
-    way : str
-        One of :data:`RULES`; by default all modalities.
 
     Returns
     -------
-    tuple of (attribute, group), or None
+    pandas.DataFrame
+        Columns attribute, group and estimate, with the way as index; none if no group has enough positives.
     """
-    found = []
+    rows = []
     for attribute in outcome.groups.attributes:
-        level = outcome.metric(metric, attribute).sel(way=way)
-        rates = zip(level.value.values, level.labels("group"), level.n_positive.values, strict=True)
-        found += [(v, attribute, group) for v, group, n in rates if n >= MINIMUM and np.isfinite(v)]
-    return min(found)[1:] if found else None
-
-
-def lowest_rates(outcome: Evaluation, metric: str = "tpr") -> pd.Series:
-    """Lowest rate of any group with enough positives, by way to choose; nan if no group has enough.
-
-    Parameters
-    ----------
-    outcome : Evaluation
-        From :func:`evaluate_choices`.
-    metric : str
-    """
-    lowest = pd.Series(np.nan, outcome.labels)
-    for attribute in outcome.groups.attributes:
-        rates = outcome.metric(metric, attribute)
-        large = rates.n_positive["group"].values[rates.n_positive.values >= MINIMUM].tolist()
-        if large:
-            lowest = np.fmin(lowest, rates.sel(group=large).value.min("group").values)
-    return lowest
+        level = outcome.metric("tpr", attribute)
+        large = [g for g, n in zip(level.labels("group"), level.n_positive.values, strict=True) if n >= MINIMUM]
+        rows += [(*key, attribute, rate) for key, rate in level.value.sel(group=large).to_series().items()]
+    table = pd.DataFrame(rows, columns=["way", "group", "attribute", "estimate"]).dropna()
+    return table.sort_values(["estimate", "attribute", "group"]).drop_duplicates("way").set_index("way")
 
 
 def front_points(choices: Choices, result: Evaluation) -> pd.DataFrame:
@@ -577,7 +556,7 @@ def _minus_first(level: Estimate, dim: str, labels: Sequence[str], first: str) -
         if not np.array_equal(level.values.sel({dim: name}), level.values.sel({dim: first}), equal_nan=True):
             row[every.index(name)] += 1
             row[every.index(first)] -= 1
-    return replace(level.map(matrix, dim, dim, list(labels)), bounds=(-1.0, 1.0))
+    return level.map(matrix, dim, dim, list(labels))
 
 
 def _best_within(auroc: pd.Series, limit: pd.Series, margin: float) -> str | None:

@@ -41,34 +41,6 @@ def changed_difference(
 ) -> Estimate:
     """Signed differences of true positive rates before and after, and the three parts of their change.
 
-    Parameters
-    ----------
-    score, threshold, cohort, patient_weights, groups, attribute, before, after, among
-        As in `changed_rates`.
-
-    Returns
-    -------
-    Estimate
-        As from `changed_rates`, each group minus the attribute's reference group.
-    """
-    given = score, threshold, cohort, patient_weights, groups, attribute, before, after, among
-    return _estimate(*given, reference=groups.reference(attribute))
-
-
-def changed_rates(
-    score: xr.DataArray,
-    threshold: xr.DataArray,
-    cohort: pd.DataFrame,
-    patient_weights: np.ndarray,
-    *,
-    groups: Groups,
-    attribute: str,
-    before: Sequence[str],
-    after: str,
-    among: Sequence[str] | None = None,
-) -> Estimate:
-    """True positive rates of every group before and after, and the three parts of their change.
-
     TPR_g(h, a, Q) is the share of g's positives among its top s by model h, where s is the share of g above the
     common cut at which model a selects the share Q overall. *Ranking* is the step in h, *allocation* that in a,
     *overall share* that in Q, averaged over the six orders in which the steps can be taken.
@@ -82,7 +54,7 @@ def changed_rates(
     patient_weights : numpy.ndarray of shape (1 + B, n_samples)
     groups : Groups
     attribute : str
-        Whose groups are wanted.
+        Whose groups are wanted, each minus the reference group.
     before : sequence of str
         Subsets to start from, without the empty one, which ranks nobody.
     after : str
@@ -97,8 +69,31 @@ def changed_rates(
         the last minus the first), ``versus`` (the subsets before) and ``group``. Retraining variance is pooled over
         ``versus``. Groups with under 10 positives found, or not found, have no interval.
     """
-    given = score, threshold, cohort, patient_weights, groups, attribute, before, after, among
-    return _estimate(*given, reference=None)
+    subsets = [*before, after]
+    if not before or "none" in subsets or len(set(subsets)) < len(subsets):
+        raise ValueError(f"before and after are {subsets}; expected different subsets, none of them empty.")
+    if unknown := [s for s in subsets if s not in score["subset"].values]:
+        raise ValueError(f"There is no subset {unknown[0]!r}; expected some of {', '.join(score['subset'].values)}.")
+    fold = xr.DataArray(cohort["fold"].to_numpy().astype(int), dims="sample")
+    margin = score.sel(subset=subsets).astype(float) - threshold.sel(subset=subsets).isel(fold=fold)
+    y, (names, members) = cohort["label"].to_numpy(), groups.masks(cohort)[attribute]
+    wanted = [g for g, name in enumerate(names) if g and (among is None or name in among)]
+    names, members = [names[g] for g in wanted], members[wanted]
+    by_seed = margin.transpose("seed", "subset", "sample").values
+    values = np.stack([_parts(m, y, members, patient_weights) for m in by_seed])
+    n, positive = sizes(y, members)
+    events = values[:, 0][:, [0, -1]].mean(axis=0) * positive
+    few = (np.minimum(events, positive - events) < MINIMUM_EVENTS).any(axis=0)
+    if (reference := groups.reference(attribute)) not in names:
+        raise ValueError(f"Reference group {reference!r} is not in the cohort; expected one of {names}.")
+    at, others = names.index(reference), [g for g, name in enumerate(names) if name != reference]
+    values, few = values[..., others] - values[..., [at]], few[:, others] | few[:, [at]]
+    names, n, positive = [names[g] for g in others], n[others], positive[others]
+    labels = {"part": ["before", *PARTS, "after"], "versus": list(before), "group": names}
+    about = {"name": "tpr", "attribute": attribute, "reference": reference, "n": n, "n_positive": positive}
+    found = estimate(values.mean(axis=0), labels, spread=values[:, 0], **about, bounds=(-2.0, 2.0))
+    small = xr.DataArray(few, [found.values[d] for d in ("versus", "group")])
+    return replace(found, small=small).pool("versus")
 
 
 def shown_parts(
@@ -175,36 +170,6 @@ def part_rows(parts: Mapping[str, Estimate], result: Evaluation, baseline: str) 
     ]
     rows += [result.metric("observed_expected", a).sel(subset=[baseline, after]).frame() for a in parts]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
-
-
-def _estimate(score, threshold, cohort, patient_weights, groups, attribute, before, after, among, *, reference):
-    subsets = [*before, after]
-    if not before or "none" in subsets or len(set(subsets)) < len(subsets):
-        raise ValueError(f"before and after are {subsets}; expected different subsets, none of them empty.")
-    if unknown := [s for s in subsets if s not in score["subset"].values]:
-        raise ValueError(f"There is no subset {unknown[0]!r}; expected some of {', '.join(score['subset'].values)}.")
-    fold = xr.DataArray(cohort["fold"].to_numpy().astype(int), dims="sample")
-    margin = score.sel(subset=subsets).astype(float) - threshold.sel(subset=subsets).isel(fold=fold)
-    y, (names, members) = cohort["label"].to_numpy(), groups.masks(cohort)[attribute]
-    wanted = [g for g, name in enumerate(names) if g and (among is None or name in among)]
-    names, members = [names[g] for g in wanted], members[wanted]
-    by_seed = margin.transpose("seed", "subset", "sample").values
-    values = np.stack([_parts(m, y, members, patient_weights) for m in by_seed])
-    n, positive = sizes(y, members)
-    events = values[:, 0][:, [0, -1]].mean(axis=0) * positive
-    few = (np.minimum(events, positive - events) < MINIMUM_EVENTS).any(axis=0)
-    if reference is not None:
-        if reference not in names:
-            raise ValueError(f"Reference group {reference!r} is not in the cohort; expected one of {names}.")
-        at, others = names.index(reference), [g for g, name in enumerate(names) if name != reference]
-        values, few = values[..., others] - values[..., [at]], few[:, others] | few[:, [at]]
-        names, n, positive = [names[g] for g in others], n[others], positive[others]
-    labels = {"part": ["before", *PARTS, "after"], "versus": list(before), "group": names}
-    widest = 1.0 if reference is None else 2.0
-    about = {"name": "tpr", "attribute": attribute, "reference": reference, "n": n, "n_positive": positive}
-    found = estimate(values.mean(axis=0), labels, spread=values[:, 0], **about, bounds=(-widest, widest))
-    small = xr.DataArray(few, [found.values[d] for d in ("versus", "group")])
-    return replace(found, small=small).pool("versus")
 
 
 def _parts(margin, y, members, patient_weights):

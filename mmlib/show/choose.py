@@ -21,8 +21,7 @@ from mmlib.questions.choose import (
     changes_from_all,
     cost_of,
     group_changes,
-    lowest_of_choice,
-    lowest_rates,
+    lowest_groups,
     own_changes,
 )
 from mmlib.show import style
@@ -251,12 +250,12 @@ def choice_table(choices: Choices, outcome: Evaluation):
     pandas.io.formats.style.Styler
         Numbers belong to the procedure. One without an answer in some fold has none.
     """
-    ways, lowest = outcome.labels, lowest_rates(outcome)
+    ways, lowest = outcome.labels, lowest_groups(outcome)["estimate"]
     table = {"chosen over the folds": [_over_folds(choices.by_fold[way]) for way in ways]}
     table["AUROC minus all [95 %]"] = ["", *_auroc_cells(changes_from_all(outcome))]
     table |= {f"TPR {name} [95 %]": estimate_cells(level, "+.2f") for name, level in outcome.contrasts("tpr").items()}
-    if lowest.notna().any():
-        table["lowest TPR of a group"] = [f"{lowest[way]:.2f}" for way in ways]
+    if len(lowest):
+        table["lowest TPR of a group"] = [f"{lowest.get(way, np.nan):.2f}" for way in ways]
     frame = pd.DataFrame(table, index=ways)
     for way in choices.by_fold:
         if way not in ways:
@@ -553,14 +552,12 @@ def bounded_in_words(
 
 def _lowest_in_words(outcome):
     """What the bounded choice does to the lowest true positive rate of any group, and which groups gain and lose."""
-    changes, ends = group_changes(outcome), [lowest_of_choice(outcome, way=way) for way in (RULES[0], "bounded")]
-    if None in ends:
+    changes, lowest = group_changes(outcome), lowest_groups(outcome)
+    if not {RULES[0], "bounded"} <= {*lowest.index}:
         return ""
-    before, after = (
-        float(outcome.metric("tpr", attribute).sel(group=group, way=way))
-        for (attribute, group), way in zip(ends, (RULES[0], "bounded"), strict=True)
+    (_, first, before), (attribute, last, after) = (
+        lowest.loc[way, ["attribute", "group", "estimate"]] for way in (RULES[0], "bounded")
     )
-    (_, first), (attribute, last) = ends
     cell = _change_cells(changes[attribute])[changes[attribute].labels("group").index(last)]
     found = int(changes[attribute].clear(simultaneous=True).sel(group=last))
     says = {0: " (no clear difference)", 1: "", -1: ": levelling down" if after < before else ""}[found]

@@ -204,8 +204,9 @@ def test_a_bounded_choice_can_lower_everyone_and_its_changes_say_whom():
     outcome = choose.evaluate_choices(powerset, choices, cohort, GROUPS, resamples=60)
     change = choose.group_changes(outcome)["sex"]
     np.testing.assert_allclose(change.sel(group=["Female", "Male"]).value, [-0.1, -0.5], atol=1e-6)
-    assert choose.lowest_of_choice(outcome) == ("sex", "Female")
-    assert choose.lowest_rates(outcome)[["all", "bounded"]].tolist() == pytest.approx([0.5, 0.4])
+    lowest = choose.lowest_groups(outcome)
+    assert (lowest.attribute["all"], lowest.group["all"]) == ("sex", "Female")
+    assert lowest.estimate[["all", "bounded"]].tolist() == pytest.approx([0.5, 0.4])
 
 
 def test_the_answer_is_not_settled_within_its_monte_carlo_error():
@@ -242,12 +243,14 @@ def test_one_subset_has_its_own_result_and_the_same_models_have_no_difference(ch
 def test_the_lowest_rate_is_of_groups_with_enough_positives(chosen):
     _, outcome = chosen
     tpr = outcome.metric("tpr", "sex")
-    lowest = choose.lowest_rates(outcome)
+    lowest = choose.lowest_groups(outcome).estimate[outcome.labels]
     np.testing.assert_allclose(lowest, tpr.value.min("group"))
     names, n, positive = outcome.sizes["sex"]
-    for few, expected in (([9, 5, 4], lowest * np.nan), ([99, 5, 94], tpr.sel(group="Male").value)):
-        part = replace(outcome, sizes={"sex": (names, n, np.array(few))})
-        np.testing.assert_allclose(choose.lowest_rates(part), expected)
+    few = replace(outcome, sizes={"sex": (names, n, np.array([9, 5, 4]))})
+    assert choose.lowest_groups(few).empty
+    men = choose.lowest_groups(replace(outcome, sizes={"sex": (names, n, np.array([99, 5, 94]))}))
+    assert set(men.group) == {"Male"}
+    np.testing.assert_allclose(men.estimate[outcome.labels], tpr.sel(group="Male").value)
 
 
 def test_points_of_the_front_stand_on_tested_patients(chosen, small_powerset):
