@@ -8,7 +8,7 @@ them attend to each other with absent ones masked, and reads a logit off the poo
 
 With a handful of tokens of a few numbers each, attention by matrix products is thousands of products of 5 x 8
 matrices. With samples last it is a few sums over long vectors instead, which is why the layout is as it is
-and two layers bring their own derivative.
+and attention brings its own derivative.
 """
 
 import torch
@@ -98,7 +98,7 @@ def forward(p, x, seen, a, keep=None) -> torch.Tensor:
     x = torch.where(seen[..., None], x, 0) if a.absent in ("zero", "mean", "token") else x
     h = torch.bmm(p["project"].reshape(g * m, d, w).mT, x.reshape(g * m, b, d).mT).reshape(g, m, w, b)
     scale, shift = p["norm0.scale"], p["norm0.shift"] + p["modality"]
-    h = _Normalise.apply(h, 2) * scale[..., None] + shift[..., None]
+    h = _normalised(h, 2) * scale[..., None] + shift[..., None]
     if a.absent == "zero":
         h = h * there
     if a.absent == "token":
@@ -117,7 +117,7 @@ def forward(p, x, seen, a, keep=None) -> torch.Tensor:
     else:
         h = h.transpose(1, 2).reshape(g, w, m * b)
         h = h + attend(p, h, visible, a.heads)
-        h = _Normalise.apply(h, 1) * p["norm1.scale"][..., None] + p["norm1.shift"][..., None]
+        h = _normalised(h, 1) * p["norm1.scale"][..., None] + p["norm1.shift"][..., None]
         h = h + _feed_forward(p, h)
         pooled = _pool(p, h.reshape(g, w, m, b), visible, a.pooling)
     if keep is not None:
@@ -151,24 +151,10 @@ def _pool(p, h, visible, pooling):
     return (h * weight[:, None]).sum(2)
 
 
-class _Normalise(torch.autograd.Function):
+def _normalised(x, axis):
     """Layer norm over any axis; torch has it for the last one only."""
-
-    @staticmethod
-    def forward(ctx, x, axis):
-        x = x - x.mean(axis, keepdim=True)
-        rate = x.square().mean(axis, keepdim=True).add_(1e-5).rsqrt_()
-        x.mul_(rate)
-        ctx.save_for_backward(x, rate)
-        ctx.axis = axis
-        return x
-
-    @staticmethod
-    def backward(ctx, slope):
-        x, rate = ctx.saved_tensors
-        along = (slope * x).mean(ctx.axis, keepdim=True)
-        slope = slope - slope.mean(ctx.axis, keepdim=True)
-        return slope.addcmul_(x, along, value=-1).mul_(rate), None
+    x = x - x.mean(axis, keepdim=True)
+    return x * (x.square().mean(axis, keepdim=True) + 1e-5).rsqrt()
 
 
 class _Attention(torch.autograd.Function):
@@ -189,7 +175,7 @@ class _Attention(torch.autograd.Function):
         q, k, v = qkv.unbind(1)
         rate = q.shape[2] ** -0.5
         of_weight = _outer(torch.zeros_like(weight), slope, v)
-        of_score = torch._softmax_backward_data(of_weight, weight, 3, weight.dtype)
+        of_score = weight * (of_weight - (of_weight * weight).sum(3, keepdim=True))
         of_qkv = torch.zeros_like(qkv)
         _blend(of_qkv[:, 0], of_score, k, rate)
         _blend(of_qkv[:, 1], of_score.transpose(2, 3), q, rate)

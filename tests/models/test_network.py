@@ -26,16 +26,12 @@ def test_attention_is_that_of_torch():
     torch.testing.assert_close(mixed.reshape(8, 3, 50).permute(2, 1, 0), expected)
 
 
-def test_layers_have_the_derivative_that_differences_give():
+def test_attention_has_the_derivative_that_differences_give():
     torch.manual_seed(0)
-    qkv = torch.randn(2, 3, 2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
-    seen = torch.rand(2, 4, 5) > 0.3
+    p, seen = draw(4, 6, Architecture(width=6, heads=2), models=2), torch.rand(2, 4, 5) > 0.3
     seen[0, :, 0] = False
-    assert torch.autograd.gradcheck(lambda t: network._Attention.apply(t, seen), qkv)
-    x = torch.randn(2, 6, 3, dtype=torch.float64, requires_grad=True)
-    for axis in (1, 2):
-        assert torch.autograd.gradcheck(lambda t, axis=axis: network._Normalise.apply(t, axis), x)
-    torch.testing.assert_close(network._Normalise.apply(x, 1).mT, F.layer_norm(x.mT, (6,)))
+    h = torch.randn(2, 6, 4 * 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda t: network.attend(p, t, seen, 2), h)
 
 
 def test_logits_are_those_of_torch_layers():
