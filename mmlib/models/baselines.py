@@ -127,7 +127,7 @@ def free_text(fields: pd.DataFrame) -> list[str]:
     return [c for c in fields.columns if c != "sample_id" and c not in table_columns(fields)]
 
 
-def late_fusion(study: Study, *, C: float = 0.1) -> np.ndarray:
+def late_fusion(study: Study) -> np.ndarray:
     """Out-of-fold scores of late fusion: one logistic regression per modality, combined by another one.
 
     The combination is fitted on validation rows. A modality that a sample lacks contributes nothing to it.
@@ -135,18 +135,16 @@ def late_fusion(study: Study, *, C: float = 0.1) -> np.ndarray:
     Parameters
     ----------
     study : mmlib.models.study.Study
-    C : float
-        Inverse strength of the penalty of the first models.
 
     Returns
     -------
     numpy.ndarray of shape (n_samples,)
     """
     everything = np.ones((1, len(study.modalities)), bool)
-    return late_patterns(study, everything, C=C)[study.fold, 0, np.arange(len(study.y))]
+    return late_patterns(study, everything)[study.fold, 0, np.arange(len(study.y))]
 
 
-def late_patterns(study: Study, masks: np.ndarray, *, C: float = 0.1) -> np.ndarray:
+def late_patterns(study: Study, masks: np.ndarray) -> np.ndarray:
     """Scores of late fusion under patterns of missing modalities, with one combination each [Wolpert1992]_.
 
     Each combination is fitted on validation rows with only the modalities that its pattern keeps, so its
@@ -156,7 +154,6 @@ def late_patterns(study: Study, masks: np.ndarray, *, C: float = 0.1) -> np.ndar
     ----------
     study : mmlib.models.study.Study
     masks : array of bool, shape (P, M)
-    C : float
 
     Returns
     -------
@@ -173,7 +170,7 @@ def late_patterns(study: Study, masks: np.ndarray, *, C: float = 0.1) -> np.ndar
             x, rows = study.X[f, :, m].numpy(), training[f] & present[:, m]
             if len(np.unique(y[rows])) < 2:
                 continue  # one class only: the modality gives no evidence
-            model = LogisticRegression(C=C, max_iter=1000).fit(x[rows], y[rows])
+            model = LogisticRegression(C=0.1, max_iter=1000).fit(x[rows], y[rows])
             # relative to the modality's base rate, so that an absent modality counts as zero
             base = logit(y[rows].mean())
             evidence[:, m] = np.where(present[:, m], model.decision_function(x) - base, 0)

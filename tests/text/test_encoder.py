@@ -33,36 +33,38 @@ def test_long_texts_lose_their_end(encoder_folder):
     np.testing.assert_allclose(short, long, atol=1e-5)
 
 
-def test_each_distinct_text_is_embedded_once_and_kept(encoder_folder, monkeypatch):
-    encoder = encoders.load_encoder(str(encoder_folder), device="cpu")
-    seen = []
-    forward = encoders._forward
-    monkeypatch.setattr(encoders, "_forward", lambda texts, e: seen.extend(texts) or forward(texts, e))
+@pytest.fixture
+def watched(encoder_folder):
+    """An encoder, and the shape of every batch that its network has read."""
+    encoder, shapes = encoders.load_encoder(str(encoder_folder), device="cpu"), []
+    encoder.model.register_forward_hook(lambda *call: shapes.append(call[2]["input_ids"].shape), with_kwargs=True)
+    return encoder, shapes
+
+
+def test_each_distinct_text_is_embedded_once_and_kept(watched):
+    encoder, shapes = watched
     first = encoders.embed_texts(TEXTS * 3, encoder)
-    assert sorted(seen) == sorted(TEXTS)
+    assert sum(rows for rows, _ in shapes) == len(TEXTS)
     np.testing.assert_array_equal(first[:5], encoders.embed_texts(TEXTS, encoder))
-    assert len(seen) == len(TEXTS)
+    assert sum(rows for rows, _ in shapes) == len(TEXTS)
     np.testing.assert_allclose(first[:5], encoders.embed_texts(TEXTS, encoder, cached=False), atol=1e-5)
 
 
-def test_a_kill_costs_only_what_was_not_saved(encoder_folder, monkeypatch):
-    encoder = encoders.load_encoder(str(encoder_folder), device="cpu")
+def test_a_kill_costs_only_what_was_not_saved(watched, monkeypatch):
+    encoder, shapes = watched
     monkeypatch.setattr(encoders, "SAVE_EVERY", 2)
-    forward, seen = encoders._forward, []
 
-    def killed(texts, e):
-        if len(seen) >= 2:
+    def killed(*_):
+        if shapes:
             raise KeyboardInterrupt
-        seen.extend(texts)
-        return forward(texts, e)
 
-    monkeypatch.setattr(encoders, "_forward", killed)
+    hook = encoder.model.register_forward_pre_hook(killed)
     with pytest.raises(KeyboardInterrupt):
         encoders.embed_texts(TEXTS, encoder)
-    done = list(seen)
-    monkeypatch.setattr(encoders, "_forward", lambda texts, e: seen.extend(texts) or forward(texts, e))
+    hook.remove()
+    assert sum(rows for rows, _ in shapes) == 2
     encoders.embed_texts(TEXTS, encoder)
-    assert len(done) == 2 and len(seen) == len(TEXTS)
+    assert sum(rows for rows, _ in shapes) == len(TEXTS)
 
 
 def test_a_truncated_cache_file_is_made_again(encoder_folder):
@@ -82,14 +84,14 @@ def test_other_settings_do_not_share_a_cache(encoder_folder):
     assert len(keys) == 4
 
 
-def test_batches_hold_texts_of_like_length_within_the_budget(encoder_folder):
-    encoder = encoders.load_encoder(str(encoder_folder), device="cpu")
-    texts = [" ".join("a" * (1 + i * 7 % 11)) for i in range(50)] + ["b " * 30]
-    batches = list(encoders._batches(texts, encoder, 40))
-    assert sorted(i for batch in batches for i in batch) == list(range(51))
-    tokens = [[len(encoder.tokenizer(texts[i])["input_ids"]) for i in batch] for batch in batches]
-    assert all(len(t) * max(t) <= 40 or len(t) == 1 for t in tokens)
-    assert all(max(t) <= min(later) for t, later in zip(tokens, tokens[1:], strict=False))
+def test_batches_hold_texts_of_like_length_within_the_budget(watched):
+    encoder, shapes = watched
+    texts = [" ".join("ab"[i % 2] * (1 + i * 7 % 11)) + " c" * (i // 22) for i in range(50)] + ["b " * 30]
+    encoders.embed_texts(texts, encoder, batch_tokens=40, cached=False)
+    assert sum(rows for rows, _ in shapes) == len(set(texts))
+    assert all(rows * length <= 40 or rows == 1 for rows, length in shapes)
+    lengths = [length for _, length in shapes]
+    assert lengths == sorted(lengths) and len(shapes) < 30
 
 
 def test_a_read_takes_from_a_large_cache_only_what_was_asked_for(tmp_path):
