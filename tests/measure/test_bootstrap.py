@@ -85,6 +85,7 @@ def test_intervals_of_normal_resamples_have_their_closed_form(normals):
     assert covered == pytest.approx(0.95, abs=0.001)
 
 
+@pytest.mark.slow
 def test_simultaneous_intervals_cover_all_group_means_at_once():
     rng = np.random.default_rng(4)
     studies, n, covered = 1000, 40, 0

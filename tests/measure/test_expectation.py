@@ -146,6 +146,22 @@ def clinic(n=300, modalities=3):
     return y, present, masks, scores, groups, rng
 
 
+def test_a_run_that_is_certain_has_no_spread_and_one_sample_that_of_a_coin():
+    y, _, masks, scores, groups, rng = clinic()
+    met = rng.integers(0, 8, len(y))
+    certain = np.eye(8)[met]
+    drawn = expectation.simulate(scores, certain, 3)
+    np.testing.assert_array_equal(drawn, np.tile(scores[met, np.arange(len(y))], (3, 1)))
+    spread = expectation.one_run_sd(y, scores, 0.5, certain, groups, realisations=3)
+    assert all((sd == 0).all() for sd in spread.values())
+    probabilities = expectation.pattern_probabilities(0.3, masks)
+    q = expectation.expected_selection(scores, 0.5, np.repeat(probabilities, len(y), axis=0))
+    one = np.eye(len(y), dtype=bool)[:1]
+    alone = expectation.one_run_sd(y, scores, 0.5, np.repeat(probabilities, len(y), axis=0), one, realisations=0)
+    assert alone["selection_rate"][0, 0] == pytest.approx(np.sqrt(q[0] * (1 - q[0])))
+
+
+@pytest.mark.slow
 def test_monte_carlo_agrees_with_the_expectations():
     y, present, masks, scores, groups, rng = clinic()
     n, one, realisations = len(y), np.ones((1, len(y))), 2000

@@ -164,6 +164,7 @@ def test_a_cohort_in_which_nothing_can_be_judged_has_no_rows_and_no_fine_field()
     assert verdicts.verdict.tolist() == ["not judged"]
 
 
+@pytest.mark.slow
 def test_planted_leaks_are_caught_and_clean_cohorts_left_alone():
     table = audit_characteristics.measure(4, resamples=60).set_index("planted")
     assert table.alarms["clean"] <= 1

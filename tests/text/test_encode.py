@@ -1,4 +1,3 @@
-import os
 import shutil
 import subprocess
 import sys
@@ -39,22 +38,27 @@ def test_fields_are_averaged_and_whole_notes_are_not(encoder_folder):
     np.testing.assert_allclose(whole.embedding[1, 0], note, atol=1e-5)
 
 
-def test_shards_in_processes_of_their_own_fill_the_cache_that_one_run_needs(encoder_folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("at_once", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_shards_fill_the_cache_that_one_run_needs(encoder_folder, tmp_path, monkeypatch, capsys, at_once):
+    """One after another; in processes of their own, at once."""
     encoder = encoders.load_encoder(str(encoder_folder), device="cpu")
     rows = {"sample_id": [str(i // 2) for i in range(60)], "modality": ["x", "y"] * 30, "field": "f"}
     notes = pd.DataFrame(rows | {"sentence": [" ".join("abcde"[: 1 + i % 5]) + " b" * (i % 7) for i in range(60)]})
     expected = encode.embed_notes(notes, [str(i) for i in range(30)], ["x", "y"], encoder, cached=False)
     notes.to_parquet(tmp_path / "notes.parquet")
     monkeypatch.setenv("MMLIB_CACHE", str(tmp_path / "shared"))
-    command = [sys.executable, "-m", "mmlib", "encode", tmp_path / "notes.parquet", "--encoder", encoder_folder]
-    jobs = [
-        subprocess.Popen([*command, "--shard", f"{i}/3"], env=os.environ, stdout=subprocess.PIPE, text=True)
-        for i in (1, 2, 3)
-    ]
-    said = [job.communicate()[0] for job in jobs]
-    assert [job.returncode for job in jobs] == [0, 0, 0]
+    arguments = [str(tmp_path / "notes.parquet"), "--encoder", str(encoder_folder), "--shard"]
+    shards = [[*arguments, f"{i}/3"] for i in (1, 2, 3)]
+    if at_once:
+        command = [sys.executable, "-m", "mmlib", "encode"]
+        jobs = [subprocess.Popen([*command, *shard], stdout=subprocess.PIPE, text=True) for shard in shards]
+        said = [job.communicate()[0] for job in jobs]
+        assert [job.returncode for job in jobs] == [0, 0, 0]
+    else:
+        assert [encode.main(shard) for shard in shards] == [0, 0, 0]
+        said = [line for line in capsys.readouterr().out.splitlines() if "in the cache" in line]
     assert sum(int(line.split()[0]) for line in said) == notes.sentence.nunique()
-    monkeypatch.setattr(encoders, "_forward", None)  # nothing is left to encode
+    encoder.model.register_forward_pre_hook(lambda *_: pytest.fail("Nothing is left to encode."))
     found = encode.embed_notes(notes, [str(i) for i in range(30)], ["x", "y"], encoder)
     np.testing.assert_allclose(found.embedding, expected.embedding, atol=1e-6)
     assert found.attrs == expected.attrs and (found.present == expected.present).all()

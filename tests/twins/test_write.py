@@ -195,6 +195,7 @@ def test_mds_ed_has_its_columns_its_memmap_and_wfdb_records(tmp_path):
     assert record.fs == 500 and record.p_signal.shape == (5000, 12) and record.sig_name == list(LEADS)
 
 
+@pytest.mark.slow
 def test_every_modality_of_a_twin_tells_something_of_the_label(tmp_path):
     cohort = load_cohort("mimic_iv_ed", write_twin("mimic_iv_ed", tmp_path / "t", patients=800, seed=5))
     for modality in cohort.modalities:
