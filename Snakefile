@@ -69,7 +69,6 @@ CHAPTERS = {
 # Only runs that name them as their `chapters` have these.
 OWN = {
     "10_leak": {"files": True, "reads": ["cohort.parquet"], "writes": ["leak.parquet"], "threads": 4},
-    "11_finetune": {"files": True, "reads": ["cohort.parquet"], "writes": [], "threads": 4},
 }
 
 

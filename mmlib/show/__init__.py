@@ -71,7 +71,6 @@ EXPORTS = {
         "presence_table",
         "verdict_table",
     ],
-    "describing": ["agreement_table", "describing_in_short", "learning_curve"],
     "encoding": [
         "decoded_dots",
         "encoding_in_short",

@@ -16,7 +16,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SIZES = "{training: 1000, validation: 1000, tested: 1500, population: 20000}"
 SMOKE = "{smoke: {title: smoke test, kind: health}}"
 ACROSS = {"08_claims": ["-p", "runs", SMOKE], "09_paradox": ["-p", "sizes", SIZES]}
-OF_TWINS = ["10_leak", "11_finetune"]  # of runs of MIMIC-Eye or its twin
+OF_TWINS = ["10_leak", "11_finetune"]  # the first of runs of MIMIC-Eye or its twin, the second a recipe
 
 
 def execute(notebook, results, *extra, file=ROOT / "notebooks" / "params" / "smoke.yml"):
