@@ -249,9 +249,9 @@ def test_equivalence_is_that_of_statsmodels():
 
 
 def test_attainable_margin_gives_eighty_percent_power():
-    """Where there is no difference, estimates lie within 1.28 standard errors of it in 80 % of studies."""
+    """Where there is no difference, 80 % of studies estimate one within 1.28 standard errors; 2.9 is 2.93, rounded."""
     inside, outside = (
-        significance.equivalence(e, 1, significance.ATTAINABLE).equivalent for e in stats.norm.ppf([0.899, 0.901])
+        significance.equivalence(e, 1, significance.ATTAINABLE).equivalent for e in stats.norm.ppf([0.895, 0.901])
     )
     assert inside and not outside
 
