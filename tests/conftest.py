@@ -68,6 +68,12 @@ def small_powerset():
     return powerset.assign_coords(sample=cohort.sample_id.to_numpy(object)), cohort
 
 
+@pytest.fixture
+def own_cache(monkeypatch, tmp_path):
+    """An empty cache of this test alone."""
+    monkeypatch.setenv("MMLIB_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def encoder_folder(tmp_path_factory):
     """A tiny BERT with a vocabulary of five words, saved as a user's local encoder would be."""

@@ -14,6 +14,8 @@ from mmlib.text.signals import read_ecg, wfdb
 from tests.data.test_physionet import serve  # noqa: F401
 from tests.drawings import LEADS, draw_ecg
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 REAL = Path(__file__).parents[3] / "shared" / "data" / "ptb-xl"
 STATEMENTS = """,description,diagnostic,form,rhythm,diagnostic_class
 NORM,normal ECG,1.0,,,NORM
@@ -68,11 +70,6 @@ def write_tree(root, n=20, frequencies=(100,)):
     frame.to_csv(root / "ptbxl_database.csv", index=False)
     (root / "scp_statements.csv").write_text(STATEMENTS)
     return root
-
-
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("MMLIB_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="module")

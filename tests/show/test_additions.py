@@ -1,7 +1,6 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -16,16 +15,9 @@ from mmlib.questions.presence import PAIRS, PLACES
 from mmlib.show import additions as show
 from mmlib.show import style
 
-plt.switch_backend("agg")
 RNG = np.random.default_rng(0)
 NAMES, MASKS = subset_masks(["age", "labs"])
 AUROC, GAP = [0.5, 0.6, 0.7, 0.8], [0, 0.1, -0.2, -0.3]
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def planted(auroc=AUROC, gap=GAP, labels=NAMES, contrasts=None, noise=0.001, positives=(50, 31, 35)):

@@ -1,4 +1,3 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -6,16 +5,9 @@ from mmlib.measure.calibration import calibration_by_group, reliability
 from mmlib.measure.estimates import estimate
 from mmlib.show import calibration as show
 
-plt.switch_backend("agg")
 Y, PRICES = np.arange(400) % 2, [0.1, 0.2, 0.3, 0.4]
 SCORE = np.linspace(0.3, 0.7, 400)
 FEW = np.arange(400) < 50
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def calibrated(score=SCORE):

@@ -1,6 +1,5 @@
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +13,6 @@ from mmlib.show import choose as show
 from mmlib.show import style
 from tests.show.limits import hidden
 
-plt.switch_backend("agg")
 RNG = np.random.default_rng(0)
 NAMES, _ = subset_masks(["age", "labs"])
 SKILL = {"rank_correlation": 0.5, "ceiling": 0.8, "sign_accuracy": 0.75, "error": 0.02}
@@ -28,12 +26,6 @@ POINTS = POINTS.assign(
     auroc=[0.7, 0.6, 0.8] * 2, estimate=-0.1, low=-0.2, high=0.0, size=0.1, membership=0.4,
     front=[True, False, True] * 2, still=[True, True, False] * 2,
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def planted(auroc, gap, key="way", labels=RULES, contrasts=None, noise=1e-6, positives=(50, 31, 35)):

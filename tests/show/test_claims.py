@@ -1,13 +1,10 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import pytest
 
 from mmlib.questions.claims import collect_claims
 from mmlib.questions.declared import judge_declared
 from mmlib.show import claims as show
 
-plt.switch_backend("agg")
 BASE = {"estimate": 0.1, "low": 0.06, "high": 0.14, "attribute": "sex", "group": "f", "reference": "m", "n": 1500}
 BASE |= {"n_positive": 40, "metric": "tpr", "n_effective": 1500.0, "se_patients": 0.02, "se_retrain": np.nan}
 BASE |= {"question": "gap", "versus": None, "subset": "a+b", "rate": np.nan, "each": False, "null": 0.0}
@@ -18,12 +15,6 @@ FEW |= {"refused": "f: 2 of 55 positives found, exact 95 % interval 0.00 to 0.13
 DECLARED = judge_declared(pd.DataFrame([BASE, BASE | WIDE, BASE | FEW]))
 RUNS = {"one": {"title": "SUPPORT2", "kind": "health"}, "two": {"title": "Clothing", "kind": "other"}}
 CLAIMS = collect_claims({"one": DECLARED, "two": DECLARED}, RUNS)
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def html(styler):

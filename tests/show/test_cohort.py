@@ -1,4 +1,3 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,8 +6,6 @@ from mmlib.core.schema import Cohort, Field
 from mmlib.measure.groups import Groups
 from mmlib.questions import audit
 from mmlib.show import cohort as show
-
-plt.switch_backend("agg")
 
 GROUPS = Groups({"sex": "m", "old": "no"}, {}, {"sex+old": "m, no"})
 SAMPLES = pd.DataFrame({"label": [1, 0, 0, 1, 1, 0] * 20, "sex": ["f", "f", "f", "m", "m", "m"] * 20, "old": "no"})
@@ -36,12 +33,6 @@ LACKING = LACKING.assign(n=1234, estimate=0.1, low=0.05, high=0.2)
 
 def cohort_of(values, fields=(LABS,), **about):
     return Cohort("c", "death in hospital", SAMPLES, values, fields, ("sex",), **about)
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def title(axes):

@@ -1,6 +1,5 @@
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +8,6 @@ from mmlib.measure.estimates import estimate
 from mmlib.questions.encoding import BOOSTED, BY_FLAGS, COUNTED, RAW, UNREDUCED, Ways
 from mmlib.show import encoding as show
 
-plt.switch_backend("agg")
 TEXT = "network on sentences"
 FLAGGED, NUMBERS = BY_FLAGS[True], BY_FLAGS[False]
 DECODED = pd.DataFrame({"attribute": ["sex", "sex", "age_group"], "group": ["f", "m", "old"], "subset": "lab_tests"})
@@ -29,12 +27,6 @@ def of(spread=0.0, **levels):
     named = {names.get(k, UNREDUCED): v for k, v in levels.items()}
     sentences = FLAGGED if "flags" in levels else TEXT
     return areas(spread, **named), Ways({}, sentences, COUNTED if "counted" in levels else BOOSTED)
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def plain(styler):

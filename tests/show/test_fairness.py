@@ -1,4 +1,3 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,14 +5,6 @@ import pytest
 from mmlib.measure.evaluation import Evaluation
 from mmlib.measure.groups import Groups
 from mmlib.show import fairness as show
-
-plt.switch_backend("agg")
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def differences(*, attribute="sex", reference="m", metrics=("tpr", "fpr", "auroc"), low=0.0):

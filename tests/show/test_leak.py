@@ -1,7 +1,5 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import pytest
 
 from mmlib.core.subsets import subset_masks
 from mmlib.measure.estimates import estimate
@@ -10,7 +8,6 @@ from mmlib.measure.groups import Groups
 from mmlib.questions.leak import CLEAN, LEAKY, Answer, leak_quantities
 from mmlib.show import leak as show
 
-plt.switch_backend("agg")
 MODALITIES = ["arrival", "vital_signs"]
 GROUPS = Groups({"sex": "m"}, {"sex": "f"})
 VERDICTS = pd.DataFrame({"field": ["arrival.age", "arrival.insurance", "arrival", "codes.icd"], "label": "a field"})
@@ -34,12 +31,6 @@ def answer(arrival, gone, spread=0.0):
 
 
 BOTH = {CLEAN: answer(0.55, -0.01, spread=0.2), LEAKY: answer(0.75, -0.3)}
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def title(axes):

@@ -7,14 +7,7 @@ from mmlib.core.subsets import subset_masks
 from mmlib.show import choose, style
 from tests.show.limits import hidden
 
-plt.switch_backend("agg")
 SUBSETS = subset_masks(list("abcdef"))[0][1:]
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def looked_at(draw, **limits):

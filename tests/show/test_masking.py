@@ -13,15 +13,8 @@ from mmlib.measure.scenarios import AT_RANDOM, decompose
 from mmlib.models.masking import DROPOUT
 from mmlib.show import masking, style
 
-plt.switch_backend("agg")
 RNG = np.random.default_rng(0)
 RATES = [0.0, 0.002, 0.2, 0.5]
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def planted(auroc, gap, key="rate", labels=RATES, contrasts=None, noise=0.001, seeds=1):

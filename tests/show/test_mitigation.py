@@ -12,17 +12,10 @@ from mmlib.models.regimes import BASE, FAMILIES, LOST_IN_TRAINING, SPECIALISTS, 
 from mmlib.questions.mitigation import COMPLETE
 from mmlib.show import mitigation
 
-plt.switch_backend("agg")
 RNG = np.random.default_rng(0)
 HIGHER, LOWER = "more at higher predicted risk", "more at lower predicted risk"
 RATES = [COMPLETE, "0.2", "0.5", HIGHER, LOWER]
 NAMES = list(dict.fromkeys([*FAMILIES.values(), "dropout 0.2", LOST_IN_TRAINING, SPECIALISTS]))
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def planted(noise=0.001, **rows):

@@ -1,4 +1,3 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,14 +10,7 @@ from mmlib.models.masking import DROPOUT
 from mmlib.questions.absence import observed_absence
 from mmlib.show import absence
 
-plt.switch_backend("agg")
 N = 1200
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def compared(shift=0.0, lack=0.4):

@@ -1,7 +1,6 @@
 import json
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -21,13 +20,6 @@ SETTINGS = {
     "says nothing": ((replace(REFERENCE, new=0), Group("group", 0.3, 0.3, 0.8, 0.0)), 0.3),
 }
 PAIRS = {"more noise": (replace(REFERENCE, name="m"), Group("f", 0.3, 0.3, 0.8, 0.6))}
-plt.switch_backend("agg")
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 #: Sets every slider as a reader would; a copy of the page shows each setting.

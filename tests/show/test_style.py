@@ -6,15 +6,8 @@ from mmlib.measure.estimates import estimate
 from mmlib.measure.metrics import RATES
 from mmlib.show import style
 
-plt.switch_backend("agg")
 DRAWS = np.random.default_rng(0).normal(size=(60, 4))
 VALUES = estimate(DRAWS, {"modality": list("abcd")}, spread=DRAWS[:2])
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def drawn(container):

@@ -16,10 +16,7 @@ from mmlib.text.notes import write_notes
 from mmlib.text.signals import wfdb
 from tests.drawings import LEADS, draw_ecg, draw_xray
 
-
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("MMLIB_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def write_record(folder, name, signal, frequency=500):

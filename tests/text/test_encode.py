@@ -12,10 +12,7 @@ from sklearn.preprocessing import OneHotEncoder
 from mmlib.text import encode
 from mmlib.text import encoder as encoders
 
-
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("MMLIB_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_fields_are_averaged_and_whole_notes_are_not(encoder_folder):

@@ -8,12 +8,9 @@ from mmlib.core.storage import cache_folder
 from mmlib.text import cache
 from mmlib.text import encoder as encoders
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 TEXTS = ["a b c .", "d", "a a a a e .", "b b", "c"]
-
-
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("MMLIB_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])

@@ -5,10 +5,7 @@ import xarray as xr
 from mmlib.text import encoder as encoders
 from mmlib.text.noise import SENTENCES, noise_embeddings
 
-
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("MMLIB_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

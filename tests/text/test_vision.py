@@ -22,7 +22,9 @@ from mmlib.text.notes import write_notes
 from mmlib.text.signals import Recording, read_ecg
 from mmlib.text.tiny import WORDS, save_qwen
 from tests.drawings import draw_ecg, draw_xray
-from tests.text.test_describers import cohort_of, files, own_cache  # noqa: F401  (fixtures)
+from tests.text.test_describers import cohort_of, files  # noqa: F401  (fixtures)
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")
