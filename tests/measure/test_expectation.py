@@ -1,3 +1,4 @@
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -13,6 +14,7 @@ Y = np.array([0, 1, 1, 0, 1])
 GROUPS = np.array([[1] * 5, [1, 1, 0, 0, 0], [0, 0, 1, 1, 1]], bool)
 THRESHOLD = np.array([0.4, 0.5, 0.3, 0.6, 0.5])
 NAMES, MASKS = subset_masks(["vitals", "labs"])
+JOINT = np.array(list(product(range(4), repeat=5)))
 CASES = [
     (seed, decimals) for seed in range(2) for decimals in (8, 1)
 ]  # one decimal: ties within and between samples
@@ -26,17 +28,17 @@ def tiny(seed, decimals):
     return scores, patient_weights, rng
 
 
-def enumerated(scores, patient_weights, probabilities):
-    """Expectation of every metric over all 4^5 joint outcomes, by scikit-learn's AUROC and plain counting."""
-    total = {}
-    for joint in product(range(4), repeat=5):
-        chance = np.prod([probabilities[i, p] for i, p in enumerate(joint)])
-        s = scores[list(joint), range(5)]
-        for b, w in enumerate(patient_weights):
-            for g, member in enumerate(GROUPS):
+@cache
+def outcomes(scores, patient_weights):
+    """Every metric in each of the 4^5 joint outcomes, by scikit-learn's AUROC and plain counting."""
+    found = {}
+    for joint in JOINT:
+        s = np.array(scores)[joint, range(5)]
+        for w in map(np.array, patient_weights):
+            for member in GROUPS:
                 hit = w * member * (s >= THRESHOLD)
                 tpr, fpr = hit @ Y / (w * member @ Y), hit @ (1 - Y) / (w * member @ (1 - Y))
-                found = {
+                one = {
                     "selection_rate": hit.sum() / (w @ member),
                     "tpr": tpr,
                     "fpr": fpr,
@@ -44,10 +46,16 @@ def enumerated(scores, patient_weights, probabilities):
                     "accuracy": (hit @ Y + w * member @ (1 - Y) - hit @ (1 - Y)) / (w @ member),
                     "auroc": area(s[member], Y[member], w[member]),
                 }
-                for name, value in found.items():
-                    array = total.setdefault(name, np.zeros((len(patient_weights), 3), np.asarray(chance).dtype))
-                    array[b, g] += chance * value
-    return total
+                for name, value in one.items():
+                    found.setdefault(name, []).append(value)
+    return {name: np.reshape(values, (len(JOINT), len(patient_weights), 3)) for name, values in found.items()}
+
+
+def enumerated(scores, patient_weights, probabilities):
+    """Expectation of every metric over all joint outcomes."""
+    chance = np.prod(probabilities[range(5), JOINT], axis=1)
+    every = outcomes(tuple(map(tuple, scores)), tuple(map(tuple, patient_weights)))
+    return {name: np.tensordot(chance, values, 1) for name, values in every.items()}
 
 
 def area(s, y, w):

@@ -1,20 +1,14 @@
 """The user's own table through every chapter, as the page on rerunning describes it."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from mmlib.runs import artefacts
+from tests.chapters import ROOT, run_chapter
 
-ROOT = Path(__file__).parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("0[1-7]*.ipynb"))  # those of a run
+CHAPTERS = [notebook.stem for notebook in sorted((ROOT / "notebooks").glob("0[1-7]*.ipynb"))]  # those of a run
 
 
 def visits(n=260):
@@ -73,43 +67,30 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mine")
     visits().to_csv(folder / "visits.csv", index=False)
     (folder / "mine.yml").write_text(yaml.safe_dump(RUN | {"root": str(folder / "visits.csv")}))
-    executed = {}
-    for notebook in NOTEBOOKS:
-        out = executed[notebook.stem] = folder / "mine" / "notebooks" / notebook.name
-        command = [sys.executable, "-m", "mmlib", "execute", str(notebook.relative_to(ROOT)), str(out)]
-        command += ["-f", str(folder / "mine.yml"), "-p", "results", str(folder)]
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
-        )
-        assert done.returncode == 0, done.stderr
-    return folder, executed
+    for name in CHAPTERS:
+        run_chapter(name, folder / "mine.yml", results=str(folder))
+    return folder
 
 
 def test_a_table_goes_through_every_chapter(study):
-    folder, executed = study
-    for notebook in executed.values():
-        for cell in json.loads(notebook.read_text())["cells"]:
-            assert not [o for o in cell.get("outputs", []) if o["output_type"] == "error"]
-    cohort = artefacts.read("mine", "cohort", root=folder)
+    cohort = artefacts.read("mine", "cohort", root=study)
     assert cohort.label.sum() == (visits().readmitted == "yes").sum()
     assert (cohort.groupby("patient_id").fold.nunique() == 1).all()
 
 
 def test_a_dropped_field_is_in_no_artefact(study):
-    folder, _ = study
-    assert list(artefacts.read("mine", "fields", root=folder).columns[:-1]) == [
+    assert list(artefacts.read("mine", "fields", root=study).columns[:-1]) == [
         "history.age",
         "labs.albumin",
         "words.triage",
     ]
-    assert "bed" not in set(artefacts.read("mine", "notes", root=folder).field)
-    assert not artefacts.read("mine", "audit", root=folder).field.str.contains("bed").any()
+    assert "bed" not in set(artefacts.read("mine", "notes", root=study).field)
+    assert not artefacts.read("mine", "audit", root=study).field.str.contains("bed").any()
 
 
 def test_what_is_documented_decides_the_verdict(study):
-    folder, _ = study
-    verdict = artefacts.read("mine", "audit", root=folder).drop_duplicates("field").set_index("field").verdict
+    verdict = artefacts.read("mine", "audit", root=study).drop_duplicates("field").set_index("field").verdict
     assert verdict["words.triage"] == "unresolved" and verdict["history.age"] == "fine"
-    encoding = artefacts.read("mine", "encoding", root=folder)
+    encoding = artefacts.read("mine", "encoding", root=study)
     assert "network on sentences, without" in set(encoding.variant.dropna())
     assert "counted words and raw columns" in set(encoding.variant.dropna())
