@@ -27,11 +27,12 @@ from mmlib.measure.metrics import auroc, rates
 from mmlib.models.fusion import Architecture
 from mmlib.models.masking import score_patterns
 from mmlib.models.powerset import train_powerset
-from mmlib.models.reduction import CHUNK, principal_components
+from mmlib.models.reduction import principal_components
 from mmlib.models.study import Study
 
 MODALITIES, FEATURES, RANK = 7, 768, 96
 LIMIT = 12  # GiB
+CHUNK = 2048  # samples written at once
 MODEL = Architecture(batch_size=2048, epochs=3)
 BLOCK = 50  # resamples of the masked AUROC at once
 STEPS: list[dict] = []

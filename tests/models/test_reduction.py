@@ -16,17 +16,13 @@ def inputs():
 
 
 def by_scikit_learn(x, rows, size):
-    pca = PCA(size, svd_solver="covariance_eigh").fit(x[rows].astype(float))
+    pca = PCA(size, svd_solver="full").fit(x[rows].astype(float))
     z = pca.transform(x.astype(float))
     return z / z[rows].std(), pca.explained_variance_ratio_.sum()
 
 
-@pytest.mark.parametrize("chunk", [64, 4096])
 @pytest.mark.parametrize("size", [3, 12, 40])
-def test_components_are_those_of_scikit_learn_however_many_samples_fit_in_memory(
-    inputs, chunk, size, monkeypatch
-):
-    monkeypatch.setattr(reduction, "CHUNK", chunk)
+def test_components_of_each_fold_and_modality_are_those_of_scikit_learn(inputs, size):
     embedding, rows = inputs
     X, kept = reduction.principal_components(embedding, rows, size)
     for f in range(2):
@@ -36,10 +32,9 @@ def test_components_are_those_of_scikit_learn_however_many_samples_fit_in_memory
             assert kept[f, m] == pytest.approx(share, abs=1e-5)
 
 
-def test_what_lies_on_disk_is_read_in_pieces_and_gives_the_same(inputs, tmp_path, monkeypatch):
+def test_what_lies_on_disk_is_read_by_modality_and_gives_the_same(inputs, tmp_path):
     embedding, rows = inputs
     embedding.to_dataset(name="x").to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
-    monkeypatch.setattr(reduction, "CHUNK", 64)
     expected, kept = reduction.principal_components(embedding, rows, 4)
     with xr.open_dataset(tmp_path / "x.nc", engine="h5netcdf") as data:
         X, share = reduction.principal_components(data.x, rows, 4)
@@ -55,3 +50,12 @@ def test_a_fold_learns_nothing_from_other_rows(inputs):
     one, two = (reduction.principal_components(x, rows, 4)[0] for x in (embedding, changed))
     assert (one[0][rows[0]] == two[0][rows[0]]).all()
     assert not np.allclose(one[1][rows[0]], two[1][rows[0]])
+
+
+def test_a_modality_without_rows_or_always_the_same_is_zero(inputs):
+    embedding, rows = inputs
+    rows = rows.copy()
+    rows[0, :, 0] = False
+    X, kept = reduction.principal_components(embedding.where(xr.DataArray([True, False], dims="modality"), 3), rows, 4)
+    assert (X[0] == 0).all() and (X[1, :, 1] == 0).all() and X[1, :, 0].any()
+    assert kept[0].tolist() == [1, 1] and kept[1, 1] == 1
