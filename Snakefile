@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from mmlib.runs.execution import drawn_earlier
-from mmlib.runs.parameters import own_parameters, run_parameters, sources
+from mmlib.runs.parameters import notebook_parameters, own_parameters, run_parameters, sources
 
 # Jobs find this environment's python and jupyter-book even if it was not activated; nothing reports home.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -114,11 +114,11 @@ def twin_of(name):
 
 
 def root_of(name):
-    """Replace the folder of a run's own data by that of `make book ROOT=<folder>`, in the notebooks that read it."""
+    """Replace the folder of a run's own data by that of `make book ROOT=<folder>`, in the notebooks that take it."""
 
     def words(wildcards):
-        reads = (CHAPTERS | OWN)[name].get("files") and "twin" not in settings(wildcards.run)
-        return ["-p", "root", ROOT] if ROOT and reads else []
+        takes = "root" in notebook_parameters(f"notebooks/{name}.ipynb") and "twin" not in settings(wildcards.run)
+        return ["-p", "root", ROOT] if ROOT and takes else []
 
     return words
 

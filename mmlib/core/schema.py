@@ -14,6 +14,9 @@ from mmlib.core.subsets import NONE
 MINIMUM = 30
 #: Least number of events, and of non-events, for an interval by the bootstrap; below it intervals are exact.
 MINIMUM_EVENTS = 10
+#: Fewer positives or negatives than this, and every page of a run says that its numbers settle nothing: a rate among
+#: them is then uncertain by more than 0.07.
+FEW = 200
 #: Smallest count of people that may be shown of credentialed data.
 SMALLEST_CELL = 11
 #: Regime of the models that chapter 3 trained, absent modalities masked: its name in artefacts and tables.
@@ -21,6 +24,8 @@ PLAIN = "plain, mask"
 #: What a run's cohort is: of health and real, real but of something else, or simulated.
 RUN_KINDS = ("health", "other", "synthetic")
 KINDS = ("number", "category", "text", "list", "image", "ecg")
+#: What became of the file behind a field of a sample, from nothing to everything.
+OUTCOMES = ("no file", "unreadable", "refused", "measured in part", "measured in full")
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,9 @@ class Cohort:
         recording (negative is before), one column per field, named as in ``values``.
     caution : str
         Warning to read before any number of this cohort, one or two sentences; chapter 1 shows it at the top.
+    outcomes : pandas.DataFrame or None
+        Same rows; for the fields that come from a picture, recording or report of their own, what became of it: one of
+        ``OUTCOMES``. One column per field, named as before it was described.
     """
 
     name: str
@@ -130,6 +138,7 @@ class Cohort:
     counts: Mapping[str, int] = field(default_factory=dict)
     times: pd.DataFrame | None = None
     caution: str = ""
+    outcomes: pd.DataFrame | None = None
 
     @property
     def modalities(self) -> tuple[str, ...]:

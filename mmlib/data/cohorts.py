@@ -118,8 +118,11 @@ def _without(cohort: Cohort, drop_fields: Sequence[str]) -> Cohort:
     if not kept:
         raise ValueError(f"drop_fields leaves {cohort.name} without any field; expected one or more to stay.")
     columns = [f.column for f in kept]
-    times = None if cohort.times is None else cohort.times[[c for c in columns if c in cohort.times]]
-    return replace(cohort, values=cohort.values[columns], fields=kept, times=times)
+    times, outcomes = (
+        None if table is None else table[[c for c in columns if c in table]]
+        for table in (cohort.times, cohort.outcomes)
+    )
+    return replace(cohort, values=cohort.values[columns], fields=kept, times=times, outcomes=outcomes)
 
 
 def _with_protected_inputs(cohort: Cohort, kind: str) -> Cohort:

@@ -78,7 +78,8 @@ def assemble(
         ``lineage`` adds insurance, language and marital status as the public pseudo-notes do: from the
         hospital's admission record, which few patients who are sent home have.
     images : pandas.DataFrame, optional
-        ``stay_id``, ``taken``, ``frontal`` and ``image`` (a path) or ``report`` (its text) of chest X-rays.
+        ``stay_id``, ``taken``, ``frontal`` and ``usable`` of chest X-rays, and ``image`` (a path), or ``report`` (its
+        text) and ``outcome``.
 
     Returns
     -------
@@ -117,8 +118,9 @@ def assemble(
             continue
         rows = _rows(tables[table], stays) if modality == "codes" else recorded(tables[table])
         told += _list(modality, rows, len(stays), timing)
+    outcomes = {}
     if images is not None:
-        told += _images(recorded(images, "taken"), len(stays), timing)
+        told += _images(recorded(images, "taken"), len(stays), timing, outcomes)
     there = {f.modality for f, column, _ in told if column.notna().any()}
     for modality in dict.fromkeys(f.modality for f, *_ in told if f.modality not in there):
         counts[f"modalities without any record by the prediction time, left out: {modality}"] = 1
@@ -142,7 +144,8 @@ def assemble(
     times = pd.DataFrame(
         {f.column: hours for f, _, hours in told if hours is not None}, index=cohort.values.index
     )
-    return replace(cohort, times=times.where(cohort.values[times.columns].notna()))
+    outcomes = pd.DataFrame({c: column for c, column in outcomes.items() if c in cohort.values})
+    return replace(cohort, times=times.where(cohort.values[times.columns].notna()), outcomes=outcomes)
 
 
 def _arrival(stays, age, tables, arrival_fields) -> Iterator[Told]:
@@ -224,17 +227,15 @@ def _list(modality, rows, n, timing) -> Iterator[Told]:
     yield Field(modality, short, label, kind="list", **place), entries, hours
 
 
-def _images(rows, n, timing) -> Iterator[Told]:
-    """Field of the last X-ray, a frontal one if there is any."""
+def _images(rows, n, timing, outcomes) -> Iterator[Told]:
+    """Field of the last X-ray, a usable one if there is any, and of these a frontal one."""
     place = {"timing": timing, "source": "MIMIC-CXR documentation: time of the study"}
-    last = rows.sort_values(["frontal", "hours"], kind="stable").drop_duplicates("at", keep="last")
+    last = rows.sort_values(["usable", "frontal", "hours"], kind="stable").drop_duplicates("at", keep="last")
     hours = _spread(last["hours"], last["at"], n)
     if "report" in rows:
-        yield (
-            Field("cxr", "report", "radiology report", kind="text", **place),
-            _spread(last["report"], last["at"], n),
-            hours,
-        )
+        field = Field("cxr", "report", "radiology report", kind="text", **place)
+        outcomes[field.column] = _spread(last["outcome"], last["at"], n).fillna("no file")
+        yield field, _spread(last["report"], last["at"], n), hours
     else:
         yield (
             Field("cxr", "image", "chest X-ray", kind="image", **place),

@@ -231,7 +231,7 @@ def _sampled(frame, label, file, counts):
 
 
 def _recordings(frame, ecg, root, counts):
-    """Path of the ECG of each row; None where it was not found."""
+    """Path of the ECG of each row, whether it is there or not; None where the memmap has no such record."""
     if ecg == "wfdb":
         paths = [root / str(name) for name in frame["general_file_name"]]
         there = np.array([path.with_name(path.name + ".hea").is_file() for path in paths])
@@ -246,4 +246,4 @@ def _recordings(frame, ecg, root, counts):
         there = row.between(0, len(start) - 1).to_numpy()
         names = f"{memmap}#" + row.fillna(-1).astype(int).astype(str)
     tally(counts, "ECGs that were not found", ~there)
-    return names.where(there)
+    return names if ecg == "wfdb" else names.where(there)

@@ -128,7 +128,7 @@ def _gather(patients, name):
 
 
 def _studies(meta, root, cxr, counts):
-    """Rows of the X-ray studies of emergency department stays whose files exist and are whole."""
+    """Rows of the X-ray studies of emergency department stays: their picture or report, and whether it is usable."""
     meta = meta.dropna(subset="stay_id").drop_duplicates("dicom_id")
     clock = pd.to_numeric(meta["StudyTime"], errors="coerce").fillna(0).astype(int).astype(str).str.zfill(6)
     taken = pd.to_datetime(meta["StudyDate"].astype(str) + clock, format="%Y%m%d%H%M%S", errors="coerce")
@@ -138,11 +138,9 @@ def _studies(meta, root, cxr, counts):
         files = [
             p / "CXR-DICOM" / f"s{study}.txt" for p, study in zip(patient, rows["study_id"], strict=True)
         ]
-        there = np.array([file.is_file() for file in files])
-        tally(counts, "radiology reports that were not found", ~there)
-        texts = (file.read_text(encoding="utf-8", errors="replace") for file in np.array(files)[there])
-        rows = rows[there].assign(report=[impression(text, or_findings=True) for text in texts])
-        return rows.dropna(subset="report")
+        told = pd.DataFrame([_told(file) for file in files], rows.index, columns=["outcome", "report"])
+        tally(counts, "radiology reports that were not found", told["outcome"] == "no file")
+        return rows.join(told).assign(usable=told["report"].notna())
     files = [
         p / "CXR-JPG" / f"s{study}" / f"{dicom}.jpg"
         for p, study, dicom in zip(patient, rows["study_id"], rows["dicom_id"], strict=True)
@@ -151,7 +149,18 @@ def _studies(meta, root, cxr, counts):
     tally(counts, "chest X-rays that were not found", ~there)
     whole = np.array([ok and is_whole(file) for file, ok in zip(files, there, strict=True)])
     tally(counts, "chest X-rays that are damaged", there & ~whole)
-    return rows[whole].assign(image=[str(f) for f in np.array(files)[whole]])
+    return rows.assign(image=[str(file) for file in files], usable=whole)
+
+
+def _told(file: Path) -> tuple[str, str | None]:
+    """What became of a report, and its impression or else its findings."""
+    if not file.is_file():
+        return "no file", None
+    try:
+        text = impression(file.read_text(encoding="utf-8", errors="replace"), or_findings=True)
+    except OSError:
+        return "unreadable", None
+    return ("refused", None) if text is None else ("measured in full", text)
 
 
 def is_whole(file: Path) -> bool:

@@ -1,4 +1,7 @@
-"""MIMIC-IV-ED 2.2 beside MIMIC-IV: about 425,000 emergency department stays [Johnson2023]_; credentialed."""
+"""MIMIC-IV-ED 2.2 beside MIMIC-IV: about 425,000 emergency department stays [Johnson2023]_; credentialed.
+
+A demo of 222 stays is open.
+"""
 
 from pathlib import Path
 
@@ -7,13 +10,16 @@ import numpy as np
 from mmlib.core.schema import Cohort
 from mmlib.data.edrecords import assemble
 from mmlib.data.edtables import COLUMNS, read_columns
+from mmlib.data.physionet import fetch_files
 
+DEMO = "mimic-iv-ed-demo/2.2"
 FOLDERS = {"admissions": "hosp", "patients": "hosp", "icustays": "icu"}  # all others: ed
 
 
 def load(
     root: str | Path | None,
     *,
+    demo: bool = False,
     mimic_iv: str | None = None,
     task: str = "disposition",
     prediction_time: str = "unrestricted",
@@ -27,6 +33,8 @@ def load(
     ----------
     root : path
         Folder with ``ed/edstays.csv.gz`` and the other tables; ``.csv`` works as well. Tables may be absent.
+    demo : bool
+        Without ``root``, fetch the open demo from PhysioNet: tables of the same form, of 64 patients.
     mimic_iv : path, optional
         Folder with ``hosp/`` and ``icu/``, if they are not beside ``ed/``.
     task, prediction_time, arrival_fields, race
@@ -40,9 +48,11 @@ def load(
 
     Raises
     ------
-    FileNotFoundError, ValueError
+    FileNotFoundError, ValueError, ConnectionError
         If the files are missing, or an option or the data do not fit; the message is one sentence.
     """
+    if root is None and demo:
+        root = fetch_files(DEMO, [f"ed/{name}.csv.gz" for name in COLUMNS if name not in FOLDERS])
     if root is None or not Path(root).is_dir():
         raise FileNotFoundError(
             f"root is {str(root)!r}, which is no folder; expected that of MIMIC-IV-ED, with ed/."

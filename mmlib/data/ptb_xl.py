@@ -270,7 +270,7 @@ def _persons(frame, counts):
 
 
 def _recordings(names, folder, frequency, counts):
-    """Where the recording of each row lies; None where it is not."""
+    """Where the recording of each row lies, or should lie."""
     there = np.array([(folder / f"{name}.hea").is_file() for name in names])
     if not there.any():
         other = next(f for f in RECORDS if f != frequency)
@@ -280,4 +280,4 @@ def _recordings(names, folder, frequency, counts):
             f"under records{frequency}{hint}."
         )
     tally(counts, "ECGs whose recording was not found", ~there)
-    return pd.Series([str(folder / name) for name in names]).where(there)
+    return pd.Series([str(folder / name) for name in names])

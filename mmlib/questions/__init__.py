@@ -29,6 +29,7 @@ EXPORTS = {
     "audit": [
         "give_verdicts",
         "group_sizes",
+        "outcome_shares",
         "predictiveness",
         "presence_differences",
         "presence_shares",

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 from statsmodels.stats.proportion import proportion_confint
 
-from mmlib.core.schema import MINIMUM, Cohort, Field
+from mmlib.core.schema import MINIMUM, OUTCOMES, Cohort, Field
 from mmlib.measure.estimates import simultaneous_rows
 from mmlib.measure.evaluation import evaluate
 from mmlib.measure.groups import Groups
@@ -90,6 +90,31 @@ def presence_differences(
     found = evaluate(there, cut, samples, patient_weights, groups=groups, metrics=("selection_rate",))
     differences = [replace(found.difference("selection_rate", a), name="recorded") for a in groups.attributes]
     return pd.concat([d.frame(simultaneous="group") for d in differences], ignore_index=True)
+
+
+def outcome_shares(cohort: Cohort, samples: pd.DataFrame, groups: Groups) -> pd.DataFrame:
+    """Share of samples whose picture, recording or report was measured, or why it was not, by group.
+
+    Parameters
+    ----------
+    cohort : mmlib.core.schema.Cohort
+        With its files described.
+    samples : pandas.DataFrame
+    groups : Groups
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns field, outcome (one of ``OUTCOMES`` of `mmlib.core.schema`), attribute, group, n, n_true, rate, low,
+        high; without rows where no field comes from a file of its own.
+    """
+    became = pd.DataFrame() if cohort.outcomes is None else cohort.outcomes
+    parts = [
+        _shares((became[field] == outcome).to_numpy(), samples, groups).assign(field=field, outcome=outcome)
+        for field in became
+        for outcome in OUTCOMES
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def predictiveness(

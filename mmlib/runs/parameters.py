@@ -19,7 +19,7 @@ from mmlib.core.schema import RUN_KINDS
 #: Keys of a run that no notebook has to read, each with an example: the type it must have.
 #: ``title`` names the run in the book: in the table of contents and behind the heading of each chapter. ``kind`` is one
 #: of ``mmlib.core.schema.RUN_KINDS``: only real health cohorts are counted together. Pages of synthetic data say so at
-#: the top; those of ``credentialed`` data are searched for what must not be shown.
+#: the top; those of ``credentialed`` data are searched for what must not be shown. ``public`` data are open to anybody.
 #: ``twin`` holds the arguments of ``python -m mmlib twins`` that make the folder ``root``.
 #: ``encode_shards`` is the number of jobs that share the encoding, one after the other if there is one machine.
 #: ``chapters`` names notebooks that only some runs have; they follow those that every run has.
@@ -27,6 +27,7 @@ RUN_KEYS = {
     "title": "SUPPORT2",
     "kind": "health",
     "credentialed": True,
+    "public": True,
     "twin": "mimic_eye --patients 2000",
     "encode_shards": 1,
     "chapters": ["10_leak"],
@@ -123,6 +124,8 @@ def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
             check_type(name, value, defaults[name], where=f"{file}: ")
     if values.get("kind", "health") not in RUN_KINDS:
         raise ValueError(f"{file}: kind is {values['kind']!r}, expected one of {', '.join(RUN_KINDS)}.")
+    if values.get("public") and values.get("credentialed"):
+        raise ValueError(f"{file} is marked both public and credentialed; expected one of the two.")
     there = [Path(notebook).stem for notebook in notebooks]
     if unknown := [name for name in values.get("chapters", []) if name not in there]:
         raise ValueError(f"{file}: chapters names {unknown[0]!r}, expected some of {', '.join(there)}.")

@@ -105,8 +105,9 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
         if settings[run].get("credentialed"):
             guard(run, notebooks | shared, root=root / "results")
         synthetic = settings[run].get("kind") == "synthetic"
-        notice = SYNTHETIC if synthetic else ""
         told[run] = f"{titles[run]}{' (synthetic)' if synthetic else ''}", glued_text(notebooks.values(), run)
+        few = told[run][1].get("size-caution", "")
+        notice = (SYNTHETIC if synthetic else "") + (f"\n\n{few}" if few else "")
         for name, executed in notebooks.items():
             _write(stage_notebook(executed, run, titles[run], notice), part, folder, name)
     for page in part.rglob("*.md"):
@@ -146,10 +147,12 @@ def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "
     Returns
     -------
     dict
-        A copy: labels carry the run, the first heading its title, and papermill's notes on times are gone.
+        A copy: labels carry the run, the first heading its title. Papermill's notes on times are gone, and so are cells
+        with the tag ``if-any`` that show nothing.
     """
     notebook = copy.deepcopy(dict(notebook))
     notebook["metadata"].pop("papermill", None)
+    notebook["cells"] = [cell for cell in notebook["cells"] if not _says_nothing(cell)]
     headed = False
     for cell in notebook["cells"]:
         cell["metadata"].pop("papermill", None)
@@ -172,6 +175,10 @@ def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "
                 )
             cell["source"] = text.splitlines(keepends=True)
     return notebook
+
+
+def _says_nothing(cell: Mapping) -> bool:
+    return "if-any" in cell["metadata"].get("tags", []) and not cell.get("outputs")
 
 
 def named_images(notebook: Mapping) -> dict[str, bytes]:

@@ -67,8 +67,10 @@ EXPORTS = {
         "group_bars",
         "lacking_table",
         "left_out_table",
+        "outcome_table",
         "presence_dots",
         "presence_table",
+        "size_caution",
         "verdict_table",
     ],
     "encoding": [

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from mmlib.core.schema import MINIMUM, Cohort
+from mmlib.core.schema import FEW, MINIMUM, OUTCOMES, Cohort
 from mmlib.core.subsets import members
 from mmlib.questions.audit import VERDICTS
 from mmlib.show.style import COLOURS, GREY, interval, nothing, words
@@ -194,6 +194,46 @@ def presence_table(shares: pd.DataFrame, attribute: str):
     table["group"] = table["group"].replace("all", "all samples")
     table.columns = [attribute.replace("_", " "), "n", *(words(m) for m in table.columns[2:])]
     return table.style.hide(axis="index").format({"n": "{:,}"})
+
+
+def outcome_table(shares: pd.DataFrame):
+    """Style what became of the files behind fields, by group; None without such fields; of `audit.outcome_shares`."""
+    if shares.empty:
+        return None
+    rows = shares[(shares.group != "all") | (shares.attribute == shares.attribute.iloc[0])]
+    keys = ["field", "attribute", "group", "n"]
+    table = rows.pivot(index=keys, columns="outcome", values="rate")[list(OUTCOMES)]
+    table = table.reindex(rows[keys].drop_duplicates().apply(tuple, axis=1)).reset_index()
+    table.loc[table["group"] == "all", ["attribute", "group"]] = ["", "all samples"]
+    return table.style.hide(axis="index").format({"n": "{:,}"} | dict.fromkeys(OUTCOMES, "{:.1%}"))
+
+
+def size_caution(samples: pd.DataFrame, *, sample_word: str = "sample", unit_word: str = "patient") -> Markdown:
+    """Warning that so few samples settle nothing, for every page of a run; empty for a run of usual size.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        With ``label`` and ``patient_id``.
+    sample_word, unit_word : str
+        What one prediction is about, and what stays together in a split.
+
+    Examples
+    --------
+    >>> size_caution(pd.DataFrame({"label": [0, 1] * 200, "patient_id": range(400)})).data
+    ''
+    """
+    n, positives = len(samples), int(samples["label"].sum())
+    fewest = min(positives, n - positives)
+    if fewest >= FEW:
+        return Markdown("")
+    units = "" if sample_word == unit_word else f" of {samples['patient_id'].nunique():,} {unit_word}s"
+    return Markdown(
+        "```{admonition} Very few samples\n:class: warning\n"
+        f"Of {n:,} {sample_word}s{units}, {positives:,} are positive and {n - positives:,} negative. "
+        f"A rate of one half among {fewest:,} has a 95 % interval of about ± {0.98 / np.sqrt(fewest):.2f}, before any "
+        "groups are compared: this page shows how the study works, and its numbers settle nothing.\n```\n"
+    )
 
 
 def verdict_table(verdicts: pd.DataFrame):

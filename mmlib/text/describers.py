@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from mmlib.core.schema import Cohort, Field
+from mmlib.core.schema import OUTCOMES, Cohort, Field
 from mmlib.core.storage import cache_folder
 from mmlib.data.cohorts import load_cohort
 from mmlib.text import radiograph, signals
@@ -34,6 +34,7 @@ ECG_PROMPT = (
     "axis, intervals, conduction, ST segments and T waves."
 )
 SAVE_EVERY = 64  # descriptions per cache file: at most these are lost if the process is stopped
+NO_FILE, UNREADABLE, REFUSED, IN_PART, IN_FULL = OUTCOMES
 
 #: What is measured: name -> settings of its field. Bounds of ECGs are customary ones [Surawicz2009]_,
 #: [Rautaharju2009]_, as is the cardiothoracic ratio's [Danzer1919]_; those of densities are fixed cut points.
@@ -119,6 +120,7 @@ def describe_files(
     ecg: str = "measured",
     image_prompt: str = IMAGE_PROMPT,
     ecg_prompt: str = ECG_PROMPT,
+    most_unmeasured: float = 0.1,
     max_new_tokens: int = 160,
     batch_size: int = 8,
     device: str = "auto",
@@ -135,6 +137,8 @@ def describe_files(
         ``"Qwen/Qwen2.5-VL-3B-Instruct"``. An ECG is shown to a model as a page on standard paper.
     image_prompt, ecg_prompt : str
         What a model is asked.
+    most_unmeasured : float
+        Largest share of a field's files, of those that are there, that may be unreadable or refused.
     max_new_tokens, batch_size, device, precision
         Of models, see :func:`mmlib.text.vision.load_describer`.
 
@@ -142,17 +146,21 @@ def describe_files(
     -------
     mmlib.core.schema.Cohort
         A measured field becomes one field per measurement, ``<field>_<measurement>``; a field described by a
-        model becomes free text. What cannot be read is absent and counted, as are ECGs that lack leads.
+        model becomes free text. What cannot be measured is absent: ``outcomes`` says of each sample why, ``counts``
+        how often, and how many ECGs lack leads.
 
     Raises
     ------
     ValueError
-        If none of a field's files can be read, a memmap does not match its metadata, or a parameter is wrong.
+        If none of a field's files can be read, more than ``most_unmeasured`` of them cannot be measured, a memmap does
+        not match its metadata, or a parameter is wrong.
     OSError
         If a model cannot be loaded.
     """
     if not any(field.kind in ("image", "ecg") for field in cohort.fields):
         return cohort
+    if not 0 <= most_unmeasured <= 1:
+        raise ValueError(f"most_unmeasured is {most_unmeasured!r}; expected a share from 0 to 1.")
     settings = {
         "max_new_tokens": max_new_tokens,
         "batch_size": batch_size,
@@ -161,6 +169,7 @@ def describe_files(
     }
     fields, columns, times, counts = [], {}, {}, dict(cohort.counts)
     known_times = cohort.times if cohort.times is not None else pd.DataFrame()
+    outcomes = {} if cohort.outcomes is None else dict(cohort.outcomes)
     describers = {}
     identify = cache(_identify)  # several fields may be measured in one recording
     for field in cohort.fields:
@@ -174,7 +183,9 @@ def describe_files(
                     if name == "measured"
                     else _telling(field.kind, name, prompt, settings)
                 )
-            new, found = _described(cohort.values[field.column], field, identify, *describers[field.kind])
+            new, found, outcomes[field.column] = _described(
+                cohort.values[field.column], field, identify, most_unmeasured, *describers[field.kind]
+            )
             counts |= found
         fields += [f for f, _ in new]
         columns |= {f.column: values for f, values in new}
@@ -186,6 +197,7 @@ def describe_files(
         values=pd.DataFrame(columns, index=cohort.values.index),
         times=None if cohort.times is None else pd.DataFrame(times, index=cohort.times.index),
         counts=counts,
+        outcomes=pd.DataFrame(outcomes, index=cohort.values.index),
     )
 
 
@@ -234,9 +246,14 @@ def _or_none(function, path):
 
 
 def _described(
-    values: pd.Series, field: Field, identify: Callable, fingerprint: str, told, results_of
-) -> tuple[list, dict]:
-    """New fields of one field with their values, and counts; each distinct file is described once."""
+    values: pd.Series, field: Field, identify: Callable, most: float, fingerprint: str, told, results_of
+) -> tuple[list, dict, pd.Series]:
+    """New fields of one field with their values, counts, and outcomes; each distinct file is described once."""
+    names = told and (field.measures or tuple(told))
+    if unknown := sorted(set(names or ()) - set(told or ())):
+        raise ValueError(
+            f"The field {field.column} asks for the measurement {unknown[0]!r}; expected some of {', '.join(told)}."
+        )
     paths = [str(p) for p in values.dropna().unique()]
     key, lacking, problem = {}, set(), None
     for path in tqdm(paths, desc=f"reading {field.column}", disable=None):
@@ -251,37 +268,67 @@ def _described(
         raise ValueError(
             f"None of the {len(paths)} files of {field.column} could be read; the first: {problem or paths[0]}"
         )
+    judged = {path: _judged(result.get(path), names) if _is_there(path) else (NO_FILE, "") for path in paths}
+    _check_unmeasured(judged, field, most)
     found = values.map(result.get, na_action="ignore")
-    label = f"{field.label} ({field.column})"
-    counts = {f"{label}: could not be read": int((values.notna() & found.isna()).sum())}
-    if field.kind == "ecg":
-        counts[f"{label}: a lead is missing or flat"] = int(values.isin(lacking & set(result)).sum())
-    if field.kind == "image" and told is not None:
-        counts |= _outcomes(found, label)
-    counts = {what: n for what, n in counts.items() if n}
+    counts = _counted(values.map(judged, na_action="ignore").dropna(), field)
+    became = [judged.get(str(path), (NO_FILE, ""))[0] for path in values]
+    outcomes = pd.Series(became, values.index, dtype="str")
+    if lacking & set(result):
+        there = int(values.isin(lacking & set(result)).sum())
+        counts[f"{field.label} ({field.column}): a lead is missing or flat"] = there
     if told is None:
-        return [(replace(field, kind="text"), found.str.strip().replace("", np.nan))], counts
-    unknown = sorted(set(field.measures or ()) - set(told))
-    if unknown:
-        raise ValueError(
-            f"The field {field.column} asks for the measurement {unknown[0]!r}; expected some of {', '.join(told)}."
-        )
+        return [(replace(field, kind="text"), found.str.strip().replace("", np.nan))], counts, outcomes
     new = []
-    for name in field.measures or told:
+    for name in names:
         settings = told[name]
         measured = found.map(lambda result, name=name: result[name], na_action="ignore")
         kind = settings.get("kind", "number")
         dtype = "category" if kind == "category" else float
         target = replace(field, name=f"{field.name}_{name}", measures=None, **{"kind": kind} | settings)
         new.append((target, measured.astype(dtype)))
-    return new, counts
+    return new, counts, outcomes
 
 
-def _outcomes(found: pd.Series, label: str) -> dict[str, int]:
-    """Count what was refused or measured in part, by reason."""
-    told = found.dropna().map(lambda result: f"{label}: {result['outcome']} ({result['reason']})")
-    limited = found.dropna().map(lambda result: result["outcome"] != "in full")
-    return told[limited.astype(bool)].value_counts().sort_index().to_dict()
+def _is_there(path: str) -> bool:
+    """Whether there is a file of that name: a picture, a memmap, or the header of a WFDB record."""
+    return any(Path(name).is_file() for name in (path, path.partition("#")[0], f"{path}.hea"))
+
+
+def _judged(result, names: Sequence[str] | None) -> tuple[str, str]:
+    """What became of a file that is there, and why not more."""
+    if result is None:
+        return UNREADABLE, ""
+    if names is None:
+        return (IN_FULL, "") if result.strip() else (REFUSED, "the model wrote nothing")
+    missing = [name for name in names if result[name] is None or result[name] != result[name]]
+    if result.get("p_wave") == "not seen":
+        missing = [name for name in missing if name != "pr"]  # without a P wave there is no such interval
+    if not missing:
+        return IN_FULL, ""
+    why = result.get("reason") or result.get("absent", {}).get(missing[0], "")
+    return (REFUSED if len(missing) == len(names) else IN_PART), why
+
+
+def _check_unmeasured(judged: Mapping, field: Field, most: float) -> None:
+    """Raise a `ValueError` if too many of the files that are there could not be measured."""
+    there = [outcome for outcome in judged.values() if outcome[0] != NO_FILE]
+    unmeasured = pd.Series([outcome for outcome in there if outcome[0] in (UNREADABLE, REFUSED)], dtype=object)
+    if len(unmeasured) > most * len(there):
+        (outcome, why), often = unmeasured.value_counts().index[0], unmeasured.value_counts().iloc[0]
+        raise ValueError(
+            f"{len(unmeasured):,} of the {len(there):,} files of {field.column} could not be measured, most often "
+            f"{outcome}{f' ({why})' if why else ''}: {often:,}; expected at most {most:.0%}, so look at them, or "
+            "accept more by `most_unmeasured` in the parameter `describers`."
+        )
+
+
+def _counted(judged: pd.Series, field: Field) -> dict[str, int]:
+    """Samples whose file is unreadable, refused or, for pictures, measured in part, by reason."""
+    shown = (UNREADABLE, REFUSED, IN_PART) if field.kind == "image" else (UNREADABLE, REFUSED)
+    told = judged[[outcome in shown for outcome, _ in judged]]
+    words = told.map(lambda pair: f"{field.label} ({field.column}): {pair[0]}{f' ({pair[1]})' if pair[1] else ''}")
+    return words.value_counts().sort_index().to_dict()
 
 
 def _identify(path: str, kind: str) -> tuple[str, bool]:

@@ -12,6 +12,7 @@ from mmlib.data.edtables import pain, race_groups
 from mmlib.data.splits import assign_folds
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.questions import audit
+from mmlib.text.describers import describe_files
 from mmlib.text.encode import native
 from mmlib.text.notes import write_notes
 from mmlib.twins.write import write_twin
@@ -291,7 +292,10 @@ def test_lost_and_damaged_images_are_counted_and_the_sample_kept(eye):
     assert cohort.counts["chest X-rays that were not found"] == 1
     assert cohort.counts["chest X-rays that are damaged"] == 2
     assert len(cohort.samples) == len(whole.samples)
-    assert not set(paths[:3]) & set(cohort.values["cxr.image"].dropna())
+    told = describe_files(cohort, most_unmeasured=0.5)
+    became = dict(zip(cohort.values["cxr.image"], told.outcomes["cxr.image"], strict=True))
+    assert [became[path] for path in paths[:3]] == ["no file", "unreadable", "unreadable"]
+    assert not told.present()["cxr"][cohort.values["cxr.image"].isin(paths[:3])].any()
 
 
 def test_reports_in_place_of_images(eye):
@@ -302,6 +306,27 @@ def test_reports_in_place_of_images(eye):
         file.write_text("FINDINGS: Clear.\n IMPRESSION:\n\n NOTIFICATION: by phone.")
     other = load_cohort("mimic_eye", eye, cxr="report").values["cxr.report"].dropna()
     assert set(other) == {"Clear."} and other.index.equals(report.index)
+
+
+def test_an_absent_report_says_why(eye):
+    one, two = list(eye.glob("*/CXR-DICOM/s*.txt"))[:2]
+    one.unlink()
+    two.write_text("INDICATION: cough.")
+    cohort = load_cohort("mimic_eye", eye, cxr="report")
+    became = cohort.outcomes["cxr.report"]
+    assert set(became) == {"no file", "refused", "measured in full"} and (became == "refused").sum() == 1
+    assert cohort.values["cxr.report"].notna().equals(became == "measured in full")
+
+
+def test_a_usable_picture_is_chosen_before_a_later_one_that_is_not(eye):
+    before = load_cohort("mimic_eye", eye).values["cxr.image"]
+    meta = pd.concat(pd.read_csv(file) for file in eye.glob("patient_*/CXR-JPG/cxr_meta.csv"))
+    several = meta[meta.stay_id.isin(meta.stay_id[meta.stay_id.notna() & meta.stay_id.duplicated()])]
+    chosen = [path for path in before.dropna() if path.split("/")[-1][:-4] in set(several.dicom_id)]
+    os.unlink(chosen[0])
+    after = load_cohort("mimic_eye", eye).values["cxr.image"]
+    changed = after[before == chosen[0]].item()
+    assert changed != chosen[0] and os.path.isfile(changed)
 
 
 def test_a_limit_draws_the_same_patients_again(trees):

@@ -209,9 +209,10 @@ def test_recordings_that_are_missing_or_damaged_are_absent_and_counted(tree):
     write_record(tree, "records100/00000/00004_lr", broken, 100)
     cohort = load_cohort("ptb_xl", tree, ecg_ids=list(range(1, 9)))
     assert cohort.counts["ECGs whose recording was not found"] == 1
-    told = describe_files(cohort)
+    told = describe_files(cohort, most_unmeasured=0.3)
     assert told.values["rhythm.ecg_rate"].isna().tolist() == [True] * 3 + [False] * 5
-    assert told.counts["12-lead ECG (rhythm.ecg): could not be read"] == 2
+    assert told.counts["12-lead ECG (rhythm.ecg): unreadable"] == 2
+    assert told.outcomes["rhythm.ecg"].tolist()[:4] == ["no file", "unreadable", "unreadable", "measured in full"]
     assert told.counts["12-lead ECG (rhythm.ecg): a lead is missing or flat"] == 1
 
 

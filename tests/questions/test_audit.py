@@ -169,3 +169,14 @@ def test_planted_leaks_are_caught_and_clean_cohorts_left_alone():
     table = audit_characteristics.measure(4, resamples=60).set_index("planted")
     assert table.alarms["clean"] <= 1
     assert (table.alarms.drop("clean") >= 3).all()
+
+
+def test_outcomes_of_files_are_shares_of_each_group():
+    became = ["no file", "refused", "measured in full", "measured in full"]
+    samples = pd.DataFrame({"label": [0, 1, 0, 1], "sex": list("ffmm")})
+    cohort = Cohort("drawn", "none", samples, pd.DataFrame(index=range(4)), (), ("sex",))
+    assert audit.outcome_shares(cohort, samples, Groups({"sex": "m"})).empty
+    told = replace(cohort, outcomes=pd.DataFrame({"cxr.picture": became}))
+    shares = audit.outcome_shares(told, samples, Groups({"sex": "m"})).set_index(["group", "outcome"]).rate
+    assert shares["f", "no file"] == shares["f", "refused"] == 0.5 and shares["m", "measured in full"] == 1
+    assert shares.loc["all"].sum() == 1 and shares["all", "unreadable"] == 0

@@ -120,6 +120,12 @@ def test_a_run_is_of_one_kind(tmp_path, notebooks):
         run_parameters(run_file(tmp_path, "kind: twin"), notebooks)
 
 
+def test_a_run_is_public_or_credentialed(tmp_path, notebooks):
+    assert run_parameters(run_file(tmp_path, "public: true"), notebooks) == {"public": True}
+    with pytest.raises(ValueError, match="demo.yml is marked both public and credentialed; expected one of the two"):
+        run_parameters(run_file(tmp_path, "public: true\ncredentialed: true"), notebooks)
+
+
 def test_an_unknown_run_names_those_there_are(tmp_path, notebooks):
     run_file(tmp_path, "run: demo")
     with pytest.raises(FileNotFoundError, match=r"no run file .*dmeo\.yml; .* are: demo\."):

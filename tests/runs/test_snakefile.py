@@ -142,6 +142,18 @@ def test_a_run_can_share_its_encoding_among_jobs_of_a_cluster(checkout):
     assert result.stdout.count("results/demo/shards/2-of-3") >= 1
 
 
+def test_a_folder_of_data_goes_to_the_chapters_that_take_one(checkout):
+    first = checkout / "notebooks" / "01_cohort.ipynb"
+    before = first.read_text()
+    first.write_text(before.replace('run = \\"none\\"', 'root = \\"\\"\\nrun = \\"none\\"'))
+    done = snakemake(checkout, "root=there", "--dry-run", "--printshellcmds", "--forceall", "--", *EXECUTED)
+    first.write_text(before)
+    assert done.returncode == 0, done.stderr
+    commands = [line for line in done.stdout.splitlines() if "python -m mmlib execute" in line]
+    assert [("-p root there" in line) for line in commands] == ["01_cohort" in line for line in commands]
+    assert sum("-p root there" in line for line in commands) == 1
+
+
 def test_a_misspelt_parameter_stops_before_anything_runs(checkout):
     file = checkout / "notebooks/params/demo.yml"
     text = file.read_text()

@@ -89,6 +89,28 @@ def test_pages_of_synthetic_data_say_so_under_their_heading(checkout):
             assert lines[-1] == "# no heading"
 
 
+def test_pages_of_a_run_of_few_samples_say_so_under_their_heading(checkout):
+    file = checkout / "results" / "two" / "notebooks" / "01_a.ipynb"
+    notebook = executed()
+    notebook["cells"] += told("two", "```{admonition} Very few samples\n```\n", "size-caution")["cells"]
+    file.write_text(json.dumps(notebook))
+    out = stage(["one", "two"], "_build/src")
+    for folder, few in (("notebooks", False), ("two", True)):
+        for name in ("01_a", "02_b"):
+            cells = json.loads((out / folder / f"{name}.ipynb").read_text())["cells"]
+            assert ("Run two)\n\n```{admonition} Very few samples\n```\n" in "".join(cells[0]["source"])) == few
+
+
+def test_a_cell_that_may_say_nothing_is_left_out_when_it_does():
+    notebook = executed()
+    for outputs in ([], notebook["cells"][1]["outputs"]):
+        notebook["cells"].append(
+            {"cell_type": "code", "metadata": {"tags": ["if-any"]}, "source": ["z"], "outputs": outputs}
+        )
+    staged = stage_notebook(notebook, "demo")["cells"]
+    assert ["".join(cell["source"]) for cell in staged].count("z") == 1 and len(staged) == 5
+
+
 def test_a_credentialed_run_is_searched_before_anything_of_it_is_staged(checkout, monkeypatch):
     params = checkout / "notebooks" / "params" / "two.yml"
     params.write_text(params.read_text() + "credentialed: true\n")
@@ -288,12 +310,12 @@ def test_nothing_but_an_earlier_tree_is_overwritten(checkout):
     assert (checkout / "results" / "one" / "notebooks" / "01_a.ipynb").exists()
 
 
-def told(run, text):
+def told(run, text, key="rq1-answer"):
     data = {"application/papermill.record/text/markdown": text}
     output = {
         "output_type": "display_data",
         "data": data,
-        "metadata": {"scrapbook": {"name": f"{run}-rq1-answer"}},
+        "metadata": {"scrapbook": {"name": f"{run}-{key}"}},
     }
     return {"cells": [{"cell_type": "code", "metadata": {}, "source": [], "outputs": [output]}]}
 

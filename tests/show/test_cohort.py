@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from mmlib.core.schema import Cohort, Field
+from mmlib.core.schema import OUTCOMES, Cohort, Field
 from mmlib.measure.groups import Groups
 from mmlib.questions import audit
 from mmlib.show import cohort as show
@@ -116,3 +118,24 @@ def test_the_answer_names_no_field_whose_interval_holds_one_half(found):
     text = show.cohort_in_short(data, sizes, found, VERDICTS).data
     assert text.startswith("Read this first.\n\n**In short.**") and "1 of 2 groups have" in text
     assert text.endswith("No field's presence clearly predicts the label.")
+
+
+def test_outcomes_of_files_are_tabulated_where_there_are_files():
+    became = pd.DataFrame({"cxr.picture": ["no file", "unreadable", "measured in full"] * 40})
+    data = cohort_of(pd.DataFrame(index=SAMPLES.index), ())
+    assert show.outcome_table(audit.outcome_shares(data, SAMPLES, GROUPS.single())) is None
+    shares = audit.outcome_shares(replace(data, outcomes=became), SAMPLES, GROUPS.single())
+    table = show.outcome_table(shares).data
+    assert list(table.columns) == ["field", "attribute", "group", "n", *OUTCOMES]
+    assert table.group.tolist() == ["all samples", "f", "m", "no", "yes"]
+    assert table["measured in full"].tolist() == [1 / 3] * 5 and table.refused.sum() == 0
+
+
+def test_a_run_of_few_samples_says_so_with_its_numbers():
+    few = SAMPLES.assign(patient_id=range(120))
+    text = show.size_caution(few, sample_word="stay").data
+    assert "Of 120 stays of 120 patients, 60 are positive and 60 negative." in text and "among 60" in text
+    assert "about ± 0.13," in text  # 1.96 * sqrt(0.25 / 60)
+    assert "Of 120 patients, 60" in show.size_caution(few, sample_word="patient").data
+    many = pd.concat([few] * 4)
+    assert show.size_caution(many).data == "" != show.size_caution(many[many.label.eq(1) | many.sex.eq("m")]).data

@@ -170,15 +170,59 @@ def test_what_cannot_be_read_is_absent_and_counted(files, tmp_path):
         [files["ecg"][0], flat_lead, silent, str(tmp_path / "none")],
         counts={"earlier": 7},
     )
-    told = describe_files(cohort)
+    told = describe_files(cohort, most_unmeasured=1)
     assert told.counts == {
         "earlier": 7,
-        "chest X-ray (cxr.picture): could not be read": 3,
-        "ECG (ecg.trace): could not be read": 2,
+        "chest X-ray (cxr.picture): unreadable": 2,
+        "ECG (ecg.trace): unreadable": 1,
         "ECG (ecg.trace): a lead is missing or flat": 1,
     }
     assert told.present()["cxr"].tolist() == [True, False, False, False]
     assert told.present()["ecg"].tolist() == [True, True, False, False]
+    assert told.outcomes["cxr.picture"].tolist() == ["measured in full", "unreadable", "unreadable", "no file"]
+    assert told.outcomes["ecg.trace"].tolist()[2:] == ["unreadable", "no file"]
+
+
+def test_what_is_refused_is_told_from_what_is_measured_in_part(files, tmp_path):
+    Image.fromarray(np.full((300, 300), 90, np.uint8)).save(tmp_path / "grey.jpg")
+    noise = np.random.default_rng(0).normal(0, 0.1, (12, 5000))
+    no_v1 = draw_ecg()
+    no_v1[6] = 0
+    recordings = [files["ecg"][0], write_record(tmp_path, "noise", noise), write_record(tmp_path, "no_v1", no_v1)]
+    cohort = cohort_of([files["xray"][0], str(tmp_path / "grey.jpg"), None], recordings)
+    told = describe_files(cohort, most_unmeasured=0.5)
+    assert told.outcomes["cxr.picture"].tolist() == ["measured in full", "refused", "no file"]
+    assert told.outcomes["ecg.trace"].tolist() == ["measured in full", "refused", "measured in part"]
+    assert told.counts["chest X-ray (cxr.picture): refused (no contrast)"] == 1
+    # what a field does not ask for cannot be missing from it
+    asked = replace(cohort, fields=(*cohort.fields[:2], replace(cohort.fields[2], measures=("rate", "pr"))))
+    told = describe_files(asked, most_unmeasured=0.5)
+    assert told.outcomes["ecg.trace"].tolist() == ["measured in full", "refused", "measured in full"]
+
+
+def test_an_interval_that_does_not_exist_is_not_one_that_was_missed(tmp_path):
+    without_p = write_record(tmp_path, "af", draw_ecg(rate=120, irregular=0.3, p=0))
+    told = describe_files(cohort_of([None], [without_p]))
+    assert told.values["ecg.trace_p_wave"].tolist() == ["not seen"] and told.values["ecg.trace_pr"].isna().all()
+    assert told.outcomes["ecg.trace"].tolist() == ["measured in full"]
+
+
+def test_too_many_unmeasured_files_stop_the_run_unless_it_accepts_them(files, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    Image.fromarray(np.full((300, 300), 90, np.uint8)).save(tmp_path / "grey.jpg")
+    pictures = [*files["xray"], str(tmp_path / "text.jpg"), str(tmp_path / "grey.jpg"), str(tmp_path / "none.jpg")]
+    cohort = cohort_of(pictures, [None] * 5)
+    message = (
+        r"2 of the 4 files of cxr.picture could not be measured, most often .*; expected at most 10%, so look at them, "
+        r"or accept more by `most_unmeasured` in the parameter `describers`\."
+    )
+    with pytest.raises(ValueError, match=message):
+        describe_files(cohort)
+    with pytest.raises(ValueError, match="expected at most 49%"):
+        describe_files(cohort, most_unmeasured=0.49)
+    assert describe_files(cohort, most_unmeasured=0.5).present()["cxr"].sum() == 2
+    with pytest.raises(ValueError, match="most_unmeasured is 10; expected a share from 0 to 1"):
+        describe_files(cohort, most_unmeasured=10)
 
 
 def test_if_nothing_can_be_read_the_first_file_says_why(files, tmp_path):

@@ -143,7 +143,7 @@ def test_a_cohort_told_by_models_has_text_for_every_file(folders, files, monkeyp
     assert text[0] == text[2] == expected[0]
     page = draw_page(read_ecg(files["ecg"][1]))
     assert told.values["ecg.trace"][1] == generate([page], load(folders["llava"], prompt=ECG_PROMPT))[0]
-    assert told.counts == {"ECG (ecg.trace): could not be read": 1}
+    assert told.counts == {} and told.outcomes["ecg.trace"].tolist()[2:] == ["no file", "no file"]
     assert {"cxr", "ecg"} <= set(write_notes(told).modality)
     describe_files(cohort, **options)
     assert len(asked) == 4  # all from the cache
