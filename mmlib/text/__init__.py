@@ -9,7 +9,7 @@ EXPORTS = {
     "describers": ["describe_files", "IMAGE_PROMPT", "load_described"],
     "ecg_page": ["draw_page"],
     "encode": ["embed_notes", "encode_shard", "native"],
-    "encoder": ["embed_texts", "Encoder", "load_encoder"],
+    "encoder": ["embed_texts", "Encoder", "load_encoder", "packaged_folder"],
     "finetuning": ["finetune", "read_reports", "report_losses"],
     "lungs": ["Answer", "ask_lungs", "halves_of", "load_lungs", "LungNetwork", "turned_odds"],
     "noise": ["noise_embeddings"],

@@ -87,7 +87,7 @@ MEASURED_XRAY = {
 }
 
 
-def load_described(settings: Mapping, protected_inputs: str | None = None) -> Cohort:
+def load_described(settings: Mapping, protected_inputs: str | None = None, *, described: bool = True) -> Cohort:
     """The cohort of a run, its images and ECGs in words or numbers.
 
     Parameters
@@ -98,6 +98,8 @@ def load_described(settings: Mapping, protected_inputs: str | None = None) -> Co
         `describe_files`.
     protected_inputs : {"none", "modality", "lineage"}, optional
         In place of the stored one.
+    described : bool
+        False leaves images and ECGs as names of files.
 
     Returns
     -------
@@ -110,7 +112,7 @@ def load_described(settings: Mapping, protected_inputs: str | None = None) -> Co
         drop_fields=settings["drop_fields"],
         **settings["cohort_options"],
     )
-    return describe_files(cohort, **settings["describers"])
+    return describe_files(cohort, **settings["describers"]) if described else cohort
 
 
 def describe_files(

