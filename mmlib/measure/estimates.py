@@ -318,9 +318,10 @@ class Estimate:
         return (low > 0).astype(int) - (high < 0).astype(int)
 
     def __format__(self, spec: str) -> str:
-        """Text of one quantity and its interval, both in the format given, without line breaks."""
+        """Text of one quantity and its interval, if it has one, in the format given, without line breaks."""
         low, high = (float(end) for end in self.interval())
-        return f"{float(self):{spec}} [{low:{spec}}, {high:{spec}}]".replace(" ", "\u00a0")
+        ends = f"[{low:{spec}}, {high:{spec}}]" if np.isfinite([low, high]).all() else "(no interval)"
+        return f"{float(self):{spec}} {ends}".replace(" ", "\u00a0")
 
     def frame(self, *, simultaneous: bool | str | Sequence[str] = False, primary: bool = False) -> pd.DataFrame:
         """Tidy rows of the results contract, one for each quantity; a run adds its name when it is written.

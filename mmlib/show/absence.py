@@ -112,6 +112,11 @@ def absence_in_short(absence: Absence) -> Markdown:
                 f"{who} have an AUROC that is {size} than masking predicts from like samples: masking at random does "
                 f"not describe real absence here. {_rates(rate, levels)}"
             )
+        elif not np.isfinite(np.array([float(end) for end in change.interval()])).all():
+            said.append(
+                f"{who} have too few like samples for an interval of the difference in AUROC to what masking predicts. "
+                f"{_rates(rate, levels)}"
+            )
         else:
             said.append(
                 f"{who}: no clear difference in AUROC from what masking predicts from like samples, {change:+.3f}. "

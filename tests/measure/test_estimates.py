@@ -138,6 +138,7 @@ def test_quantities_of_several_kinds_become_rows_whose_intervals_hold_at_once():
 
 def test_an_estimate_is_written_with_its_interval():
     assert f"{estimate([0.5, 0.5, 0.5]):.2f}" == "0.50\u00a0[0.50,\u00a00.50]"
+    assert f"{estimate([0.5, np.nan, np.nan]):.2f}" == "0.50\u00a0(no\u00a0interval)"
 
 
 def test_what_is_not_there_is_named():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -69,6 +71,14 @@ def test_the_sentence_says_no_more_than_the_interval():
         assert "masking at random does not describe real absence here" in said
         assert "AUROC that is 0." in said  # its direction stands in a word, not in a sign
         assert said.startswith(f"The {found.blocks.n_lack[0]:,} samples that lack *b* have")
+
+
+def test_a_difference_without_an_interval_is_neither_clear_nor_unclear():
+    metrics = AS_PREDICTED.metrics | {"auroc": AS_PREDICTED.metrics["auroc"]}
+    values = metrics["auroc"].values
+    metrics["auroc"] = replace(metrics["auroc"], values=values.where(values.resample == 0))
+    said = absence.absence_in_short(replace(AS_PREDICTED, metrics=metrics)).data
+    assert "too few like samples for an interval of the difference in AUROC" in said and "nan" not in said
 
 
 def test_the_table_counts_both_sides_and_says_why_a_block_is_not_computed():
