@@ -236,8 +236,8 @@ def slope_table(slopes: Evaluation):
     """
     size = len(slopes.labels)
     with_sum, named = np.vstack([np.eye(size), np.ones(size)]), [*map(words, slopes.labels), "sum"]
-    quantities = {"AUROC": slopes.metric("auroc")}
-    quantities |= {f"TPR {name}": e for name, e in slopes.contrasts("tpr").items()}
+    quantities = {"change of AUROC": slopes.metric("auroc")}
+    quantities |= {f"change of TPR {name}": e for name, e in slopes.contrasts("tpr").items()}
     columns = {"dropped": named}
     for name, estimate in quantities.items():
         with_last = estimate.map(with_sum, "modality", "dropped", named)

@@ -136,7 +136,10 @@ def test_the_band_is_the_interval_of_the_estimate():
     ("table", "shown"),
     [
         (lambda: masking.visibility_table(VISIBLE), ["-0.0002 [-0.0003, -0.0001]", "60.0%", ">yes (0.005)<"]),
-        (lambda: masking.slope_table(EACH), [">lab values<", ">sum<", "-0.050 [", "TPR f minus m (n=60, 30 positive)"]),
+        (
+            lambda: masking.slope_table(EACH),
+            [">lab values<", ">sum<", "-0.050 [", "change of AUROC", "change of TPR f minus m (n=60, 30 positive)"],
+        ),
         (lambda: masking.dropout_table(FALLING, STEADY), [">0.2<", "+0.020 [", "+0.05 ["]),
         (lambda: masking.step_table({"auroc": decompose(BY_MECHANISM)}), [">x<", "-0.100 [-0.100, -0.100]"]),
     ],
