@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmlib.data import mimic_iv_ed
 from mmlib.data.cohorts import load_cohort
 from mmlib.data.edtables import pain, race_groups
 from mmlib.data.splits import assign_folds
@@ -87,6 +88,24 @@ def test_a_list_has_a_sentence_per_entry(trees):
     assert not notes.duplicated(["sample_id", "modality", "field", "sentence"]).any()
     numbers = native(cohort.values.assign(sample_id=cohort.samples.sample_id))
     assert tuple(numbers.modality.values) == PAPER[:-1]  # the number of entries stands in for lists
+
+
+def test_the_demo_is_fetched_only_where_there_is_no_folder(trees, monkeypatch):
+    asked = []
+
+    def fetch(project, files):
+        asked.append((project, sorted(files)))
+        return trees / "mimic_iv_ed"
+
+    monkeypatch.setattr(mimic_iv_ed, "fetch_files", fetch)
+    given = load_cohort("mimic_iv_ed", trees / "mimic_iv_ed", demo=True)
+    assert not asked
+    fetched = load_cohort("mimic_iv_ed", demo=True)
+    names = ("diagnosis", "edstays", "medrecon", "pyxis", "triage", "vitalsign")
+    assert asked == [("mimic-iv-ed-demo/2.2", [f"ed/{name}.csv.gz" for name in names])]
+    pd.testing.assert_frame_equal(fetched.values, given.values)
+    with pytest.raises(FileNotFoundError, match="root is 'None', which is no folder"):
+        load_cohort("mimic_iv_ed")
 
 
 def test_lineage_joins_what_only_admissions_know(trees):
