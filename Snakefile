@@ -69,6 +69,13 @@ CHAPTERS = {
 # Only runs that name them as their `chapters` have these.
 OWN = {
     "10_leak": {"files": True, "reads": ["cohort.parquet"], "writes": ["leak.parquet"], "threads": 4},
+    "12_learned": {
+        "files": True,
+        "reads": ["cohort.parquet", "fields.parquet", "embeddings.nc"],
+        "writes": ["learned.parquet"],
+        "threads": 4,
+    },
+    "13_elsewhere": {"reads": ["cohort.parquet", "embeddings.nc"], "writes": ["elsewhere.parquet"], "threads": 4},
 }
 
 

@@ -7,6 +7,7 @@ label in words.
 
 import ast
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,8 @@ def load(
     Returns
     -------
     mmlib.core.schema.Cohort
-        ``samples`` has ``split_fold``, the official ``strat_fold``.
+        ``samples`` has ``split_fold``, the official ``strat_fold``, and ``site`` and ``device``, which are no inputs
+        unless asked for.
 
     Raises
     ------
@@ -157,11 +159,16 @@ def load(
         field = Field(modality, "ecg", "12-lead ECG", kind="ecg", measures=measures, **_SIGNAL)
         fields.append(field)
         values[field.column] = paths
+    places = pd.DataFrame(
+        {
+            "site": "site " + frame["site"].astype("Int64").astype("string"),
+            "device": frame["device"].astype("string").str.split().str.join(" "),
+        }
+    ).astype(object)
     if recording:
-        for name in ("site", "device"):
+        for name in places:
             fields.append(Field("recording", name, name, kind="category", **_ADMISSION))
-            values[f"recording.{name}"] = frame[name]
-        values["recording.site"] = "site " + frame["site"].astype("Int64").astype("string")
+            values[f"recording.{name}"] = places[name]
     if report:
         fields.append(Field("report", "text", "report", kind="text", **_REPORT))
         values["report.text"] = frame["report"]
@@ -177,8 +184,8 @@ def load(
         counts=counts,
         caution=caution,
     )
-    cohort.samples["split_fold"] = frame["strat_fold"].astype("int8")
-    return cohort
+    samples = cohort.samples.join(places).assign(split_fold=frame["strat_fold"].astype("int8"))
+    return replace(cohort, samples=samples)
 
 
 def _release(frame: pd.DataFrame) -> str:

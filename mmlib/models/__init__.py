@@ -39,5 +39,6 @@ EXPORTS = {
     ],
     "study": ["load_study", "prepare", "Study"],
     "thresholds": ["compare_thresholds"],
+    "waveform": ["learn_signals", "SignalNetwork"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

@@ -73,6 +73,13 @@ EXPORTS = {
         "slope_at_zero",
         "visibility",
     ],
+    "elsewhere": [
+        "assign_places",
+        "change_elsewhere",
+        "compare_elsewhere",
+        "elsewhere_table",
+        "train_elsewhere",
+    ],
     "encoding": [
         "BOOSTED",
         "compare_kinds",
@@ -126,6 +133,7 @@ EXPORTS = {
         "SmallStudy",
         "train_small_studies",
     ],
+    "learned": ["compare_labels", "learned_table", "score_views"],
     "mitigation": [
         "absence_as_sign",
         "auroc_lost",

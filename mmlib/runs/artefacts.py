@@ -43,6 +43,8 @@ ARTEFACTS = {
     "mitigation_scores": (".nc", "07_mitigation"),
     "mitigation": (".parquet", "07_mitigation"),
     "leak": (".parquet", "10_leak"),
+    "learned": (".parquet", "12_learned"),
+    "elsewhere": (".parquet", "13_elsewhere"),
 }
 TABLES = {"cohort": schema.COHORT, "fields": schema.FIELDS, "notes": schema.NOTES}
 PACKAGES = ("mmlib", "numpy", "pandas", "scikit-learn", "torch", "transformers")

@@ -73,6 +73,7 @@ EXPORTS = {
         "size_caution",
         "verdict_table",
     ],
+    "elsewhere": ["elsewhere_in_short", "places_table"],
     "encoding": [
         "decoded_dots",
         "encoding_in_short",
@@ -96,6 +97,7 @@ EXPORTS = {
         "worst_table",
     ],
     "leak": ["leak_differences", "leak_dots", "leak_in_short", "record_dots"],
+    "learned": ["labels_table", "learned_in_short", "views_table"],
     "masking": [
         "difference_curves",
         "drop_curve",

@@ -19,5 +19,6 @@ EXPORTS = {
     "signals": ["measure_ecg", "read_ecg", "Recording"],
     "tiny": ["save_qwen"],
     "vision": ["chat", "Composed", "Describer", "generate", "load_checkpoint", "load_describer", "shrunk"],
+    "waveforms": ["load_labels", "load_signals", "read_signals"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmlib.data import physionet
+from mmlib.data import physionet, ptb_xl
 from mmlib.data.cohorts import load_cohort
 from mmlib.data.ptb_xl import COLUMNS, MEASURED
 from mmlib.data.splits import assign_folds
@@ -124,6 +124,17 @@ def test_each_modality_tells_its_own_measurements(published):
     assert cohort.values["rhythm.ecg_rate"].tolist() == pytest.approx([61, 62, 63, 64], abs=1)
     notes = write_notes(cohort)
     assert set(notes.modality) == set(cohort.modalities)
+
+
+def test_site_and_device_are_known_but_no_inputs(published):
+    cohort = load_cohort("ptb_xl", published)
+    assert set(cohort.samples.site) == {"site 3"} and set(cohort.samples.device) == {"CS-12"}
+    assert not {"site", "device"} & ({f.name for f in cohort.fields} | set(cohort.protected))
+
+
+def test_a_whole_release_is_named(published, monkeypatch):
+    monkeypatch.setattr(ptb_xl, "ROWS", {20: "1.0.2"})
+    assert "20 rows of release 1.0.2" in load_cohort("ptb_xl", published).caution
 
 
 def test_report_and_recording_come_on_demand_and_the_report_is_known_to_be_late(published):

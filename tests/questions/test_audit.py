@@ -7,11 +7,13 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from mmlib.core.schema import Cohort, Field
+from mmlib.data.cohorts import load_cohort
 from mmlib.data.splits import assign_folds
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.groups import Groups
 from mmlib.questions import audit
 from tests.benchmarks import audit_characteristics
+from tests.data.test_ptb_xl import REAL
 
 SEX = Groups({"sex": "m"})
 SAMPLES = pd.DataFrame({"label": [1, 0, 0, 1, 1, 0], "sex": ["f", "f", "f", "m", "m", "m"]})
@@ -180,3 +182,16 @@ def test_outcomes_of_files_are_shares_of_each_group():
     shares = audit.outcome_shares(told, samples, Groups({"sex": "m"})).set_index(["group", "outcome"]).rate
     assert shares["f", "no file"] == shares["f", "refused"] == 0.5 and shares["m", "measured in full"] == 1
     assert shares.loc["all"].sum() == 1 and shares["all", "unreadable"] == 0
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the sample of PTB-XL is not in {REAL.parent.name}/{REAL.name}")
+def test_the_report_of_a_real_ecg_is_named_a_leak():
+    signal = [f"{m}.ecg" for m in ("rhythm", "conduction", "repolarisation")]
+    cohort = load_cohort("ptb_xl", REAL, ecg_ids="sample", report=True, drop_fields=signal)
+    found, verdicts = audited(cohort)
+    assert verdicts.loc["report.text", "verdict"] == "leak"
+    assert "the reading itself" in verdicts.loc["report.text", "source"]
+    assert set(verdicts.verdict.drop("report.text")) <= {"fine", "informative presence"}
+    assert found.loc[found.field == "report.text", "estimate"].item() > 0.9
+    without = load_cohort("ptb_xl", REAL, ecg_ids="sample", drop_fields=signal)
+    assert not [c for c in [*without.values, *without.samples] if "report" in c]

@@ -11,7 +11,7 @@ from mmlib.runs.artefacts import ARTEFACTS
 ROOT = Path(__file__).parents[2]
 CHAPTERS = ["01_cohort", "02_encoding", "03_rq1_addition", "04_rq2_masking", "05_fairness"]
 CHAPTERS += ["06_selection", "07_mitigation"]
-OWN = ["10_leak", "11_finetune"]
+OWN = ["10_leak", "12_learned", "13_elsewhere"]
 WRITES = {
     name: [f"{key}{suffix}" for key, (suffix, by) in ARTEFACTS.items() if by == name]
     for name in CHAPTERS + OWN

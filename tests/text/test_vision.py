@@ -1,7 +1,9 @@
 import json
 import shutil
+from dataclasses import replace
 
 import huggingface_hub
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -15,12 +17,14 @@ from transformers import (
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from mmlib.data.cohorts import load_cohort
 from mmlib.text import vision
 from mmlib.text.describers import ECG_PROMPT, IMAGE_PROMPT, describe_files
 from mmlib.text.ecg_page import draw_page
 from mmlib.text.notes import write_notes
 from mmlib.text.signals import Recording, read_ecg
 from mmlib.text.tiny import WORDS, save_qwen
+from tests.data.test_ptb_xl import REAL
 from tests.drawings import draw_ecg, draw_xray
 from tests.text.test_describers import cohort_of, files  # noqa: F401  (fixtures)
 
@@ -149,6 +153,26 @@ def test_a_cohort_told_by_models_has_text_for_every_file(folders, files, monkeyp
     assert len(asked) == 4  # all from the cache
     describe_files(cohort, **options | {"image_prompt": "describe lungs"})
     assert len(asked) == 6  # another question, another answer
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the sample of PTB-XL is not in {REAL.parent.name}/{REAL.name}")
+def test_pages_of_real_ecgs_are_told(folders, monkeypatch):
+    pages, generate = [], vision.generate
+    monkeypatch.setattr(vision, "generate", lambda images, d: pages.extend(images) or generate(images, d))
+    whole = load_cohort("ptb_xl", REAL, ecg_ids="sample", view="whole")
+    few = whole.values["ecg.ecg"].iloc[[0, 500, 1000]]
+    cohort = replace(whole, samples=whole.samples.loc[few.index], values=whole.values.loc[few.index])
+    told = describe_files(cohort, ecg=folders["qwen"], max_new_tokens=6, device="cpu")
+    assert told.values["ecg.ecg"].notna().all() and {f.kind for f in told.fields if f.modality == "ecg"} == {"text"}
+    assert set(write_notes(told).modality) >= {"demographics", "ecg"}
+    recordings = [read_ecg(path) for path in few]
+    assert [r.signal.shape for r in recordings] == [(12, 1000)] * 3
+    for page, recording in zip(pages, recordings, strict=True):
+        ink = (np.asarray(page) == 0).all(axis=2)
+        strip = ink[round((8 + 3 * 30) * 6) :, round(20 * 6) :].any(axis=0)
+        assert strip.mean() > 0.9  # 10 s of lead II from edge to edge
+        assert page == draw_page(recording)
+    assert len({page.tobytes() for page in pages}) == 3
 
 
 def test_a_format_that_transformers_does_not_load_is_named(tmp_path):
