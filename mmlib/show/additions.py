@@ -250,7 +250,9 @@ def shapley_dots(shares: Mapping[str, Estimate]) -> np.ndarray:
     rows = pd.concat([d.frame() for d in differences], ignore_index=True) if differences else pd.DataFrame()
     if len(rows):
         clear = rows[(rows.low > 0) | (rows.high < 0)]
-        if clear.empty:
+        if rows.low.isna().all():
+            title += ";\nTPR differences without interval: some subset finds too few of a group"
+        elif clear.empty:
             title += ";\nno clear effect on a TPR difference"
         else:
             most = clear.loc[clear.estimate.abs().idxmax()]

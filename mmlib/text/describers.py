@@ -23,6 +23,7 @@ from tqdm import tqdm
 from mmlib.core.schema import OUTCOMES, Cohort, Field
 from mmlib.core.storage import cache_folder
 from mmlib.data.cohorts import load_cohort
+from mmlib.data.ecg import LEADS
 from mmlib.text import radiograph, signals
 
 IMAGE_PROMPT = (
@@ -257,11 +258,10 @@ def _described(
             f"The field {field.column} asks for the measurement {unknown[0]!r}; expected some of {', '.join(told)}."
         )
     paths = [str(p) for p in values.dropna().unique()]
-    key, lacking, problem = {}, set(), None
+    key, problem = {}, None
     for path in tqdm(paths, desc=f"reading {field.column}", disable=None):
         try:
-            key[path], whole = identify(path, field.kind)
-            lacking |= set() if whole else {path}
+            key[path] = identify(path, field.kind)
         except OSError as error:
             problem = problem or error
     known = _known(cache_folder() / "descriptions" / fingerprint, {k: p for p, k in key.items()}, results_of)
@@ -276,9 +276,9 @@ def _described(
     counts = _counted(values.map(judged, na_action="ignore").dropna(), field)
     became = [judged.get(str(path), (NO_FILE, ""))[0] for path in values]
     outcomes = pd.Series(became, values.index, dtype="str")
-    if lacking & set(result):
-        there = int(values.isin(lacking & set(result)).sum())
-        counts[f"{field.label} ({field.column}): a lead is missing or flat"] = there
+    if field.kind == "ecg" and told is not None:
+        lacking = int(sum(result["leads"] < len(LEADS) for result in found.dropna()))
+        counts |= {f"{field.label} ({field.column}): a lead is missing or flat": lacking} if lacking else {}
     if told is None:
         return [(replace(field, kind="text"), found.str.strip().replace("", np.nan))], counts, outcomes
     new = []
@@ -333,13 +333,20 @@ def _counted(judged: pd.Series, field: Field) -> dict[str, int]:
     return words.value_counts().sort_index().to_dict()
 
 
-def _identify(path: str, kind: str) -> tuple[str, bool]:
-    """Digest of a file's content, and whether no lead of it is missing."""
+def _identify(path: str, kind: str) -> str:
+    """Digest of a file's content; of a WFDB record, of its header and the files that it names, without reading them."""
+    if "#" in path:
+        return signals.read_ecg(path).digest
+    files = [Path(path)]
     if kind == "ecg":
-        recording = signals.read_ecg(path)
-        return recording.digest, bool(np.isfinite(recording.signal).all())
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest(), True
+        header = Path(f"{path}.hea")
+        lines = header.read_text(encoding="utf-8", errors="replace").replace("\0", " ").splitlines()[1:]
+        named = {line.split()[0] for line in lines if line.strip() and not line.startswith("#")}
+        files = [header, *(header.parent / name for name in sorted(named))]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _known(folder: Path, todo: Mapping[str, str], results_of: Callable) -> dict:

@@ -167,7 +167,8 @@ def measure_ecg(recording: Recording) -> dict:
         ``bundle_branch`` ("none", "left", "right"), ``st_anterior``, ``st_inferior``, ``st_lateral`` (mV, mean
         over leads, 60 ms after the end of the QRS complex), ``t_anterior``, ``t_inferior``, ``t_lateral``
         (mV, height of the T wave, negative if inverted).
-        ``fibrillation`` is the probability of atrial fibrillation; ``absent`` says for each measurement
+        ``fibrillation`` is the probability of atrial fibrillation, ``leads`` the number of leads that carry a signal;
+        ``absent`` says for each measurement
         that is missing why, in words.
 
     Notes
@@ -180,6 +181,7 @@ def measure_ecg(recording: Recording) -> dict:
     from mmlib.text.rhythm import judge_rhythm
 
     out = dict.fromkeys(NUMBERS, np.nan) | dict.fromkeys(("rhythm", "p_wave", "bundle_branch")) | {"absent": {}}
+    out["leads"] = int(np.isfinite(recording.signal).all(axis=1).sum())
     if recording.signal.shape[1] < 2 * recording.frequency:
         return _explained(out, "the recording is shorter than 2 seconds")
     waves = delineate(recording.signal, recording.frequency)
