@@ -334,16 +334,16 @@ def _counted(judged: pd.Series, field: Field) -> dict[str, int]:
 
 
 def _identify(path: str, kind: str) -> str:
-    """Digest of a file's content; of a WFDB record, of its header and the files that it names, without reading them."""
+    """Digest of a file's content; of a WFDB record, of its header, names aside, and of its signals."""
     if "#" in path:
         return signals.read_ecg(path).digest
-    files = [Path(path)]
+    digest, files = hashlib.sha256(), [Path(path)]
     if kind == "ecg":
         header = Path(f"{path}.hea")
-        lines = header.read_text(encoding="utf-8", errors="replace").replace("\0", " ").splitlines()[1:]
-        named = {line.split()[0] for line in lines if line.strip() and not line.startswith("#")}
-        files = [header, *(header.parent / name for name in sorted(named))]
-    digest = hashlib.sha256()
+        lines = header.read_text(encoding="utf-8", errors="replace").replace("\0", " ").splitlines()
+        words = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+        digest.update(json.dumps([line[1:] for line in words]).encode())
+        files = [header.parent / name for name in sorted({line[0] for line in words[1:]})]
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()

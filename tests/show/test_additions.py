@@ -33,6 +33,11 @@ def planted(auroc=AUROC, gap=GAP, labels=NAMES, contrasts=None, noise=0.001, pos
     return Evaluation(values, {k: v[:1] for k, v in values.items()}, "subset", list(labels), groups, sizes)
 
 
+def few(differences):
+    """The same differences, of rates that rest on too few events for an interval."""
+    return replace(differences, small=differences.value.copy(data=np.ones(differences.value.shape, bool)))
+
+
 def title(axes):
     first = np.atleast_1d(axes).ravel()[0]
     first.figure.canvas.draw()
@@ -102,6 +107,10 @@ def calibrated(result, ratio=1.25):
         (
             lambda: show.shapley_dots(shapley_shares(planted(gap=[0] * 4, noise=0))),
             "Labs adds most to AUROC (+0.200);\nno clear effect on a TPR difference",
+        ),
+        (
+            lambda: show.shapley_dots({n: s if n == "AUROC" else few(s) for n, s in shapley_shares(planted()).items()}),
+            "Labs adds most to AUROC (+0.200);\nTPR differences without interval: some subset finds too few of a group",
         ),
         (
             lambda: show.shapley_dots(shapley_shares(planted(contrasts={}))),

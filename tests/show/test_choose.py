@@ -170,7 +170,7 @@ def test_a_procedure_without_an_answer_in_every_fold_has_no_result(choices, fold
     left = show.prices(choices, UNANSWERED)[0]
     assert [text.get_text() for text in left.texts][0].startswith(folds)
     (sentence,) = cells(show.gains_table(choices, UNANSWERED)).iloc[0]
-    assert sentence == "The bounded choice has no result: nobody is compared."
+    assert sentence == "The bounded choice has no result: no group is compared."
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_measurements_come_from_the_leads_that_are_there():
 def test_no_beats_no_numbers(signal):
     found = measure_ecg(Recording(signal, 500.0))
     assert np.isnan(found["axis"]) and found["rhythm"] is None
-    assert set(found["absent"]) == set(found) - {"absent"}
+    assert set(found["absent"]) == set(found) - {"absent", "leads"} and found["leads"] == 12
 
 
 def test_what_is_absent_says_why():
