@@ -309,7 +309,8 @@ def gains_table(choices: Choices, outcome: Evaluation):
     """
     changes = group_changes(outcome)
     if not choices.differences or not changes:
-        text = "This run bounds no difference." if changes else "The bounded choice has no result: no group is compared."
+        none = "The bounded choice has no result: no group is compared."
+        text = "This run bounds no difference." if changes else none
         return style.sentence(text)
     parts = []
     for attribute, change in changes.items():
