@@ -59,10 +59,11 @@ def learned_in_short(views: Estimate, areas: Estimate, *, published: float, trai
         Samples of a fold's training, here and there.
     """
     alone = views.sel(variant=LEARNED) - views.sel(variant=MEASURED)
-    added = views.sel(variant=BOTH) - views.sel(variant=MEASURED)
+    added = views.sel(variant=BOTH) - views.sel(variant=LEARNED)
     told = [
         f"**In short.** What was measured, in words: AUROC {views.sel(variant=MEASURED):.3f}. The signal itself, "
-        f"learned, differs from it by {alone:+.3f}{_verdict(alone)}, both together by {added:+.3f}{_verdict(added)}."
+        f"learned, differs from it by {alone:+.3f}{_verdict(alone)}. What was measured, added to the learned view, "
+        f"changes AUROC by {added:+.3f}{_verdict(added)}."
     ]
     if published:
         mean = areas.sel(label=MACRO)

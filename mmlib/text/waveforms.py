@@ -9,8 +9,8 @@ import pandas as pd
 from scipy import signal
 from tqdm import tqdm
 
-from mmlib.data.cohorts import load_cohort
 from mmlib.data.ecg import LEADS
+from mmlib.text.describers import load_described
 from mmlib.text.signals import read_ecg
 
 
@@ -101,10 +101,4 @@ def read_signals(paths: Sequence, *, frequency: float = 100.0, seconds: float = 
 
 
 def _loaded(settings, **options):
-    return load_cohort(
-        settings["cohort"],
-        settings["root"] or None,
-        protected_inputs=settings["protected_inputs"],
-        drop_fields=settings["drop_fields"],
-        **settings["cohort_options"] | options,
-    )
+    return load_described({**settings, "cohort_options": settings["cohort_options"] | options}, described=False)
