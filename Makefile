@@ -8,7 +8,7 @@ BIN := .venv/bin
 .PHONY: book redraw test check bench bench-large serve clean
 
 book: .venv/ready
-	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --nolock --show-failed-logs --quiet host reason --config runs="$(RUNS)" $(if $(ROOT),root="$(ROOT)") $(SNAKEMAKE_OPTIONS)
+	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --max-checksum-file-size 1GB --nolock --show-failed-logs --quiet host reason --config runs="$(RUNS)" $(if $(ROOT),root="$(ROOT)") $(SNAKEMAKE_OPTIONS)
 
 # Chapters 1 to 3 load, encode and train: a change of their figures alone does not run them again, this does.
 redraw: SNAKEMAKE_OPTIONS = --forcerun 01_cohort 02_encoding 03_rq1_addition

@@ -25,7 +25,7 @@ EXPORTS = {
     "measure.bootstrap": ["resample_patients"],
     "measure.estimates": ["Estimate", "estimate"],
     "measure.evaluation": ["Evaluation", "evaluate"],
-    "measure.groups": ["Groups"],
+    "measure.groups": ["Groups", "choose_groups", "load_groups"],
     "text.notes": ["write_notes"],
     "models.fusion": ["Architecture"],
     "models.powerset": ["load_models", "train_powerset"],

@@ -82,9 +82,10 @@ class Field:
             raise ValueError(
                 f"Field {self.column!r} has timing {self.timing!r}; expected before, after or unknown."
             )
-        if self.modality in ("", NONE) or set(self.modality) & set("+."):
+        if self.modality in ("", NONE, "noise") or set(self.modality) & set("+."):
             raise ValueError(
-                f"A modality is called {self.modality!r}; expected a name without + and . that is not {NONE}."
+                f"A modality is called {self.modality!r}; expected a name without + and . that is not "
+                f"{NONE} or noise, which the book keeps for itself."
             )
         if type(self.decimals) is not int:
             raise ValueError(

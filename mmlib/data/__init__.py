@@ -4,7 +4,7 @@ import lazy_loader
 
 #: Module to the names that it exports; a module is imported when one of its names is asked for.
 EXPORTS = {
-    "cohorts": ["check_references", "load_cohort"],
+    "cohorts": ["load_cohort"],
     "ecg": ["open_memmap"],
     "edrecords": ["assemble"],
     "edtables": [
@@ -22,7 +22,7 @@ EXPORTS = {
     "mimic_iv_ed": ["limited"],
     "physionet": ["fetch_files"],
     "reports": ["impression"],
-    "splits": ["assign_folds", "subsample"],
+    "splits": ["assign_folds", "check_folds", "hold_out", "subsample"],
     "table": ["age_groups", "build", "read_table", "require"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

@@ -6,8 +6,6 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-import pandas as pd
-
 from mmlib.core.schema import Cohort, Field
 from mmlib.data import mds_ed, mimic_eye, mimic_iv_ed, nhanes, ptb_xl, reviews, support2, table
 
@@ -21,6 +19,8 @@ LOADERS = {
     "support2": support2.load,
     "table": table.load,
 }
+#: Each more doubles the number of models.
+MOST_MODALITIES = 10
 
 
 def load_cohort(
@@ -81,28 +81,13 @@ def load_cohort(
     for option, parameter in parameters.items():
         if parameter.default is parameter.empty and option not in options:
             raise ValueError(f"The cohort {name!r} needs the option {option!r}; it takes {', '.join(known)}.")
-    return _with_protected_inputs(_without(loader(root, **options), drop_fields), protected_inputs)
-
-
-def check_references(samples: pd.DataFrame, protected: dict[str, str]) -> None:
-    """Raise a `ValueError` unless each protected attribute is a column whose reference group has both labels.
-
-    Raises
-    ------
-    ValueError
-        Naming the attribute, the group and what was found.
-    """
-    for attribute, reference in protected.items():
-        if attribute not in samples:
-            raise ValueError(
-                f"protected names {attribute!r}, which the cohort lacks; it has {list(samples.columns)}."
-            )
-        labels = samples.loc[samples[attribute] == reference, "label"]
-        if labels.nunique() < 2:
-            raise ValueError(
-                f"The reference group {reference!r} of {attribute!r} has {len(labels)} samples and "
-                f"{labels.nunique()} labels; expected both labels, in one of {sorted(samples[attribute].unique())}."
-            )
+    cohort = _with_protected_inputs(_without(loader(root, **options), drop_fields), protected_inputs)
+    if (count := len(cohort.modalities)) > MOST_MODALITIES:
+        raise ValueError(
+            f"{cohort.name} has {count} modalities, so {2**count - 1:,} subsets to train; "
+            f"expected at most {MOST_MODALITIES}: join some, or leave some out."
+        )
+    return cohort
 
 
 def _without(cohort: Cohort, drop_fields: Sequence[str]) -> Cohort:

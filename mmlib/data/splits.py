@@ -2,7 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from mmlib.core.schema import MINIMUM
 
 
 def assign_folds(samples: pd.DataFrame, *, folds: int = 5, seed: int = 0) -> pd.Series:
@@ -35,7 +37,9 @@ def assign_folds(samples: pd.DataFrame, *, folds: int = 5, seed: int = 0) -> pd.
     if "split_fold" in samples:
         official = np.unique(samples["split_fold"])
         if folds > len(official):
-            raise ValueError(f"folds is {folds}; expected 2 to {len(official)}, the number of official folds.")
+            raise ValueError(
+                f"folds is {folds}; expected 2 to {len(official)}, the number of official folds."
+            )
         place = np.searchsorted(official, samples["split_fold"])
         return pd.Series((place * folds // len(official)).astype("int8"), samples.index, name="fold")
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
@@ -43,6 +47,70 @@ def assign_folds(samples: pd.DataFrame, *, folds: int = 5, seed: int = 0) -> pd.
     for k, (_, test) in enumerate(splitter.split(samples, samples.label, samples.patient_id)):
         fold[test] = k
     return pd.Series(fold, samples.index, name="fold")
+
+
+def hold_out(samples: pd.DataFrame, fold: int, *, share: float = 0.15, seed: int = 0) -> np.ndarray:
+    """Validation samples of a fold, among those it does not test: whole patients, stratified by having a positive.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        With ``patient_id``, ``label`` and ``fold``.
+    fold : int
+    share : float
+        Of the patients that the fold does not test.
+    seed : int
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_samples,), bool
+
+    Raises
+    ------
+    ValueError
+        If one label is missing among these samples or those that are left to train on.
+    """
+    rest = samples["fold"].to_numpy() != fold
+    y = samples["label"].to_numpy()
+    positive = samples[rest].groupby("patient_id", sort=False)["label"].max()
+    rarer = min(positive.sum(), (1 - positive).sum())
+    if rarer < 2:  # nearly every patient has a positive, or none has
+        positive[:] = 0
+    splits = max(2, min(round(1 / share), rarer if rarer > 1 else len(positive)))
+    splitter = StratifiedKFold(splits, shuffle=True, random_state=seed)
+    _, chosen = next(splitter.split(positive, positive))
+    held = rest & samples["patient_id"].isin(positive.index[chosen]).to_numpy()
+    if len(np.unique(y[held])) < 2 or len(np.unique(y[rest & ~held])) < 2:
+        rarest = min(np.bincount(y[rest], minlength=2))
+        raise ValueError(
+            f"Fold {fold} has {rarest} training samples of the rarer label, too few to set some aside for "
+            f"validation; use more samples or fewer folds."
+        )
+    return held
+
+
+def check_folds(samples: pd.DataFrame, present: pd.DataFrame, *, seed: int = 0) -> None:
+    """Nothing, or a `ValueError` if a fold cannot test, or the others cannot train what the later chapters need.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        With ``patient_id``, ``label`` and ``fold``.
+    present : pandas.DataFrame
+        Same rows, a column per modality: True where a sample has it.
+    seed : int
+        Of the validation split.
+    """
+    for fold, tested in samples.groupby("fold"):
+        if tested["label"].nunique() < 2:
+            raise ValueError(f"Fold {fold} tests samples of one label only; use more samples or fewer folds.")
+        hold_out(samples, fold, seed=seed)
+        had = present[samples["fold"] != fold].sum()
+        if had.min() < MINIMUM:
+            raise ValueError(
+                f"Outside fold {fold}, {had.min()} samples have the modality {had.idxmin()!r}; expected {MINIMUM} or "
+                f"more to learn from: join it with another, or leave it out."
+            )
 
 
 def subsample(samples: pd.DataFrame, size: int, *, minimum: int = 4, seed: int = 0) -> pd.DataFrame:

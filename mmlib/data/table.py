@@ -19,7 +19,7 @@ def load(
     protected: Sequence[str],
     sample_id: str | None = None,
     patient_id: str | None = None,
-    positive=1,
+    positive=None,
     task: str | None = None,
 ) -> Cohort:
     """Cohort from a CSV, TSV or Parquet file.
@@ -40,7 +40,7 @@ def load(
     sample_id, patient_id : str, optional
         Columns; the row number and the sample by default.
     positive : scalar
-        Value of the label that counts as positive.
+        Value of the label that counts as positive, 1 by default. Only where it is given may there be more than two.
     task : str, optional
         The label in words.
 
@@ -58,24 +58,38 @@ def load(
             f"root is {str(root)!r}, which is not a file; expected a CSV or Parquet file."
         )
     _check_lists(modalities, protected)
+    modalities = {str(name): columns for name, columns in modalities.items()}
     frame = read_table(Path(root))
     fields = tuple(
         _field(frame, root, m, c, o) for m, columns in modalities.items() for c, o in _options(columns)
     )
     named = {label, *protected, *(f.name for f in fields), *(c for c in (sample_id, patient_id) if c)}
     require(frame, named, root)
-    if label in {f.name for f in fields}:
-        raise ValueError(f"{root}: the label {label!r} is also listed as an input of a modality.")
+    for role, column in {"label": label, "sample_id": sample_id, "patient_id": patient_id}.items():
+        if column in {f.name for f in fields}:
+            raise ValueError(f"{root}: the {role} {column!r} is also listed as an input of a modality.")
+    for column in frame[sorted(named)].select_dtypes(exclude="number"):
+        if frame[column].astype(str).str.contains("\0", regex=False).any():
+            raise ValueError(f"{root}: column {column!r} holds a NUL byte; expected text in UTF-8.")
     known = frame[label].notna()
     dropped = int((~known).sum())
     frame = frame[known].reset_index(drop=True)
-    if not (frame[label] == positive).any():
+    values = frame[label].unique().tolist()
+    if positive is None and len(values) > 2:
         raise ValueError(
-            f"{root}: no value of {label!r} equals positive={positive!r}; found {list(frame[label].unique()[:5])}."
+            f"{root}: the label {label!r} has {len(values)} values ({', '.join(map(repr, values[:5]))}); "
+            f"expected two, or the option positive with the one that counts."
         )
-    groups = (
-        frame[list(protected)].astype("object").where(frame[list(protected)].notna(), "Unknown").astype(str)
-    )
+    positive = 1 if positive is None else positive
+    if positive not in values:
+        raise ValueError(f"{root}: no value of {label!r} equals positive={positive!r}; found {values[:5]}.")
+    groups = frame[list(protected)].convert_dtypes().astype("object")  # 1 stays 1 where a value is missing
+    groups = groups.where(groups.notna(), "Unknown").astype(str)
+    counts = {"rows without a label, dropped": dropped}
+    if len(values) > 2:
+        counts[f"rows whose {label} is not {positive}, of {len(values) - 1} kinds: all negative"] = int(
+            (frame[label] != positive).sum()
+        )
     return build(
         Path(root).stem,
         task or label,
@@ -85,7 +99,7 @@ def load(
         label=frame[label] == positive,
         sample_id=frame[sample_id] if sample_id else None,
         patient_id=frame[patient_id] if patient_id else None,
-        counts={"rows without a label, dropped": dropped},
+        counts=counts,
     )
 
 
@@ -130,6 +144,10 @@ def build(
             f"{name}: the label has one class ({'all positive' if y[0] else 'all negative'}); expected two."
         )
     patient = sample if patient_id is None else _identifier(patient_id)
+    if kept := sorted({"sample_id", "patient_id", "label", "fold"} & set(groups)):
+        raise ValueError(
+            f"{name}: a protected attribute is called {kept[0]!r}; expected another name for it."
+        )
     samples = pd.DataFrame({"sample_id": sample, "patient_id": patient, "label": y}).reset_index(drop=True)
     own = {f.column: f.column if f.column in values else f.name for f in fields}
     inputs = {f.column: _typed(values[own[f.column]], f, name).reset_index(drop=True) for f in fields}
@@ -174,6 +192,10 @@ def age_groups(age: pd.Series, starts: Sequence[int]) -> pd.Series:
 def _check_lists(modalities, protected) -> None:
     if isinstance(protected, str) or not isinstance(protected, Sequence) or not protected:
         raise ValueError(f"protected is {protected!r}; expected a list of columns.")
+    if odd := [a for a in protected if "+" in str(a) or list(protected).count(a) > 1]:
+        raise ValueError(
+            f"protected lists {odd[0]!r}; expected each column once, and none with a + in its name."
+        )
     if not isinstance(modalities, Mapping) or not modalities:
         raise ValueError(f"modalities is {modalities!r}; expected a mapping of modality to columns.")
     for modality, columns in modalities.items():
@@ -205,7 +227,8 @@ def require(frame: pd.DataFrame, columns, source) -> None:
 
 
 def _options(columns):
-    return columns.items() if isinstance(columns, Mapping) else [(c, {}) for c in columns]
+    pairs = columns.items() if isinstance(columns, Mapping) else [(c, {}) for c in columns]
+    return [(str(column), options) for column, options in pairs]
 
 
 def _field(frame, source, modality, column, options) -> Field:
@@ -218,10 +241,28 @@ def _field(frame, source, modality, column, options) -> Field:
             f"Column {column!r} of modality {modality!r} has the option {unknown[0]!r}; expected {', '.join(known)}."
         )
     number = pd.api.types.is_numeric_dtype(frame[column])
+    if not (number or {"kind", "words"} & set(options)):
+        _check_words(frame[column].dropna(), f"{source}: column {column!r}")
     given = {"label": column.replace("_", " "), "kind": "number" if number else "category"} | dict(options)
     if number and given["kind"] == "number" and "decimals" not in given:
         given["decimals"] = 0 if (frame[column].dropna() % 1 == 0).all() else 1
     return Field(modality, column, **given)
+
+
+def _check_words(column, where) -> None:
+    """Raise a `ValueError` if what would become categories are dates, or numbers that cannot be read as such."""
+    words = column.astype(str)
+    if words.str.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}").mean() > 0.5:
+        raise ValueError(
+            f"{where} holds dates such as {words.iloc[0]!r}; expected numbers, for example days since an event, "
+            f"or the option kind: category."
+        )
+    odd = words[pd.to_numeric(words, errors="coerce").isna()]
+    if len(odd) and pd.to_numeric(words.str.replace(",", "."), errors="coerce").notna().mean() > 0.5:
+        raise ValueError(
+            f"{where} holds {odd.iloc[0]!r} in row {odd.index[0]} among numbers; expected numbers with a decimal "
+            f"point and nothing where there is none, or the option kind: category."
+        )
 
 
 def _identifier(ids) -> pd.Series:
@@ -236,10 +277,10 @@ def _identifier(ids) -> pd.Series:
 def _typed(column: pd.Series, field: Field, source: str) -> pd.Series:
     if field.kind == "number":
         numbers = pd.to_numeric(column, errors="coerce")
-        odd = column[numbers.isna() & column.notna()]
+        odd = column[~np.isfinite(numbers) & column.notna()]
         if len(odd):
             raise ValueError(
-                f"{source}: column {field.name!r} holds {odd.iloc[0]!r} in row {odd.index[0]}; expected numbers."
+                f"{source}: column {field.name!r} holds {odd.tolist()[0]!r} in row {odd.index[0]}; expected numbers."
             )
         return numbers.astype(float)
     words = column.map(lambda v: field.words.get(v, v), na_action="ignore") if field.words else column

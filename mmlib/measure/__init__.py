@@ -26,7 +26,7 @@ EXPORTS = {
         "simulate_units",
         "slopes",
     ],
-    "groups": ["Groups"],
+    "groups": ["choose_groups", "Groups", "load_groups"],
     "mechanisms": ["probabilities_in", "recorded", "tilted", "together"],
     "metrics": ["group_masks", "metrics_by_group", "operating_point", "paper_gaps", "rates", "sizes"],
     "patterns": ["pattern_tables"],

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mmlib.core.schema import MINIMUM
+from mmlib.core.subsets import members
 from mmlib.measure.metrics import group_masks, sizes
 
 
@@ -99,3 +100,99 @@ class Groups:
                 rows.append((attribute, name, int(n), int(positive), bool(positive >= MINIMUM)))
         table = pd.DataFrame(rows, columns=["attribute", "group", "n", "n_positive", "large"])
         return table[table["group"] != "all"].reset_index(drop=True)
+
+
+def choose_groups(
+    samples: pd.DataFrame,
+    protected: Mapping[str, str | None],
+    contrasts: Mapping[str, str] | None = None,
+    intersections: Mapping[str, str] | None = None,
+) -> Groups:
+    """Groups of a cohort, after a check of what was given; what was not given is chosen by size.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        A row per sample, with ``label`` and the protected attributes.
+    protected : mapping of str to str or None
+        Attribute to its reference group; None is the largest group that has both labels.
+    contrasts, intersections : mapping of str to str, optional
+        As in `Groups`. An attribute without a contrast gets its largest other group that has both labels. The group
+        "Unknown" is chosen last.
+
+    Returns
+    -------
+    Groups
+
+    Raises
+    ------
+    ValueError
+        In one sentence, naming the attribute, the group and what was found.
+
+    Examples
+    --------
+    >>> cohort = pd.DataFrame({"sex": ["Male", "Female", "Male", "Female", "Male"], "label": [1, 0, 0, 1, 1]})
+    >>> choose_groups(cohort, {"sex": None}).contrasts
+    {'sex': 'Female'}
+    """
+    contrasts, intersections = dict(contrasts or {}), intersections or {}
+    references = {**protected, **intersections}
+    for attribute, reference in references.items():
+        if absent := [name for name in members(attribute) if name not in samples]:
+            found = [c for c in samples if c not in ("sample_id", "patient_id", "label", "fold")]
+            raise ValueError(
+                f"protected names {absent[0]!r}, which the cohort lacks; it has {', '.join(found)}."
+            )
+        names, masks = group_masks(samples, [attribute])[attribute]
+        if "all" in names[1:]:
+            raise ValueError(
+                f"A group of {attribute!r} is called 'all', as all samples are; expected another name."
+            )
+        both = {
+            g: m.sum() for g, m in zip(names[1:], masks[1:], strict=True) if samples["label"][m].nunique() > 1
+        }
+        able = sorted(both, key=lambda group: (group == "Unknown", -both[group]))
+        if attribute in protected and len(able) < 2:
+            raise ValueError(
+                f"Of the {len(names) - 1} groups of {attribute!r}, {_listed(able) or 'none'} has both labels; expected "
+                f"two or more that have: leave it out of protected."
+            )
+        references[attribute] = able[0] if reference is None else str(reference)
+        if references[attribute] not in able:
+            raise ValueError(
+                f"The reference group {reference!r} of {attribute!r} is not one with both labels; "
+                f"expected one of {_listed(able)}."
+            )
+        others = [group for group in able if group != references[attribute]]
+        if attribute in protected:
+            contrasts[attribute] = str(contrasts.get(attribute, others[0]))
+            if contrasts[attribute] not in others:
+                raise ValueError(
+                    f"contrasts names the group {contrasts[attribute]!r} of {attribute!r}; expected one of "
+                    f"{_listed(others)}, which have both labels and are not its reference."
+                )
+    return Groups({a: references[a] for a in protected}, contrasts, {a: references[a] for a in intersections})
+
+
+def load_groups(run, protected: Mapping[str, str | None] | None = None, *others: Mapping[str, str]) -> Groups:
+    """Groups of a run whose chapter 1 was written: `choose_groups` of its cohort, by default of all attributes.
+
+    Parameters
+    ----------
+    run : mmlib.runs.run.Run
+    protected : mapping, optional
+    *others : mapping
+        Contrasts and intersections.
+
+    Returns
+    -------
+    Groups
+    """
+    attributes = protected or dict.fromkeys(run.settings("01_cohort")["attributes"])
+    return choose_groups(run.read("cohort"), attributes, *others)
+
+
+def _listed(groups) -> str:
+    """First groups in words."""
+    groups = list(groups)
+    return ", ".join(map(repr, groups[:8])) + (" ..." if len(groups) > 8 else "")

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from sklearn.model_selection import StratifiedKFold
 
+from mmlib.data.splits import hold_out
 from mmlib.models.reduction import principal_components, scaled_columns
 
 
@@ -182,7 +182,7 @@ def prepare(
     folds = np.unique(fold)
     if not np.array_equal(folds, np.arange(len(folds))):
         raise ValueError(f"fold holds {folds.tolist()}; expected 0, 1, ... with samples in each.")
-    held = np.stack([_hold_out(cohort, f, validation, seed) for f in folds])
+    held = np.stack([hold_out(cohort, f, share=validation, seed=seed) for f in folds])
     training = (fold != folds[:, None]) & ~held
     present = embeddings["present"].values
     learn = training[:, :, None] & present
@@ -203,24 +203,3 @@ def prepare(
         kept,
         cohort,
     )
-
-
-def _hold_out(cohort, fold, share, seed):
-    """Validation patients of a fold, among those it does not test, stratified by having a positive."""
-    rest = cohort["fold"].to_numpy() != fold
-    y = cohort["label"].to_numpy()
-    positive = cohort[rest].groupby("patient_id", sort=False)["label"].max()
-    rarer = min(positive.sum(), (1 - positive).sum())
-    if rarer < 2:  # nearly every patient has a positive, or none has
-        positive[:] = 0
-    splits = max(2, min(round(1 / share), rarer if rarer > 1 else len(positive)))
-    splitter = StratifiedKFold(splits, shuffle=True, random_state=seed)
-    _, chosen = next(splitter.split(positive, positive))
-    held = rest & cohort["patient_id"].isin(positive.index[chosen]).to_numpy()
-    if len(np.unique(y[held])) < 2 or len(np.unique(y[rest & ~held])) < 2:
-        rarest = min(np.bincount(y[rest], minlength=2))
-        raise ValueError(
-            f"Fold {fold} has {rarest} training samples of the rarer label, too few to set some aside for "
-            f"validation; use more samples or fewer folds."
-        )
-    return held

@@ -508,7 +508,7 @@ def noise_in_short(gains: Estimate) -> Markdown:
     cells = [
         interval(*part, "+.3f") for part in zip(gains.value.values.tolist(), low.tolist(), high.tolist(), strict=True)
     ]
-    alone, *singles, whole = cells if len(cells) > 2 else [*cells, cells[-1]]
+    alone, *singles, whole = cells
     text = f"Noise alone has an AUROC that differs from chance by {alone}. "
     if singles:
         values = gains.value.values[1:-1]

@@ -96,6 +96,51 @@ def test_a_table_becomes_a_cohort(write, name):
         (lambda d: d, {"positive": "yes"}, "no value of 'died' equals positive='yes'; found .*0"),
         (lambda d: d.assign(died=None), {}, "no value of 'died' equals positive=1"),
         (lambda d: d.iloc[:0], {}, "no value of 'died' equals positive=1"),
+        (
+            lambda d: d.assign(died=[0, 1, 2, 0, 1, 2]),
+            {},
+            r"label 'died' has 3 values \(0, 1, 2\); expected two, or",
+        ),
+        (lambda d: d.assign(albumin="2,9"), {}, "'albumin' holds '2,9' in row 0 among numbers; expected"),
+        (
+            lambda d: d.assign(sodium=["1", "-", "2", "3", "4", "5"]),
+            {},
+            "'sodium' holds '-' in row 1 among numbers",
+        ),
+        (
+            lambda d: d.assign(sodium=[1, 2, float("inf"), 3, 4, 5]),
+            {},
+            "'sodium' holds inf in row 2; expected numbers",
+        ),
+        (
+            lambda d: d.assign(smoker="2020-03-01 10:00"),
+            {},
+            "'smoker' holds dates such as '2020-03-01 10:00'",
+        ),
+        (
+            lambda d: d.assign(smoker=pd.Timestamp("2020-03-01")),
+            {},
+            "'smoker' holds dates such as '2020-03-01",
+        ),
+        (lambda d: d.assign(triage="a\0b"), {}, "column 'triage' holds a NUL byte"),
+        (
+            lambda d: d,
+            {"modalities": {"labs": ["albumin", "patient"]}},
+            "the patient_id 'patient' is also listed",
+        ),
+        (lambda d: d, {"modalities": {"labs": ["albumin", "visit"]}}, "the sample_id 'visit' is also listed"),
+        (lambda d: d, {"modalities": {"noise": ["albumin"]}}, "called 'noise'; expected a name"),
+        (
+            lambda d: d,
+            {"modalities": {f"m{i}": ["albumin"] for i in range(21)}},
+            "21 modalities, so 2,097,151 subsets",
+        ),
+        (lambda d: d, {"protected": ["sex", "sex"]}, "protected lists 'sex'; expected each column once"),
+        (
+            lambda d: d.assign(fold=1),
+            {"protected": ["fold"]},
+            "attribute is called 'fold'; expected another name",
+        ),
     ],
 )
 def test_bad_tables_are_one_sentence(write, change, options, message):
@@ -133,6 +178,27 @@ def test_values_become_numbers_categories_and_text(write):
     assert [f.decimals for f in cohort.fields[:2]] == [1, 0]
     sentences = write_notes(cohort).sentence
     assert "Albumin: 2.9 g/dL." in set(sentences) and not sentences.str.contains("Empty").any()
+
+
+def test_names_may_be_numbers_and_whole_numbers_stay_whole_where_one_is_missing(write):
+    table = frame().assign(sex=[1, 0, None, 1, 0, 1], **{"2019": range(6)})
+    cohort = load_cohort("table", write(table), **OPTIONS | {"modalities": {7: [2019], "labs": ["albumin"]}})
+    assert cohort.modalities == ("7", "labs") and cohort.values["7.2019"].tolist() == [0, 1, 2, 3, 4]
+    assert cohort.samples.sex.tolist() == ["1", "0", "Unknown", "1", "0"]
+
+
+def test_other_labels_than_the_positive_one_are_negative_if_it_is_given_and_counted(write):
+    table = frame().assign(died=["MI", "NORM", "MI", "CD", None, "NORM"])
+    cohort = load_cohort("table", write(table), **OPTIONS | {"positive": "MI"})
+    assert cohort.samples.label.tolist() == [1, 0, 1, 0, 0]
+    assert cohort.counts["rows whose died is not MI, of 2 kinds: all negative"] == 3
+
+
+def test_what_is_said_to_be_a_category_may_look_like_a_number_or_a_date(write):
+    columns = {"sodium": {"kind": "category"}, "smoker": {"words": {"2,0": "two"}}}
+    table = frame().assign(sodium="2020-03-01", smoker="2,0")
+    values = load_cohort("table", write(table), **OPTIONS | {"modalities": {"labs": columns}}).values
+    assert set(values["labs.sodium"]) == {"2020-03-01"} and set(values["labs.smoker"]) == {"two"}
 
 
 def test_samples_are_their_own_patients_unless_a_column_says_otherwise(write):

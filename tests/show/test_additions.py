@@ -367,6 +367,10 @@ def test_noise_is_told_by_where_it_was_added():
     assert "differs from chance by +0.001 [" in text and "changes AUROC by -0.003 to +0.002" in text
     assert "Added to all it changes AUROC by +0.004 [" in text and "Each of the 4 intervals" in text
     assert "2 lie above 0 and 1 below" in plain(show.noise_in_short(noise(0, 0.1, -0.1, 0.1)))
+    alone = noise(0.001, 0.002, 0.003, 0.004).sel(subset=["none", "age"])  # a run of one modality
+    assert "chance by +0.001 [" in plain(show.noise_in_short(alone)) and "to all it changes AUROC by +0.002" in plain(
+        show.noise_in_short(alone)
+    )
 
 
 def test_the_operating_point_decides_a_sign_only_if_intervals_say_so():
