@@ -79,7 +79,8 @@ def group_masks(frame: pd.DataFrame, attributes: Sequence[str]) -> dict[str, tup
     Returns
     -------
     dict of str to (list of str, ndarray of shape (G, n))
-        Names begin with ``"all"``; the others are sorted. A missing value belongs to no group but ``"all"``.
+        Names begin with ``"all"``; the others are sorted. A missing value belongs to no group but ``"all"``. A category
+        without a row is a group without members.
     """
     masks = {}
     for attribute in attributes:
@@ -92,7 +93,8 @@ def group_masks(frame: pd.DataFrame, attributes: Sequence[str]) -> dict[str, tup
         labels = np.array(
             [", ".join(map(str, row)) if ok else "" for row, ok in zip(rows, known, strict=True)]
         )
-        names = sorted(map(str, set(labels[known])))
+        one = frame[columns[0]].dtype if len(columns) == 1 else None
+        names = sorted(map(str, one.categories if isinstance(one, pd.CategoricalDtype) else set(labels[known])))
         of_group = [known & (labels == name) for name in names]
         masks[attribute] = (["all", *names], np.array([np.ones(len(frame), bool), *of_group]))
     return masks

@@ -72,10 +72,11 @@ def compare_thresholds(
 
 def _optimised(s, y, group, held, test, seed):
     """Fit fairlearn's optimizer on complete validation inputs and let it decide under every pattern."""
-    # it cannot learn from a group of one class: such a group goes with the largest
-    two = pd.Series(y[held]).groupby(group[held]).nunique()
-    largest = pd.Series(group[held]).value_counts().index[0]
-    group = np.where(np.isin(group, two.index[two == 2]), group, largest)
+    # it cannot learn from a group of one class: such a group goes with the largest of two
+    labels = pd.Series(y[held]).groupby(group[held]).agg(["nunique", "size"])
+    able = labels[labels["nunique"] == 2].index
+    largest = labels["size"].reindex(able if len(able) else labels.index).idxmax()
+    group = np.where(np.isin(group, able), group, largest)
     given = LinearRegression(fit_intercept=False).fit([[1.0]], [1.0])  # passes scores through
     optimizer = ThresholdOptimizer(
         estimator=given,

@@ -121,7 +121,7 @@ class Choices:
         return pd.Series(margins, dtype=float)
 
 
-def validation_rows(powerset: xr.Dataset, cohort: pd.DataFrame) -> tuple[xr.DataArray, pd.DataFrame]:
+def validation_rows(powerset: xr.Dataset, cohort: pd.DataFrame, groups: Groups) -> tuple[xr.DataArray, pd.DataFrame]:
     """Validation scores in rows: a sample appears once for every fold that sets it aside.
 
     Parameters
@@ -130,17 +130,19 @@ def validation_rows(powerset: xr.Dataset, cohort: pd.DataFrame) -> tuple[xr.Data
         The artefact ``powerset``.
     cohort : pandas.DataFrame
         The artefact ``cohort``.
+    groups : Groups
 
     Returns
     -------
     score : xarray.DataArray with dimensions (subset, seed, sample)
     rows : pandas.DataFrame
         The samples' rows of the cohort: ``fold`` is the fold whose models gave the score, ``tested`` the one
-        that tests the sample, ``position`` its row in the cohort.
+        that tests the sample, ``position`` its row in the cohort. Protected attributes are categories, so that a
+        group of which no sample is set aside has no rate, rather than no name.
     """
     scores = powerset.validation_score.transpose("subset", "seed", "fold", "sample")
     fold, position = np.nonzero(~np.isnan(scores.values[0, 0]))
-    rows = cohort.iloc[position].reset_index(drop=True)
+    rows = cohort.astype(dict.fromkeys(groups.protected, "category")).iloc[position].reset_index(drop=True)
     rows = rows.assign(tested=rows["fold"], fold=fold, position=position)
     return (
         xr.DataArray(
@@ -288,7 +290,7 @@ def choose_subsets(
     -------
     Choices
     """
-    score, rows = validation_rows(powerset, cohort)
+    score, rows = validation_rows(powerset, cohort, groups)
     threshold, subsets = powerset["threshold"].sel(rule=rule), [str(s) for s in powerset["subset"].values]
     weights = resample_patients(cohort["patient_id"], resamples, seed)[:, rows["position"]]
     settings = {"groups": groups.single(), "metrics": (metric,)}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mmlib.core.schema import MINIMUM, Cohort
-from mmlib.data.splits import subsample
+from mmlib.data.splits import hold_out, subsample
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import compare_auroc
@@ -230,7 +230,8 @@ def compare_units(
     encoder, architecture, dimensions, validation, seed
         As in `score_ways`.
     size : int
-        Samples of the part, which is drawn at random by fold and label; both units embed it without a cache.
+        Samples of the part, which is drawn at random by fold and label; both units embed it without a cache. Twice
+        as many are drawn, and so on, where too few patients are among them to set some aside.
     resamples, bootstrap_seed : int
         Of the part's patients.
 
@@ -241,7 +242,7 @@ def compare_units(
     Estimate
         AUROC by ``variant``, the unit.
     """
-    part = subsample(study.cohort, size, seed=seed).reset_index(drop=True)
+    part = _splittable(study.cohort, size, share=validation, seed=seed).reset_index(drop=True)
     rows = notes[notes["sample_id"].isin(part["sample_id"])]
     costs, studies = [], {}
     for unit, texts in (("field", rows["sentence"]), ("note", join_notes(rows)["sentence"])):
@@ -255,6 +256,17 @@ def compare_units(
     scores = {unit: score.sel(variant=unit).values for unit in studies}
     areas = compare_auroc(scores, part, resample_patients(part["patient_id"], resamples, bootstrap_seed))
     return pd.DataFrame(costs, columns=["unit", "texts", "distinct", "seconds"]), areas
+
+
+def _splittable(cohort, size, **split):
+    part = subsample(cohort, size, seed=split["seed"])
+    try:
+        for fold in part["fold"].unique():
+            hold_out(part, fold, **split)
+    except ValueError:
+        if size < len(cohort):
+            return _splittable(cohort, 2 * size, **split)
+    return part
 
 
 def encoding_table(

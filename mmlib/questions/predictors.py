@@ -74,7 +74,7 @@ def measure_predictors(
     steps = _additions_to_models(names)
     if steps.empty or not groups.contrasts:
         return pd.DataFrame(columns=[*KEYS, *PREDICTORS])
-    score, rows = validation_rows(powerset, cohort)
+    score, rows = validation_rows(powerset, cohort, groups)
     kept = np.asarray(measured, bool)[rows["position"]]
     score, rows = score[..., kept], rows[kept].reset_index(drop=True)
     before, alone = ([names.index(s) for s in steps[column]] for column in ("before", "modality"))

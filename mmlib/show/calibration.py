@@ -90,7 +90,8 @@ def decision_panels(curves: Mapping[str, Mapping[str, Estimate]]) -> np.ndarray:
         ax.set(xlabel="act from this probability")
         ax.legend(frameon=False, fontsize=7)
     shown = [end for lines in curves.values() for name, b in lines.items() if name != "act on all" for end in ends(b)]
-    low, high = np.nanmin([-0.25, *map(np.nanmin, shown)]), np.nanmax([1, *map(np.nanmax, shown)])
+    values = np.concatenate([[-0.25, 1], *map(np.ravel, shown)])  # a group may have no interval at all
+    low, high = np.nanmin(values), np.nanmax(values)
     axes[0, 0].set(ylabel="standardised net benefit, 95 %", ylim=(low, high))
     figure.suptitle(_worth(curves["all"]), x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes[0]

@@ -524,8 +524,11 @@ def bounded_in_words(
             f"The limit nearest to the margin is {_limit(choices, nearest)}."
         )
     if subset is None:
-        text = (
-            f"The bounded choice is none: no subset of {every} can be shown, on validation {units}, {bound}. The "
+        text = f"The bounded choice is none: no subset of {every} can be shown, on validation {units}, {bound}."
+        if margins.isna().all():
+            return f"{text} There are too few validation {units} for any interval."
+        text += (
+            " The "
             f"smallest margin that these {units} could have shown is {margins.max():.2f}, for {margins.idxmax()} "
             "(2.9 standard errors at the subset with the highest AUROC)."
         )

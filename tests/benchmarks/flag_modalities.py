@@ -50,7 +50,7 @@ def measure(twin: Twin, seed: int) -> dict:
 
     shares = [shapley(difference(rated(twin.powerset.score, twin.cohort, w))) for w in (weights * tested, fresh[None])]
     clear = shares[0].clear(simultaneous=True)
-    score, rows = validation_rows(twin.powerset, twin.cohort)
+    score, rows = validation_rows(twin.powerset, twin.cohort, RACE)
     held = rated(score, rows, weights[:, rows["position"]], ranking={"auroc": []})
     limit, auroc = upper_limit({"race": difference(held)}), held.metric("auroc").value.values
     chosen = choose_by_rule(auroc, limit, list(limit.index), margin=MARGIN, tolerance=0, costs={})["bounded"]

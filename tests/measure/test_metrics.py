@@ -126,6 +126,8 @@ def test_group_masks_of_attributes_and_intersections():
     assert groups[1:].sum() == 3
     n, n_positive = metrics.sizes([1, 0, 1, 1], groups)
     assert n.tolist() == [4, 1, 1, 1] and n_positive.tolist() == [3, 0, 1, 1]
+    part = metrics.group_masks(frame.astype({"sex": "category"}).iloc[[0, 2]], ["sex"])["sex"]
+    assert part[0] == ["all", "F", "M"] and part[1].sum(axis=1).tolist() == [2, 2, 0]
 
 
 def test_described_table_agrees_with_the_arrays():

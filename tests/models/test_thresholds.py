@@ -57,6 +57,15 @@ def test_the_seed_fixes_the_optimizer(case):
     assert (one == two).all() and one.shape == other.shape == (2, 300)
 
 
+def test_the_optimizer_takes_groups_of_one_class_together(case):
+    """The larger group has no positive, and no negative stands in the other one."""
+    scores, study = case
+    sorted_out = powerset.replace(study, cohort=study.cohort.assign(sex=np.where(study.y.numpy() == 1, "f", "m")))
+    one = powerset.replace(study, cohort=study.cohort.assign(sex="m"))
+    ways = [thresholds.compare_thresholds(scores, s, "sex")["ThresholdOptimizer"] for s in (sorted_out, one)]
+    assert (ways[0] == ways[1]).all()
+
+
 def test_groups_with_few_positives_are_one_group(case):
     cohort = case[1].cohort
     small = cohort.assign(sex=np.where(np.arange(300) < 20, "x", cohort.sex))

@@ -83,7 +83,7 @@ def test_bad_settings_end_in_one_sentence(settings, message):
 
 def test_validation_rows_are_the_scores_of_held_out_patients(small_powerset):
     powerset, cohort = small_powerset
-    score, rows = choose.validation_rows(powerset, cohort)
+    score, rows = choose.validation_rows(powerset, cohort, GROUPS)
     assert len(rows) == int(powerset.validation_score[0, 0].notnull().sum())
     assert (rows.fold != rows.tested).all() and (rows.tested == cohort.fold.to_numpy()[rows.position]).all()
     for i in (0, 17, len(rows) - 1):
@@ -101,7 +101,7 @@ def test_a_fold_is_chosen_for_without_its_own_patients(small_powerset):
     changed = {way for way in choose.RULES if chosen.by_fold[way][1] != other.by_fold[way][1]}
     assert not changed
     assert not np.array_equal(chosen.auroc.value, other.auroc.value)
-    score, rows = choose.validation_rows(powerset, cohort)
+    score, rows = choose.validation_rows(powerset, cohort, GROUPS)
     area = roc_auc_score(rows.label, score.sel(subset="a+b", seed=0))
     assert float(chosen.auroc.sel(subset="a+b")) == pytest.approx(area)
     assert chosen.overall["best AUROC"] == NAMES[int(np.argmax(chosen.auroc.value.values))]
@@ -110,6 +110,16 @@ def test_a_fold_is_chosen_for_without_its_own_patients(small_powerset):
     wide = choose.choose_subsets(powerset, cohort, GROUPS, margin=0.5, resamples=30)
     assert wide.kept and "c" not in wide.overall["bounded"]  # c lowers the scores of women
     assert chosen.kept == [s for s in NAMES[1:] if chosen.limit[s] <= 0.1] and chosen.subsets == NAMES[1:]
+
+
+def test_a_group_of_which_nobody_is_set_aside_is_bounded_by_nothing(small_powerset):
+    powerset, cohort = small_powerset
+    held = powerset.validation_score[0, 0].notnull().any("fold").values
+    third = cohort.assign(sex=np.where(~held & (np.arange(len(cohort)) % 9 == 0), "Other", cohort.sex))
+    assert (third.sex == "Other").any()
+    for groups in (Groups({"sex": "Male"}, {"sex": "Other"}), Groups({"sex": "Other"}, {"sex": "Male"})):
+        chosen = choose.choose_subsets(powerset, third, groups, resamples=20)
+        assert np.isinf(chosen.limit[chosen.subsets]).all() and chosen.overall["bounded"] is None
 
 
 def test_without_differences_the_bounded_choice_is_the_best(small_powerset):

@@ -154,6 +154,18 @@ def test_units_are_compared_on_the_same_part(made):
     assert auroc.n < 80 and (costs.texts >= costs.distinct).all() and costs.texts[0] > costs.texts[1]
 
 
+def test_a_part_of_too_few_patients_is_made_larger(made):
+    """Most positives are of one patient of each fold."""
+    cohort = made["study"].cohort
+    rest = np.arange(len(cohort)) % 12 > 0
+    one = np.where((cohort.label == 1) & rest, "big" + cohort.fold.astype(str), cohort.patient_id)
+    study = replace(made["study"], cohort=cohort.assign(patient_id=one))
+    costs, auroc = encoding.compare_units(
+        made["notes"], study, made["encoder"], SMALL, size=8, resamples=20, **SETTINGS
+    )
+    assert auroc.labels("variant") == ["field", "note"] and 16 < auroc.n <= 240
+
+
 def test_the_table_keeps_the_contract_and_names_what_was_compared(made, ways):
     samples, patient_weights = made["cohort"].samples, made["patient_weights"]
     auroc = compare_auroc(ways.scores, samples, patient_weights)

@@ -159,6 +159,7 @@ TABLES = {
         lambda frame: frame.assign(scan=np.nan),
         options={"modalities": MODALITIES | {"imaging": ["scan"]}},
         settings=REFERENCES,
+        refused="'imaging'",
     ),
     "other_contrast": Table(settings=REFERENCES | {"contrasts": {"region": "west"}}, refused="'west'"),
     "other_order": Table(

@@ -246,6 +246,8 @@ def test_if_no_subset_keeps_the_margin_the_answer_is_none():
     assert "could have shown is 0.33, for f minus m" in wide and "enough" not in wide
     for name in ("labs", "age", "gives up", "gains"):
         assert name not in text
+    nothing = said(chosen([np.inf] * 4, folds=(None, None), error=np.nan), UNANSWERED, units="wearers")
+    assert "no subset of 3 can be shown" in nothing and "too few validation wearers for any interval." in nothing
 
 
 def test_no_subset_stands_over_the_result_of_a_procedure_that_chose_several():
