@@ -187,6 +187,15 @@ def load_groups(run, protected: Mapping[str, str | None] | None = None, *others:
     Returns
     -------
     Groups
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> cohort = pd.DataFrame({"sex": ["Male", "Female", "Male", "Female", "Male"], "label": [1, 0, 0, 1, 1]})
+    >>> artefacts, settings = {"cohort": cohort}, {"01_cohort": {"attributes": ["sex"]}}
+    >>> run = SimpleNamespace(read=artefacts.get, settings=settings.get)  # a `Run` that holds these
+    >>> load_groups(run).protected
+    {'sex': 'Male'}
     """
     attributes = protected or dict.fromkeys(run.settings("01_cohort")["attributes"])
     return choose_groups(run.read("cohort"), attributes, *others)
