@@ -164,24 +164,22 @@ def decode(X: np.ndarray, present: np.ndarray, members, patient_id) -> float:
     Returns
     -------
     float
-        One half if either has fewer than `MINIMUM` samples with the modality, and never less: a decoder that is
-        worse than chance has found nothing.
+        One half if either has fewer than `MINIMUM` samples with the modality, or they are of too few patients, and
+        never less: a decoder that is worse than chance has found nothing.
     """
     rows = np.flatnonzero(present & (members[0] | members[1]))
     group = members[0][rows].astype(int)
     if min(group.sum(), len(group) - group.sum()) < MINIMUM:
         return 0.5
-    steps = [SimpleImputer(), StandardScaler(), PCA(min(32, X.shape[1])), LogisticRegression(max_iter=500)]
-    if not np.nanstd(X[rows], axis=0).any():
+    patients = np.asarray(patient_id)[rows]
+    if not np.nanstd(X[rows], axis=0).any() or len(np.unique(patients)) < 3:
         return 0.5
-    found = cross_val_predict(
-        make_pipeline(*steps),
-        X[rows],
-        group,
-        groups=np.asarray(patient_id)[rows],
-        cv=GroupKFold(3),
-        method="predict_proba",
-    )
+    parts = list(GroupKFold(3).split(rows, group, patients))
+    if any(np.ptp(group[learn]) == 0 for learn, _ in parts):  # all of a group are one patient's
+        return 0.5
+    size = min(32, X.shape[1], *(len(learn) for learn, _ in parts))
+    steps = [SimpleImputer(), StandardScaler(), PCA(size), LogisticRegression(max_iter=500)]
+    found = cross_val_predict(make_pipeline(*steps), X[rows], group, cv=parts, method="predict_proba")
     return max(0.5, float(roc_auc_score(group, found[:, 1])))
 
 

@@ -58,12 +58,14 @@ def test_the_seed_fixes_the_optimizer(case):
 
 
 def test_the_optimizer_takes_groups_of_one_class_together(case):
-    """The larger group has no positive, and no negative stands in the other one."""
+    """The largest group has no positive, the next no negative, and only a small one both."""
     scores, study = case
-    sorted_out = powerset.replace(study, cohort=study.cohort.assign(sex=np.where(study.y.numpy() == 1, "f", "m")))
-    one = powerset.replace(study, cohort=study.cohort.assign(sex="m"))
-    ways = [thresholds.compare_thresholds(scores, s, "sex")["ThresholdOptimizer"] for s in (sorted_out, one)]
-    assert (ways[0] == ways[1]).all()
+    both = np.arange(300) % 3 == 0
+    pure = np.where(study.y.numpy() == 1, "all ill", "all well")
+    for other in (np.where(both, "both", pure), pure):
+        sites = [powerset.replace(study, cohort=study.cohort.assign(site=site)) for site in (other, "one")]
+        ways = [thresholds.compare_thresholds(scores, s, "site")["ThresholdOptimizer"] for s in sites]
+        assert (ways[0] == ways[1]).all()
 
 
 def test_groups_with_few_positives_are_one_group(case):

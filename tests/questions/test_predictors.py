@@ -122,6 +122,9 @@ def test_decoding_finds_what_is_there_and_nothing_else():
     few = there & (~group | (np.cumsum(group) < 20))
     assert decode(X, few, (group, ~group), np.arange(600)) == 0.5
     assert decode(np.zeros((600, 2)), there, (group, ~group), np.arange(600)) == 0.5
+    wide, big = rng.normal(size=(100, 40)), np.where(np.arange(100) < 70, 0, np.arange(100))
+    assert 0.5 <= decode(wide, there[:100], (group[:100], ~group[:100]), big) <= 1  # learns from 30 samples at once
+    assert decode(wide, there[:100], (big == 0, big > 0), np.minimum(big, 71)) == 0.5  # three patients, one a group
     twice = np.repeat(np.arange(300), 2)  # a patient's rows are alike: they must not be learnt by heart
     alike, own = rng.normal(size=(300, 40)), rng.random(300) < 0.5
     assert decode(alike[twice], there, (own[twice], ~own[twice]), twice) < 0.6
