@@ -429,29 +429,23 @@ def own_changes(choices: Choices, result: Evaluation) -> Estimate:
     )
 
 
-def group_changes(outcome: Evaluation, *, way: str = "bounded", metric: str = "tpr") -> dict[str, Estimate]:
-    """Rate of every group by a procedure minus that with all modalities: who gains and who loses.
+def group_changes(outcome: Evaluation) -> dict[str, Estimate]:
+    """True positive rate of every group by the bounded choice minus that with all modalities: who gains and who loses.
 
     Parameters
     ----------
     outcome : Evaluation
         From :func:`evaluate_choices`.
-    way : str
-        One of :data:`RULES`.
-    metric : str
 
     Returns
     -------
     dict of str to Estimate
         Attribute -> changes with the dimension ``group``; empty if the procedure has no result.
     """
-    if way not in outcome.labels:
+    if "bounded" not in outcome.labels:
         return {}
-    found = {}
-    for attribute in outcome.groups.attributes:
-        level = outcome.metric(metric, attribute)
-        found[attribute] = _minus_first(level, "way", [way], RULES[0]).sel(way=way)
-    return found
+    levels = {attribute: outcome.metric("tpr", attribute) for attribute in outcome.groups.attributes}
+    return {a: _minus_first(level, "way", ["bounded"], RULES[0]).sel(way="bounded") for a, level in levels.items()}
 
 
 def lowest_groups(outcome: Evaluation) -> pd.DataFrame:

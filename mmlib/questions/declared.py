@@ -216,7 +216,7 @@ def compare_declared(
     return judge_declared(pd.DataFrame(rows).reindex(columns=[*COLUMNS, "null", "margin"]))
 
 
-def judge_declared(table: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
+def judge_declared(table: pd.DataFrame) -> pd.DataFrame:
     """Declared comparisons with corrected p-values, a verdict in words, and what would decide the undecided ones.
 
     Parameters
@@ -224,7 +224,6 @@ def judge_declared(table: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
     table : pandas.DataFrame
         ``estimate, low, high, se_patients, se_retrain, p, null`` (the difference under the null hypothesis),
         ``margin`` and ``n``; p is nan where nothing was tested.
-    alpha : float
 
     Returns
     -------
@@ -240,26 +239,26 @@ def judge_declared(table: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
     table["p_holm"], family = holm(table.p), max(int(tested.sum()), 1)
     retrain = table.se_retrain.astype(float).fillna(0)
     se = np.hypot(table.se_patients.astype(float), retrain).where(tested)
-    table["detectable"] = minimal_detectable_change(se, comparisons=family, alpha=alpha)
+    table["detectable"] = minimal_detectable_change(se, comparisons=family, alpha=ALPHA)
     both = [
-        equivalence(e, s, m, alpha=alpha) if m > 0 and s > 0 else None
+        equivalence(e, s, m, alpha=ALPHA) if m > 0 and s > 0 else None
         for e, s, m in zip(table.estimate, se, table.margin, strict=True)
     ]
     table["attainable"] = pd.array([None if t is None else t.attainable for t in both], dtype="boolean")
     table["p_equivalent"] = np.array([np.nan if t is None else t.p for t in both], float)
     apart = (table.high < table.null) | ((table.low > table.null) & (table.null == 0))
-    within = (table.low > -table.margin) & (table.high < table.margin) & (table.p_equivalent <= alpha)
+    within = (table.low > -table.margin) & (table.high < table.margin) & (table.p_equivalent <= ALPHA)
     table["verdict"] = np.select(
-        [~tested, apart & (table.p_holm <= alpha), apart, within], [VERDICTS[4], *VERDICTS[:3]], VERDICTS[3]
+        [~tested, apart & (table.p_holm <= ALPHA), apart, within], [VERDICTS[4], *VERDICTS[:3]], VERDICTS[3]
     )
     open_ = table.verdict == "undecided"
-    times = samples_to_decide(table.margin, table.se_patients, retrain, comparisons=family, alpha=alpha)
+    times = samples_to_decide(table.margin, table.se_patients, retrain, comparisons=family, alpha=ALPHA)
     table["times"] = np.where(open_, times, np.nan)
     table["n_needed"] = np.ceil(table.times * table.n.astype(float))
     return table
 
 
-def quote_declared(rows: pd.DataFrame, judged: pd.DataFrame, question: str = "gap") -> pd.DataFrame:
+def quote_declared(rows: pd.DataFrame, judged: pd.DataFrame) -> pd.DataFrame:
     """Signed differences with the verdict and interval of those that were declared; the others are described.
 
     Parameters
@@ -268,8 +267,6 @@ def quote_declared(rows: pd.DataFrame, judged: pd.DataFrame, question: str = "ga
         Signed differences, rows of the results contract.
     judged : pandas.DataFrame
         From `compare_declared`.
-    question : {"gap", "rq1", "rq2"}
-        Whose declared comparisons are quoted.
 
     Returns
     -------
@@ -278,7 +275,7 @@ def quote_declared(rows: pd.DataFrame, judged: pd.DataFrame, question: str = "ga
         and ``high`` that their verdict was read off.
     """
     keys = ["metric", "attribute", "group"]
-    own = judged[(judged.question == question) & judged.reference.notna()].set_index(keys)
+    own = judged[(judged.question == "gap") & judged.reference.notna()].set_index(keys)
     own = own[~own.index.duplicated()]
     at = own.index.get_indexer(pd.MultiIndex.from_frame(rows[keys]))
     declared, rows = at >= 0, rows.assign(verdict=DESCRIBED)

@@ -12,7 +12,7 @@ from mmlib.models.study import Study
 
 
 def decode_groups(
-    study: Study, groups: Groups, patient_weights: np.ndarray, *, minimum: int = MINIMUM, C: float = 0.1
+    study: Study, groups: Groups, patient_weights: np.ndarray, *, minimum: int = MINIMUM
 ) -> pd.DataFrame:
     """How well each modality's vectors alone tell each protected group from all others, out of fold.
 
@@ -24,8 +24,6 @@ def decode_groups(
     patient_weights : numpy.ndarray of shape (1 + B, n_samples)
     minimum : int
         Groups with fewer samples that have the modality, or with fewer others, are left out.
-    C : float
-        Inverse strength of the penalty of the logistic regressions.
 
     Returns
     -------
@@ -45,7 +43,7 @@ def decode_groups(
                 continue
             learnable = there & masks[1:][kept].any(axis=0)
             for g in kept:
-                score = _membership(study, m, learnable, masks[1:][g], C)
+                score = _membership(study, m, learnable, masks[1:][g])
                 values.append(auroc(masks[1:][g].astype(int), score, patient_weights, there[None])[..., 0])
                 found.append((modality, names[1:][g], int(there.sum()), int(inside[g])))
         table = pd.DataFrame(found, columns=["subset", "group", "n", "n_positive"])
@@ -54,7 +52,7 @@ def decode_groups(
     return pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
 
 
-def _membership(study, m, learnable, member, C):
+def _membership(study, m, learnable, member):
     """Log odds of being a member (n_samples,), from models that never saw the sample's patient."""
     score, there = np.zeros(len(member)), study.present[:, m].numpy()
     for f in range(len(study.training)):
@@ -62,6 +60,6 @@ def _membership(study, m, learnable, member, C):
         if len(set(member[rows])) < 2 or not test.any():
             continue
         x = study.X[f, :, m].numpy()
-        model = LogisticRegression(C=C, solver="newton-cholesky").fit(x[rows], member[rows])
+        model = LogisticRegression(C=0.1, solver="newton-cholesky").fit(x[rows], member[rows])
         score[test] = model.decision_function(x[test])
     return score

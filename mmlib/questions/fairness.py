@@ -97,7 +97,7 @@ def group_levels(
 
 
 def signed_differences(
-    result: Evaluation, judged: pd.DataFrame | None = None, metrics: Sequence[str] = SIGNED
+    result: Evaluation, judged: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """Signed differences of every group to its reference, with intervals that hold for all groups of an attribute.
 
@@ -107,14 +107,13 @@ def signed_differences(
     judged : pandas.DataFrame, optional
         From `mmlib.questions.declared.compare_declared`: a declared difference has its verdict, and the interval that
         this was read off; all others are described.
-    metrics : sequence of str
 
     Returns
     -------
     pandas.DataFrame
         Rows of the results contract, metric by metric, with ``verdict`` if anything was judged.
     """
-    frames = [result.difference(m, a).frame(simultaneous="group") for m in metrics for a in result.groups.attributes]
+    frames = [result.difference(m, a).frame(simultaneous="group") for m in SIGNED for a in result.groups.attributes]
     rows = pd.concat(frames, ignore_index=True)
     return rows if judged is None else quote_declared(rows, judged)
 
@@ -195,7 +194,7 @@ def exact_levels(result: Evaluation) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def worst_groups(result: Evaluation, metrics: Sequence[str] = WORST) -> pd.DataFrame:
+def worst_groups(result: Evaluation) -> pd.DataFrame:
     """The group that fares worst by each metric, among those with 30 positives or more; `lowest_group` has its count.
 
     Returns
@@ -207,7 +206,7 @@ def worst_groups(result: Evaluation, metrics: Sequence[str] = WORST) -> pd.DataF
     """
     rows = []
     for attribute in result.groups.protected:
-        for metric in metrics:
+        for metric in WORST:
             levels = group_levels(result, [metric], [attribute], simultaneous=True)
             large = levels[(levels.group != "all") & (levels.n_positive >= MINIMUM) & levels.estimate.notna()]
             if len(large) > 1:
@@ -300,7 +299,6 @@ def sweep_thresholds(
     groups: Groups,
     *,
     shares: Sequence[float] = SHARES,
-    metrics: Sequence[str] = ("tpr", "selection_rate"),
 ) -> Evaluation:
     """Rates of the full model as one threshold for all samples moves, for all groups and resamples.
 
@@ -313,7 +311,6 @@ def sweep_thresholds(
         Crossed attributes are left out.
     shares : sequence of float
         Shares of all samples that are selected, by the scores of each seed.
-    metrics : sequence of str
 
     Returns
     -------
@@ -345,7 +342,8 @@ def sweep_thresholds(
     folds = {"fold": np.unique(cohort["fold"])}
     threshold = xr.DataArray(cut, {"selected": list(shares)}, ("selected", "seed")).expand_dims(folds)
     swept = score.expand_dims(selected=list(shares))
-    found = evaluate(swept, threshold, cohort, patient_weights, groups=groups.single(), metrics=metrics)
+    wanted = {"groups": groups.single(), "metrics": ("tpr", "selection_rate")}
+    found = evaluate(swept, threshold, cohort, patient_weights, **wanted)
     # the seeds of one model say too little about retraining: intervals are over patients
     return replace(found, spread={key: part.mean(axis=0, keepdims=True) for key, part in found.spread.items()})
 

@@ -149,25 +149,22 @@ def predict_halves(
     ]
 
 
-def cohorts_needed(share: float, *, alpha: float = 0.05, power: float = 0.8, most: int = 1000) -> float:
-    """Cohorts that a one-sided sign test needs, if predictions point the right way in this share of them.
+def cohorts_needed(share: float) -> float:
+    """Cohorts that a one-sided sign test at 5 % needs for 80 % power.
 
     Parameters
     ----------
     share : float
-        Probability that a cohort counts as a success; one half by chance.
-    alpha, power : float
-    most : int
-        Where to stop looking.
+        Probability that predictions point the right way in a cohort; one half by chance.
 
     Returns
     -------
     float
-        Cohorts, all later numbers of which have the power too; ``inf`` if more than ``most``.
+        Cohorts, all later numbers of which have the power too; ``inf`` if more than 1,000.
     """
-    n = np.arange(1, most + 1)
-    least = binom.isf(alpha, n, 0.5) + 1  # successes that reject
-    enough = binom.sf(least - 1, n, share) >= power
+    most, n = 1000, np.arange(1, 1001)
+    least = binom.isf(0.05, n, 0.5) + 1  # successes that reject
+    enough = binom.sf(least - 1, n, share) >= 0.8
     short = np.flatnonzero(~enough)
     if not len(short):
         return 1.0

@@ -163,8 +163,8 @@ def regime_auroc(compared: Mapping[str, Evaluation]) -> Estimate:
     return stack({name: e.metric("auroc") for name, e in compared.items()}, "regime")
 
 
-def regime_differences(compared: Mapping[str, Evaluation], groups: Groups, metric: str = "tpr") -> Estimate | None:
-    """Signed difference of the first group shown, with the dimensions ``regime`` and ``rate``; specialists aside.
+def regime_differences(compared: Mapping[str, Evaluation], groups: Groups) -> Estimate | None:
+    """Signed TPR difference of the first group shown, with the dimensions ``regime`` and ``rate``; specialists aside.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def regime_differences(compared: Mapping[str, Evaluation], groups: Groups, metri
         None if no group is shown.
     """
     for attribute, group in groups.contrasts.items():
-        found = {n: e.difference(metric, attribute).sel(group=group) for n, e in compared.items()}
+        found = {n: e.difference("tpr", attribute).sel(group=group) for n, e in compared.items()}
         return stack({n: e for n, e in found.items() if n != SPECIALISTS}, "regime")
     return None
 

@@ -61,10 +61,10 @@ def group_bars(sizes: pd.DataFrame, task: str) -> np.ndarray:
     return np.array([left, right])
 
 
-def field_bars(cohort: Cohort, *, most: int = 40) -> plt.Axes:
+def field_bars(cohort: Cohort) -> plt.Axes:
     """Draw the share of samples in which fields are recorded, coloured by modality; of many the rarest ones."""
     share, modalities = cohort.values.notna().mean(), cohort.modalities
-    rare = set(share.nsmallest(most, keep="first").index)
+    rare = set(share.nsmallest(40, keep="first").index)
     fields = [f for f in cohort.fields if f.column in rare]
     figure, ax = plt.subplots(figsize=(8, 0.23 * len(fields) + 1.4))
     for y, f in enumerate(fields):
@@ -262,13 +262,13 @@ def verdict_table(verdicts: pd.DataFrame):
     )
 
 
-def lacking_table(differences: pd.DataFrame, *, minimum: int = MINIMUM, most: int = 8):
+def lacking_table(differences: pd.DataFrame):
     """Style the largest differences in what is recorded whose interval excludes 0; of `audit.presence_differences`.
 
-    Groups with fewer than ``minimum`` positives are left out.
+    Groups with fewer than 30 positives are left out.
     """
-    rows = differences[(differences.n_positive >= minimum) & ((differences.low > 0) | (differences.high < 0))]
-    rows = rows.loc[rows.estimate.abs().nlargest(most).index]
+    rows = differences[(differences.n_positive >= MINIMUM) & ((differences.low > 0) | (differences.high < 0))]
+    rows = rows.loc[rows.estimate.abs().nlargest(8).index]
     if rows.empty:
         table = pd.DataFrame({"field": ["no clear difference in what is recorded"]})
         return table.style.hide(axis="index")

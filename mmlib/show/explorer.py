@@ -23,8 +23,6 @@ def drop_explorer(
     pairs: Sequence[tuple[str, Sequence[Mapping]]],
     modalities: Sequence[str],
     name: str,
-    *,
-    start: float = 0.2,
 ) -> HTML | Markdown:
     """Interactive page part: sliders for the drop rate of each modality in two groups.
 
@@ -37,8 +35,6 @@ def drop_explorer(
         In the order of the patterns' bits.
     name : str
         Unique on the page.
-    start : float
-        Drop rate at which the first group's sliders stand at first; the second group's stand at 0.
 
     Returns
     -------
@@ -49,7 +45,7 @@ def drop_explorer(
         return Markdown(f"This run shows no two groups that both have {MINIMUM} positives and {MINIMUM} negatives.")
     data = {
         "modalities": [words(m) for m in modalities],
-        "start": start,
+        "start": 0.2,  # where the first group's sliders stand; the second group's stand at 0
         "digits": DIGITS,
         "quantities": QUANTITIES,
         "pairs": [

@@ -1,6 +1,5 @@
 """Figures and tables of chapter 5: how differently groups are treated."""
 
-from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -179,9 +178,9 @@ def small_table(small: pd.DataFrame):
     return table.style.hide(axis="index").format(COUNTS | {"overall": "{:.2f}"})
 
 
-def crossed_table(differences: pd.DataFrame, metrics: Sequence[str] = ("tpr", "selection_rate")):
+def crossed_table(differences: pd.DataFrame):
     """Signed differences of crossed groups, a row per group and a column per metric."""
-    rows = differences[_crossed(differences) & differences.metric.isin(metrics)]
+    rows = differences[_crossed(differences) & differences.metric.isin(("tpr", "selection_rate"))]
     if not len(rows):
         return sentence("No attributes are crossed in this run.")
     rows = rows.assign(shown=_intervals(rows, "+"), metric=rows.metric.map(METRIC_NAMES) + " [95 %]")

@@ -245,21 +245,19 @@ def slope_table(slopes: Evaluation):
     return pd.DataFrame(columns).style.hide(axis="index")
 
 
-def dropout_table(plain: Evaluation, dropout: Evaluation, rates: Sequence[float] = (0.0, 0.1, 0.2, 0.5)):
+def dropout_table(plain: Evaluation, dropout: Evaluation):
     """Modality dropout minus plain training at some drop rates, as a table: AUROC and signed differences in TPR.
 
     Parameters
     ----------
     plain, dropout : Evaluation
         Of two regimes, from `mmlib.questions.drops.evaluate_drops`.
-    rates : sequence of float
-        Those that were not evaluated are left out.
 
     Returns
     -------
     pandas.io.formats.style.Styler
     """
-    kept = [rate for rate in plain.labels if rate in rates]
+    kept = [rate for rate in plain.labels if rate in (0.0, 0.1, 0.2, 0.5)]
     gains = {"AUROC": dropout.metric("auroc") - plain.metric("auroc")}
     before, after = plain.contrasts("tpr"), dropout.contrasts("tpr")
     gains |= {f"TPR {name}": after[name] - before[name] for name in before}

@@ -30,10 +30,10 @@ REGIONS = {
 }
 
 
-def plane(examples: Mapping[str, Sequence[Group]], *, most: float = 2.0) -> np.ndarray:
-    """What the new modality does for all its separations up to ``most``, a panel for each pair of groups."""
+def plane(examples: Mapping[str, Sequence[Group]]) -> np.ndarray:
+    """What the new modality does for all its separations up to 2, a panel for each pair of groups."""
     figure, axes = plt.subplots(1, len(examples), figsize=(8.6, 4.6), sharey=True, squeeze=False)
-    at = np.linspace(0, most, 201)
+    most, at = 2, np.linspace(0, 2, 201)
     for ax, (name, groups) in zip(axes.flat, examples.items(), strict=True):
         gain, (before, after) = scan_plane(groups, at)
         rises, widens, same = gain.min(axis=-1), np.abs(after) - np.abs(before), before * after

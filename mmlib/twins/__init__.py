@@ -4,7 +4,7 @@ import lazy_loader
 
 #: Module to the names that it exports; a module is imported when one of its names is asked for.
 EXPORTS = {
-    "causal": ["Draw", "draw", "groups_of", "Knobs"],
+    "causal": ["Draw", "draw", "Knobs"],
     "drawings": ["draw_ecgs", "draw_xray", "outline_xray"],
     "ed": ["tables"],
     "mds": ["ecg_of", "write_mds_ed"],

@@ -16,12 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import norm
-
-from mmlib.data.edtables import AGE_STARTS
-from mmlib.data.table import age_groups
 
 RACES = {"White": 0.58, "Black": 0.22, "Hispanic": 0.08, "Asian": 0.05, "Other": 0.04, "Unknown": 0.03}
 SEXES = {"Female": 0.54, "Male": 0.46}
@@ -216,12 +212,6 @@ def draw(n: int, knobs: Knobs | None = None, seed: int = 0) -> Draw:
     return Draw(
         knobs, patient, race, sex, age, severity, needed, decided, signs, measured, present, linked, social
     )
-
-
-def groups_of(population: Draw) -> pd.DataFrame:
-    """Protected attributes of a draw as words: race, sex and age group."""
-    age_group = age_groups(pd.Series(population.age), AGE_STARTS)
-    return pd.DataFrame({"race": population.race, "sex": population.sex, "age_group": age_group})
 
 
 def _random(seed, part):
