@@ -80,6 +80,9 @@ OWN = {
 
 
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
+# Executed once per book, over the tables of all runs.
+STORY = sorted(Path("notebooks/story").glob("*.ipynb"))
+TABLES = ["rq1", "rq2", "fairness", "declared", "selection", "mitigation", "audit"]
 
 
 @cache
@@ -175,8 +178,7 @@ rule book:
             for run in RUNS
             for name in [*CHAPTERS, *settings(run).get("chapters", [])]
         ],
-        "results/book/notebooks/08_claims.ipynb",
-        "results/book/notebooks/09_paradox.ipynb",
+        [f"results/book/notebooks/{notebook.name}" for notebook in STORY],
         PAGES,
         "_config.yml",
         "_toc.yml",
@@ -203,35 +205,31 @@ def titles():
     )
 
 
-rule claims:
-    input:
-        expand("results/{run}/declared.parquet", run=RUNS),
-        notebook="notebooks/08_claims.ipynb",
-        sources=sources("notebooks/08_claims.ipynb"),
-    output:
-        executed="results/book/notebooks/08_claims.ipynb",
-    params:
-        runs=titles(),
-    log:
-        "results/book/logs/08_claims.log",
-    message:
-        "08_claims: over all runs"
-    shell:
-        "python -m mmlib execute {input.notebook} {output.executed} -p runs {params.runs:q} >{log} 2>&1"
+def tables_of(notebook):
+    """Give the tables of all runs, if the notebook is over runs."""
+    over_runs = "runs" in notebook_parameters(notebook)
+    return expand("results/{run}/{table}.parquet", run=RUNS if over_runs else [], table=TABLES)
 
 
-rule paradox:
-    input:
-        notebook="notebooks/09_paradox.ipynb",
-        sources=sources("notebooks/09_paradox.ipynb"),
-    output:
-        executed="results/book/notebooks/09_paradox.ipynb",
-    log:
-        "results/book/logs/09_paradox.log",
-    message:
-        "09_paradox: computed and simulated, of no run"
-    shell:
-        "python -m mmlib execute {input.notebook} {output.executed} >{log} 2>&1"
+for notebook in STORY:
+
+    rule:
+        name:
+            f"story_{notebook.stem}"
+        input:
+            tables_of(notebook),
+            notebook=str(notebook),
+            sources=sources(notebook),
+        output:
+            executed=f"results/book/notebooks/{notebook.name}",
+        params:
+            runs=["-p", "runs", titles()] if "runs" in notebook_parameters(notebook) else [],
+        log:
+            f"results/book/logs/{notebook.stem}.log",
+        message:
+            f"{notebook.stem}: over all runs"
+        shell:
+            "python -m mmlib execute {input.notebook} {output.executed} {params.runs:q} >{log} 2>&1"
 
 
 rule encode_shard:

@@ -24,7 +24,7 @@ SAID = re.compile("|".join(sorted(VERDICTS, key=len, reverse=True)))
 
 def disagreements(results: Path, runs: list[str], claims: Path | None = None) -> list[str]:
     """Sentences on verdicts that differ from the declared ones; none if all agree."""
-    claims = claims or results / "book" / "notebooks" / "08_claims.ipynb"
+    claims = claims or results / "book" / "notebooks" / "7_claims.ipynb"
     found, tables = [], {run: artefacts.read(run, "declared", root=results) for run in runs}
     for run, declared in tables.items():
         found += _in_tables(run, declared, results)

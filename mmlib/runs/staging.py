@@ -4,8 +4,8 @@ A notebook appears once per run: for the first under its source path ``notebooks
 ``<run>/``, a sibling folder, so that relative links stay right and lead to the same run. Labels and glue keys
 are distinguished by run: ``RUN-`` becomes ``<run>-`` in Markdown cells and in the names and captions of
 cell metadata (code writes ``f"{run}-..."``). In pages ``RUN-`` is the first run. A notebook over all runs lies in
-``across/`` and is executed once, for ``book``, which its labels carry. The table of contents names what every run has;
-the ``chapters`` of a run follow in its part.
+``notebooks/story/`` and is executed once, for ``book``, which its labels carry. The table of contents names what
+every run has; the ``chapters`` of a run follow in its part.
 """
 
 # How a glued number reaches another page: the text role, with the notebook's path, a double colon, the key
@@ -37,7 +37,7 @@ MARK = "# Staged by mmlib.runs.staging: whatever is changed here is lost.\n"
 #: One self-contained script, fonts included, so that formulas can be read without a network.
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
 #: Folder of the notebooks over all runs, and the name under which they are executed.
-ACROSS, BOOK = "across", "book"
+ACROSS, BOOK = "notebooks/story", "book"
 
 #: Opening of a chapter's answer, which a page that quotes it does not need.
 IN_SHORT = "**In short.** "
@@ -94,13 +94,13 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     (part / "figures").mkdir()
     shared = {name: _executed(BOOK, name, root) for name in _chapters(toc, ACROSS)}
     for name, executed in shared.items():
-        (part / ACROSS).mkdir(exist_ok=True)
+        (part / ACROSS).mkdir(parents=True, exist_ok=True)
         _write(stage_notebook(executed, BOOK), part, ACROSS, name)
     told = {}
     for run, folder in _folders(runs).items():
-        if (part / folder).exists():
+        if folder == run and (part / folder).exists():
             raise ValueError(f"A run cannot be called {run!r}: the book has a folder of that name.")
-        (part / folder).mkdir()
+        (part / folder).mkdir(exist_ok=True)
         notebooks = {name: _executed(run, name, root) for name in [*_chapters(toc), *own[run]]}
         if settings[run].get("credentialed"):
             guard(run, notebooks | shared, root=root / "results")
@@ -278,7 +278,7 @@ def _folders(runs):
 
 
 def _is_results(part, folder="notebooks"):
-    return all(file.startswith(f"{folder}/") for file in _files(part))
+    return all(file.rpartition("/")[0] == folder for file in _files(part))
 
 
 def _chapters(toc, folder="notebooks"):

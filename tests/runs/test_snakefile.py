@@ -17,7 +17,7 @@ WRITES = {
     for name in CHAPTERS + OWN
 }
 EXECUTED = [f"results/demo/notebooks/{name}.ipynb" for name in CHAPTERS]
-ACROSS = "results/book/notebooks/08_claims.ipynb"
+ACROSS = "results/book/notebooks/7_claims.ipynb"
 
 
 def snakemake(folder, *arguments):
@@ -60,8 +60,8 @@ def checkout(tmp_path_factory, write_notebook):
         )
         write_notebook(folder / "notebooks" / f"{name}.ipynb", ("parameters", parameters), code)
     shown = "print(runs, open('results/demo/declared.parquet').read())"
-    write_notebook(folder / "notebooks" / "08_claims.ipynb", ("parameters", 'run = "book"\nruns = {}'), shown)
-    write_notebook(folder / "notebooks" / "09_paradox.ipynb", ("parameters", 'run = "book"'), "print(run)")
+    write_notebook(folder / "notebooks" / "story" / "7_claims.ipynb", ("parameters", 'run = "book"\nruns = {}'), shown)
+    write_notebook(folder / "notebooks" / "story" / "1_paradox.ipynb", ("parameters", 'run = "book"'), "print(run)")
     (folder / "notebooks" / "params").mkdir()
     set_rate(folder, 0.2)
     result = snakemake(folder, "--show-failed-logs", "--", *EXECUTED)
@@ -89,11 +89,11 @@ def test_the_claims_are_set_side_by_side_once_with_the_titles_of_all_runs(checko
     assert result.returncode == 0, result.stderr
     told = (checkout / ACROSS).read_text()
     assert "It's a demo" in told and "synthetic" in told
-    assert "08_claims" not in {path.stem for path in (checkout / "results/demo/notebooks").iterdir()}
+    assert "7_claims" not in {path.stem for path in (checkout / "results/demo/notebooks").iterdir()}
 
 
 def test_the_chapter_without_patients_needs_no_run(checkout):
-    executed = "results/book/notebooks/09_paradox.ipynb"
+    executed = "results/book/notebooks/1_paradox.ipynb"
     output = snakemake(checkout, "--dry-run", "--quiet", "host", "--forceall", "--", executed).stdout
     assert "paradox" in output and not [name for name in CHAPTERS if name in output]
 

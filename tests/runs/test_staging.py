@@ -200,16 +200,16 @@ def test_a_tree_holds_pages_first_run_and_further_runs(checkout):
 
 
 def test_a_chapter_over_all_runs_is_there_once_without_a_title(checkout):
-    parts = [*TOC["parts"], {"caption": "Across", "chapters": [{"file": "across/08_c"}]}]
+    parts = [*TOC["parts"], {"caption": "Across", "chapters": [{"file": "notebooks/story/8_c"}]}]
     (checkout / "_toc.yml").write_text(yaml.safe_dump(TOC | {"parts": parts}))
     with pytest.raises(
-        FileNotFoundError, match=r"book/notebooks/08_c\.ipynb is missing; `make book` executes it"
+        FileNotFoundError, match=r"book/notebooks/8_c\.ipynb is missing; `make book` executes it"
     ):
         stage(["one", "two"], "_build/src")
     (checkout / "results" / "book" / "notebooks").mkdir(parents=True)
-    (checkout / "results" / "book" / "notebooks" / "08_c.ipynb").write_text(json.dumps(executed()))
+    (checkout / "results" / "book" / "notebooks" / "8_c.ipynb").write_text(json.dumps(executed()))
     out = stage(["one", "two"], "_build/src")
-    first, figure, *_ = json.loads((out / "across" / "08_c.ipynb").read_text())["cells"]
+    first, figure, *_ = json.loads((out / "notebooks" / "story" / "8_c.ipynb").read_text())["cells"]
     assert "".join(first["source"]).startswith("(book-top)=\n# A question? \n")
     assert figure["metadata"]["mystnb"]["figure"]["name"] == "book-fig-a"
     assert (out / "figures" / "book-fig-a.png").is_file()
@@ -218,17 +218,17 @@ def test_a_chapter_over_all_runs_is_there_once_without_a_title(checkout):
 
 
 def test_a_credentialed_run_is_looked_for_in_the_chapter_over_all_runs(checkout, monkeypatch):
-    parts = [*TOC["parts"], {"caption": "Across", "chapters": [{"file": "across/08_c"}]}]
+    parts = [*TOC["parts"], {"caption": "Across", "chapters": [{"file": "notebooks/story/8_c"}]}]
     (checkout / "_toc.yml").write_text(yaml.safe_dump(TOC | {"parts": parts}))
     (checkout / "results" / "book" / "notebooks").mkdir(parents=True)
-    (checkout / "results" / "book" / "notebooks" / "08_c.ipynb").write_text(json.dumps(executed()))
+    (checkout / "results" / "book" / "notebooks" / "8_c.ipynb").write_text(json.dumps(executed()))
     params = checkout / "notebooks" / "params" / "two.yml"
     params.write_text(params.read_text() + "credentialed: true\n")
     searched = []
     guard = "mmlib.runs.staging.guard"
     monkeypatch.setattr(guard, lambda run, notebooks, root: searched.append((run, list(notebooks))))
     stage(["one", "two"], "_build/src")
-    assert searched == [("two", ["01_a", "02_b", "08_c"])]
+    assert searched == [("two", ["01_a", "02_b", "8_c"])]
 
 
 def test_a_chapter_that_one_run_has_is_searched_and_staged_for_it_alone(
