@@ -27,7 +27,7 @@ CHAPTERS = {
         "slow": True,
         "files": True,
         "reads": [],
-        "writes": ["cohort.parquet", "fields.parquet", "notes.parquet", "audit.parquet"],
+        "writes": ["cohort.parquet", "fields.parquet", "notes.parquet", "audit.parquet", "sizes.parquet"],
         "threads": 1,
     },
     "02_encoding": {
@@ -41,7 +41,7 @@ CHAPTERS = {
         "slow": True,
         "files": True,
         "reads": ["cohort.parquet", "audit.parquet", "embeddings.nc"],
-        "writes": ["powerset.nc", "models.safetensors", "noise.nc", "rq1.parquet"],
+        "writes": ["powerset.nc", "models.safetensors", "noise.nc", "bins.parquet", "rq1.parquet"],
         "threads": 4,
     },
     "04_rq2_masking": {
@@ -82,7 +82,7 @@ OWN = {
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
 # Executed once per book, over the tables of all runs.
 STORY = sorted(Path("notebooks/story").glob("*.ipynb"))
-TABLES = ["rq1", "rq2", "fairness", "declared", "selection", "mitigation", "audit"]
+TABLES = ["rq1", "rq2", "fairness", "declared", "selection", "mitigation", "audit", "sizes"]
 
 
 @cache

@@ -9,6 +9,7 @@ VERBS = {
     "encode": ("mmlib.text.encode", "embed the texts of notes into the cache that all runs share"),
     "execute": ("mmlib.runs.execution", "execute one notebook for one run"),
     "plan": ("mmlib.runs.plan", "tell what a run will do, before it does it"),
+    "share": ("mmlib.runs.shared", "write the tables of a finished run to a folder that may be passed on"),
     "stage": ("mmlib.runs.staging", "assemble the book from pages and executed notebooks"),
     "twins": ("mmlib.twins.write", "write a synthetic twin of a data set"),
 }

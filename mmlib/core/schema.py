@@ -195,6 +195,38 @@ RESULTS = pa.DataFrameSchema(
     },
     coerce=True,
 )
+#: Columns of equal bins of scores, from 0 to 1.
+BINS = tuple(f"b{place:02d}" for place in range(50))
+_count = pa.Column(int, pa.Check.ge(0))
+SIZES = pa.DataFrameSchema(
+    {
+        "run": pa.Column(str),
+        "attribute": pa.Column(str),
+        "group": pa.Column(str),
+        "label": pa.Column(str, pa.Check.isin(["all", "positive", "negative"])),
+        "modality": pa.Column(str, nullable=True),
+        "n": _count,
+        "n_patients": _count,
+        "n_positive": _count,
+        "n_present": pa.Column(float, pa.Check.ge(0), nullable=True),
+    },
+    unique=["attribute", "group", "label", "modality"],
+    coerce=True,
+)
+HISTOGRAM = pa.DataFrameSchema(
+    {
+        "run": pa.Column(str),
+        "subset": pa.Column(str),
+        "attribute": pa.Column(str),
+        "group": pa.Column(str),
+        "label": pa.Column(str, pa.Check.isin(["positive", "negative"])),
+        "n": _count,
+        **dict.fromkeys(BINS, _count),
+    },
+    checks=pa.Check(lambda d: (d[list(BINS)].sum(axis=1) == d["n"]).all(), error="bins do not add up to n"),
+    unique=["subset", "attribute", "group", "label"],
+    coerce=True,
+)
 DIMENSIONS = {
     "embeddings": {"embedding": ("sample", "modality", "feature"), "present": ("sample", "modality")},
     "powerset": {

@@ -166,6 +166,7 @@ EXPORTS = {
     "predictors": ["decode", "measure_outcomes", "measure_predictors"],
     "presence": ["matched_auroc", "matched_gains"],
     "sensitivity": ["compare_variations", "protected_studies", "train_variations"],
+    "sizes": ["score_bins", "size_table"],
     "twin_study": ["compare_with_truth", "study_twin", "TwinStudy"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

@@ -17,6 +17,8 @@ EXPORTS = {
     ],
     "plan": ["plan_run"],
     "run": ["Run"],
+    "shared": ["code_digest", "Made", "read_runs", "RunTables", "share"],
     "staging": ["glued_text", "label", "named_images", "put_answers", "stage", "stage_notebook", "stage_toc"],
+    "suppression": ["refusals", "suppress"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

@@ -28,11 +28,13 @@ ARTEFACTS = {
     "fields": (".parquet", "01_cohort"),
     "notes": (".parquet", "01_cohort"),
     "audit": (".parquet", "01_cohort"),
+    "sizes": (".parquet", "01_cohort"),
     "embeddings": (".nc", "02_encoding"),
     "encoding": (".parquet", "02_encoding"),
     "powerset": (".nc", "03_rq1_addition"),
     "models": (".safetensors", "03_rq1_addition"),
     "noise": (".nc", "03_rq1_addition"),
+    "bins": (".parquet", "03_rq1_addition"),
     "rq1": (".parquet", "03_rq1_addition"),
     "masking": (".nc", "04_rq2_masking"),
     "rq2": (".parquet", "04_rq2_masking"),
@@ -46,7 +48,11 @@ ARTEFACTS = {
     "learned": (".parquet", "12_learned"),
     "elsewhere": (".parquet", "13_elsewhere"),
 }
+#: Tables with a contract of their own; all others are tidy results.
 TABLES = {"cohort": schema.COHORT, "fields": schema.FIELDS, "notes": schema.NOTES}
+TABLES |= {"sizes": schema.SIZES, "bins": schema.HISTOGRAM}
+#: Artefacts with a row per person, sample or sentence; all other tables are aggregates.
+OF_PEOPLE = ("cohort", "fields", "notes")
 PACKAGES = ("mmlib", "numpy", "pandas", "scikit-learn", "torch", "transformers")
 
 

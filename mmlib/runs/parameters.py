@@ -33,6 +33,9 @@ RUN_KEYS = {
     "chapters": ["10_leak"],
 }
 
+#: Names that no run may have: that of chapters over all runs, and that of all runs.
+RESERVED = ("book", "all")
+
 #: Suffixes of what a module may have beside it under its own name.
 BESIDE = (".html", ".js", ".css", ".safetensors", ".json", ".csv")
 
@@ -114,6 +117,8 @@ def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
         raise ValueError(f"{file} is not readable as YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(values, dict):
         raise ValueError(f"{file} holds {_kind(values)}, expected a mapping of parameter names to values.")
+    if file.stem in RESERVED:
+        raise ValueError(f"A run cannot be called {file.stem!r}, which has a meaning of its own; rename {file}.")
     notebooks = list(notebooks)
     known = [RUN_KEYS, *map(notebook_parameters, notebooks)]
     for name, value in values.items():

@@ -87,7 +87,7 @@ class Run:
         --------
         >>> run.write("rq2", table, margin=0.005)
         """
-        tidy = artefacts.ARTEFACTS.get(name, ("",))[0] == ".parquet" and name not in artefacts.TABLES
+        tidy = artefacts.ARTEFACTS.get(name, ("",))[0] == ".parquet" and name not in artefacts.OF_PEOPLE
         data = self._table(parts) if tidy else parts[0]
         inputs = {k: v for k, v in self.seen.items() if k != name}
         self.seen[name] = artefacts.write(
