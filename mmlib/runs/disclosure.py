@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mmlib.core.schema import SMALLEST_CELL
 from mmlib.runs import artefacts
 
-LEAST = 11  # the smallest count that may be shown
 #: Columns that hold identifiers or times of people.
 PERSONAL = frozenset(
     [
@@ -67,7 +67,7 @@ class Protected:
     identifiers : frozenset of str
         Of samples and patients.
     sentences : frozenset of str
-        Sentences of notes that fewer than ``LEAST`` patients share.
+        Sentences of notes that fewer than ``SMALLEST_CELL`` patients share.
     values : pandas.DataFrame
         Numbers of the cohort, a row per sample.
     """
@@ -84,7 +84,7 @@ def protected_of(run: str, *, root: str | Path = "results") -> Protected:
     notes = artefacts.read(run, "notes", root=root)
     patients = notes["sample_id"].map(cohort.set_index("sample_id")["patient_id"])
     shared = patients.groupby(notes["sentence"]).nunique()
-    rare = shared.index[shared < LEAST]
+    rare = shared.index[shared < SMALLEST_CELL]
     numbers = fields.select_dtypes("number")
     return Protected(
         frozenset(cohort["sample_id"]) | frozenset(cohort["patient_id"]),
@@ -168,10 +168,10 @@ def _in_text(text, protected):
     if TIMESTAMP.search(plain):
         yield "a timestamp"
     if any(sentence in plain for sentence in protected.sentences):
-        yield f"a sentence that fewer than {LEAST} patients share"
+        yield f"a sentence that fewer than {SMALLEST_CELL} patients share"
     for pattern in SMALL:
-        if any(0 < _number(count) < LEAST for count in pattern.findall(plain)):
-            yield f"a count below {LEAST}"
+        if any(0 < _number(count) < SMALLEST_CELL for count in pattern.findall(plain)):
+            yield f"a count below {SMALLEST_CELL}"
 
 
 def _in_table(header, rows, protected):
@@ -179,8 +179,8 @@ def _in_table(header, rows, protected):
     if PERSONAL & {name.rsplit(".", 1)[-1] for name in columns}:
         yield "a column of identifiers or times"
     for place, name in enumerate(columns):
-        if COUNTS.match(name) and any(0 < _number(row[place]) < LEAST for row in rows if place < len(row)):
-            yield f"a count below {LEAST} (column {name!r})"
+        if COUNTS.match(name) and any(0 < _number(row[place]) < SMALLEST_CELL for row in rows if place < len(row)):
+            yield f"a count below {SMALLEST_CELL} (column {name!r})"
     fields = {c.lower(): c for c in protected.values.columns} | {
         c.split(".", 1)[-1].lower(): c for c in protected.values.columns
     }

@@ -24,6 +24,7 @@ import yaml
 
 from mmlib.core.schema import BINS, SMALLEST_CELL
 from mmlib.runs import artefacts
+from mmlib.runs.disclosure import protected_of
 from mmlib.runs.parameters import run_parameters, sources
 from mmlib.runs.suppression import refusals, suppress
 
@@ -50,7 +51,7 @@ COLUMNS = {
     "declared": _RESULT
     | dict.fromkeys(("question", "subset", "versus", "refused", "verdict"), "words")
     | dict.fromkeys(("each", "attainable"), "flag")
-    | dict.fromkeys(("n_effective", "n_needed"), "count")
+    | {"n_effective": "count", "n_needed": "number"}
     | dict.fromkeys(
         ("rate", "p", "null", "margin", "p_holm", "detectable", "p_equivalent", "times"), "number"
     ),
@@ -88,8 +89,8 @@ Every count is rounded to the nearest 5. A group with fewer than {n} patients wi
 all tables. A rate and its interval appear only if at least {n} samples are on each side of it, since a rate times the
 number of samples is a count: true positives, false positives, true negatives and false negatives of a group must all
 reach {n}, or all rates of that group for that set of modalities are left out. So is what could be found by
-subtraction: if one group of an attribute is left out, so is the next smallest. If a crossed group (such as race and sex) is
-too small, all crossed groups of these attributes are left out. Text about fields (reason, source) and sentences with
+subtraction: if one group of an attribute is left out, so is the next smallest. If a crossed group (such as race and
+sex) is too small, all crossed groups of these attributes are left out. Text about fields (reason, source) and sentences with
 counts are blank."""
 
 
@@ -362,7 +363,10 @@ def share(
             f'The run {run!r} has no table {lacking[0]} in {results}; `make book RUNS="{run}"` makes all of them.'
         )
     found = _gather(run, results=results, params=params)
-    if refused := refusals(found, run, results=results, by=by):
+    raw = {name: artefacts.read(run, name, root=results) for name in found.tables}
+    fields = artefacts.read(run, "fields", root=results).columns
+    texts = [found.title, found.cohort, found.task, found.units, found.samples, by]
+    if refused := refusals(raw, protected_of(run, root=results), fields=fields, others=texts):
         raise ValueError(f"The run {run!r} cannot be shared: {len(refused)} findings.\n" + "\n".join(refused))
     made = replace(
         found.made,
