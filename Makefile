@@ -1,6 +1,7 @@
 # `make book` and `make test` set everything up by themselves; what is up to date is not done again.
+# RUNS names what is computed, "all" all that needs no outside data; other runs are shown from their tables in book/runs.
 # ROOT=<folder> replaces the `root:` of a single run: make book RUNS=ptb_xl ROOT=<folder of PTB-XL>
-RUNS ?= support2 nhanes reviews mimic_eye_twin mds_ed_twin
+RUNS ?= support2
 CORES ?= all
 PYTHON ?= python3
 BIN := .venv/bin

@@ -1,4 +1,5 @@
 # run x notebook -> artefacts and an executed copy under results/<run>/ -> the book in _build/html.
+# Runs that are not named are shown from their shared tables, if book/runs has them.
 # `make book` calls it; by hand: snakemake --cores all --config runs="support2 nhanes"
 import json
 import os
@@ -7,13 +8,17 @@ from functools import cache
 from pathlib import Path
 
 from mmlib.runs.execution import drawn_earlier
-from mmlib.runs.parameters import notebook_parameters, own_parameters, run_parameters, sources
+from mmlib.runs.parameters import notebook_parameters, own_parameters, run_parameters, shared_runs, sources
 
 # Jobs find this environment's python and jupyter-book even if it was not activated; nothing reports home.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
+# What RUNS=all stands for: runs whose data come with packages or are simulated.
+ALL = "support2 nhanes reviews mimic_eye_twin mds_ed_twin"
 RUNS = str(config.get("runs", "support2")).split()
+RUNS = ALL.split() if RUNS == ["all"] else RUNS
+SHARED = shared_runs("book/runs", besides=RUNS)
 ROOT = str(config.get("root", ""))
 if ROOT and len(RUNS) != 1:
     sys.exit(f"ROOT is {ROOT!r} beside the runs {' '.join(RUNS)}; expected one run, whose data lie there.")
@@ -77,6 +82,33 @@ OWN = {
     },
     "13_elsewhere": {"reads": ["cohort.parquet", "embeddings.nc"], "writes": ["elsewhere.parquet"], "threads": 4},
 }
+
+
+# Seconds that a chapter takes for a cohort such as SUPPORT2 on two idle cores, until it has run once.
+SECONDS = {"01_cohort": 20, "02_encoding": 120, "03_rq1_addition": 120, "04_rq2_masking": 60, "05_fairness": 20}
+SECONDS |= {"06_selection": 30, "07_mitigation": 90, "book": 60}
+
+
+def seconds(rule, run=""):
+    """Give how long a job is likely to take: as long as the last time, if there was one."""
+    executed = Path(f"results/{run}/notebooks/{rule}.ipynb")
+    if executed.is_file():
+        return round(json.loads(executed.read_text())["metadata"].get("papermill", {}).get("duration") or 1)
+    return SECONDS.get(rule, 15)
+
+
+def in_words(seconds):
+    return f"about {seconds} s" if seconds < 90 else f"about {seconds / 60:.0f} min"
+
+
+onstart:
+    jobs = list(workflow.dag.needrun_jobs())
+    total = sum(seconds(job.rule.name, getattr(job.wildcards, "run", "book")) for job in jobs)
+    shown = f"; shared runs: {', '.join(SHARED)}" if SHARED else ""
+    print(
+        f"Computed here: {', '.join(RUNS)}{shown}. {len(jobs)} steps to do, {in_words(total)} on one core.",
+        file=sys.stderr,
+    )
 
 
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
@@ -200,15 +232,18 @@ rule book:
 
 def titles():
     """Give the title and kind of each run: real health cohorts are counted, others and twins stand apart."""
+    about = {run: settings(run) for run in RUNS} | SHARED
     return json.dumps(
-        {run: {"title": settings(run).get("title", run), "kind": settings(run).get("kind", "health")} for run in RUNS}
+        {run: {"title": own.get("title", run), "kind": own.get("kind", "health")} for run, own in about.items()}
     )
 
 
 def tables_of(notebook):
     """Give the tables of all runs, if the notebook is over runs."""
-    over_runs = "runs" in notebook_parameters(notebook)
-    return expand("results/{run}/{table}.parquet", run=RUNS if over_runs else [], table=TABLES)
+    if "runs" not in notebook_parameters(notebook):
+        return []
+    made_here = expand("results/{run}/{table}.parquet", run=RUNS, table=TABLES)
+    return made_here + expand("book/runs/{run}/run.yml", run=SHARED)
 
 
 for notebook in STORY:
@@ -227,7 +262,7 @@ for notebook in STORY:
         log:
             f"results/book/logs/{notebook.stem}.log",
         message:
-            f"{notebook.stem}: over all runs"
+            f"the story: {notebook.stem}"
         shell:
             "python -m mmlib execute {input.notebook} {output.executed} {params.runs:q} >{log} 2>&1"
 
@@ -281,8 +316,10 @@ for name, chapter in (CHAPTERS | OWN).items():
             root=root_of(name),
         log:
             f"results/{{run}}/logs/{name}.log",
+        resources:
+            expected=lambda wildcards, rule=name: in_words(seconds(rule, wildcards.run)),
         message:
-            f"{{wildcards.run}}: {name}"
+            f"{{wildcards.run}}: {name}, {{resources.expected}}"
         threads: chapter["threads"]
         shell:
             "python -m mmlib execute {input.notebook} {output.executed} -f notebooks/params/{wildcards.run}.yml"

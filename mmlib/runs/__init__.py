@@ -12,6 +12,7 @@ EXPORTS = {
         "notebook_parameters",
         "own_parameters",
         "run_parameters",
+        "shared_runs",
         "sources",
         "unknown_parameter",
     ],
@@ -19,6 +20,7 @@ EXPORTS = {
     "run": ["Run"],
     "shared": ["code_digest", "Made", "read_runs", "RunTables", "share"],
     "staging": ["glued_text", "label", "named_images", "put_answers", "stage", "stage_notebook", "stage_toc"],
+    "summary": ["summary_page"],
     "suppression": ["refusals", "suppress"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

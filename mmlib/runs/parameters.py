@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from mmlib.core.schema import RUN_KINDS
+from mmlib.core.schema import RUN_KINDS, SHARED_SCHEMA
 
 #: Keys of a run that no notebook has to read, each with an example: the type it must have.
 #: ``title`` names the run in the book: in the table of contents and behind the heading of each chapter. ``kind`` is one
@@ -135,6 +135,21 @@ def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
     if unknown := [name for name in values.get("chapters", []) if name not in there]:
         raise ValueError(f"{file}: chapters names {unknown[0]!r}, expected some of {', '.join(there)}.")
     return values
+
+
+def shared_runs(folder: str | Path, besides: Iterable[str] = ()) -> dict[str, dict]:
+    """What ``run.yml`` says of every shared run whose tables have the schema of this version, by name.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of shared runs.
+    besides : iterable of str
+        Runs that are computed here, and so are left out.
+    """
+    files = [file for file in sorted(Path(folder).glob("*/run.yml")) if file.parent.name not in besides]
+    found = {file.parent.name: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+    return {name: about for name, about in found.items() if about.get("schema") == SHARED_SCHEMA}
 
 
 def own_parameters(notebook: str | Path, file: str | Path) -> dict:

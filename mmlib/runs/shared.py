@@ -22,14 +22,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from mmlib.core.schema import BINS, SMALLEST_CELL
+from mmlib.core.schema import BINS, SHARED_SCHEMA, SMALLEST_CELL
 from mmlib.runs import artefacts
 from mmlib.runs.disclosure import protected_of
 from mmlib.runs.parameters import run_parameters, sources
 from mmlib.runs.suppression import refusals, suppress
 
-#: Number of the schema below; a folder with another one is left out of the book.
-SCHEMA = 1
 _RESULT = {
     **dict.fromkeys(("run", "metric", "attribute", "group", "reference"), "words"),
     **dict.fromkeys(("estimate", "low", "high", "se_patients", "se_retrain"), "number"),
@@ -90,8 +88,8 @@ all tables. A rate and its interval appear only if at least {n} samples are on e
 number of samples is a count: true positives, false positives, true negatives and false negatives of a group must all
 reach {n}, or all rates of that group for that set of modalities are left out. So is what could be found by
 subtraction: if one group of an attribute is left out, so is the next smallest. If a crossed group (such as race and
-sex) is too small, all crossed groups of these attributes are left out. Text about fields (reason, source) and sentences with
-counts are blank."""
+sex) is too small, all crossed groups of these attributes are left out. Text about fields (reason, source) and sentences
+with counts are blank."""
 
 
 @dataclass(frozen=True)
@@ -246,13 +244,14 @@ def _gather(
                 f"The table {name} of {run!r} has the column {unknown[0]!r}, which is not one of those that are shared "
                 f"({', '.join(COLUMNS[name])})."
             )
+    modalities = tuple(read["sizes"]["modality"].dropna().unique())
     public, withheld = bool(about.get("public")), {}
     if not public:
         read, withheld = suppress(read)
     tables = {name: _parse(_text(name, table), name, run) for name, table in read.items()}
     whole = tables["sizes"].query("attribute == 'overall' and label == 'all'")
     made_with = artefacts.about(run, "sizes", root=results)
-    settings = made_with["settings"] | artefacts.about(run, "cohort", root=results)["settings"]
+    settings = made_with["settings"]
     whole = whole[whole.modality.isna()].iloc[0]
     return RunTables(
         name=run,
@@ -267,7 +266,7 @@ def _gather(
         n=int(whole.n),
         patients=int(whole.n_patients),
         positives=int(whole.n_positive),
-        modalities=tuple(tables["sizes"].modality.dropna().unique()),
+        modalities=modalities,
         references=about.get("protected", {}),
         contrasts=about.get("contrasts", {}),
         made=Made(
@@ -295,10 +294,10 @@ def _read_shared(folder: str | Path) -> RunTables | None:
     """
     folder = Path(folder)
     about = _about(folder)
-    if about["schema"] != SCHEMA:
+    if about["schema"] != SHARED_SCHEMA:
         warnings.warn(
             f"The shared run {folder.name!r} is left out: its tables have schema {about['schema']}, "
-            f"this version reads schema {SCHEMA}.",
+            f"this version reads schema {SHARED_SCHEMA}.",
             stacklevel=2,
         )
         return None
@@ -384,7 +383,7 @@ def share(
         (part / f"{name}.csv").write_bytes(content)
         files[f"{name}.csv"] = sha256(content).hexdigest()
     about = {
-        "schema": SCHEMA,
+        "schema": SHARED_SCHEMA,
         **{key: getattr(found, key) for key in KEPT},
         "done": DONE,
         "counts": {"samples": found.n, "patients": found.patients, "positives": found.positives},
@@ -475,7 +474,7 @@ def code_digest(notebooks: str | Path = "notebooks") -> str:
 def _about(folder):
     try:
         about = yaml.safe_load((folder / "run.yml").read_text(encoding="utf-8"))
-        if not {"schema", "made", "files", "counts", *KEPT} <= set(about) and about.get("schema") == SCHEMA:
+        if not {"schema", "made", "files", "counts", *KEPT} <= set(about) and about.get("schema") == SHARED_SCHEMA:
             raise ValueError("a key is missing")
     except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(

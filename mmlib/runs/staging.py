@@ -1,11 +1,12 @@
 """Assemble the book from pages and executed notebooks: ``python -m mmlib stage --runs A B --out FOLDER``.
 
-A notebook appears once per run: for the first under its source path ``notebooks/``, for every other one under
-``<run>/``, a sibling folder, so that relative links stay right and lead to the same run. Labels and glue keys
-are distinguished by run: ``RUN-`` becomes ``<run>-`` in Markdown cells and in the names and captions of
-cell metadata (code writes ``f"{run}-..."``). In pages ``RUN-`` is the first run. A notebook over all runs lies in
-``notebooks/story/`` and is executed once, for ``book``, which its labels carry. The table of contents names what
-every run has; the ``chapters`` of a run follow in its part.
+Every run has a first page, its summary. Of the runs that were computed here, named by ``--runs``, a notebook appears
+once per run: for the first under its source path ``notebooks/``, for every other one under ``<run>/``, a sibling
+folder, so that relative links stay right and lead to the same run. Labels and glue keys are distinguished by run:
+``RUN-`` becomes ``<run>-`` in Markdown cells and in the names and captions of cell metadata (code writes
+``f"{run}-..."``). In pages ``RUN-`` is the first run. A notebook of the story is over all runs: it is executed once,
+for ``book``, which its labels carry. Runs of ``book/runs`` that were not computed here have their summary alone. The
+table of contents names the chapters that every run has; the ``chapters`` of a run follow.
 """
 
 # How a glued number reaches another page: the text role, with the notebook's path, a double colon, the key
@@ -31,13 +32,17 @@ from pathlib import Path
 import yaml
 
 from mmlib.runs.disclosure import guard
-from mmlib.runs.parameters import run_parameters
+from mmlib.runs.parameters import run_parameters, shared_runs
+from mmlib.runs.shared import code_digest, read_runs
+from mmlib.runs.summary import summary_page
 
 MARK = "# Staged by mmlib.runs.staging: whatever is changed here is lost.\n"
 #: One self-contained script, fonts included, so that formulas can be read without a network.
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
 #: Folder of the notebooks over all runs, and the name under which they are executed.
-ACROSS, BOOK = "notebooks/story", "book"
+STORY, BOOK = "notebooks/story", "book"
+#: First page of every run.
+SUMMARY = "summary"
 
 #: Opening of a chapter's answer, which a page that quotes it does not need.
 IN_SHORT = "**In short.** "
@@ -83,40 +88,52 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     if out.exists() and not _is_staged(out):
         raise ValueError(f"{out} holds something else than a staged book; give --out a folder of its own.")
     settings = {run: _settings(run, root) for run in runs}
-    titles = {run: settings[run].get("title", run) for run in runs}
     own = {run: settings[run].get("chapters", []) for run in runs}
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    folders = {
+        "results": root / "results",
+        "shared": root / "book" / "runs",
+        "params": root / "notebooks" / "params",
+    }
+    tables = read_runs([*runs, *shared_runs(folders["shared"], besides=runs)], **folders)
 
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(root / "book", part / "book", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(root / "book", part / "book", ignore=shutil.ignore_patterns("__pycache__", "runs"))
     shutil.copy(root / "_config.yml", part)
     (part / "figures").mkdir()
-    shared = {name: _executed(BOOK, name, root) for name in _chapters(toc, ACROSS)}
-    for name, executed in shared.items():
-        (part / ACROSS).mkdir(parents=True, exist_ok=True)
-        _write(stage_notebook(executed, BOOK), part, ACROSS, name)
-    told = {}
-    for run, folder in _folders(runs).items():
+    story = {name: _executed(BOOK, name, root) for name in _chapters(toc, STORY)}
+    for name, executed in story.items():
+        _write(stage_notebook(executed, BOOK), part, STORY, name)
+    told, code = {}, code_digest(root / "notebooks") if len(tables) > len(runs) else ""
+    for run, folder in _folders(tables).items():
         if folder == run and (part / folder).exists():
             raise ValueError(f"A run cannot be called {run!r}: the book has a folder of that name.")
         (part / folder).mkdir(exist_ok=True)
+        synthetic = tables[run].kind == "synthetic"
+        notice = SYNTHETIC if synthetic else ""
+        page = summary_page(tables[run], notice=notice, code=code)
+        (part / folder / f"{SUMMARY}.md").write_text(page, encoding="utf-8")
+        if run not in settings:
+            continue
         notebooks = {name: _executed(run, name, root) for name in [*_chapters(toc), *own[run]]}
         if settings[run].get("credentialed"):
-            guard(run, notebooks | shared, root=root / "results")
-        synthetic = settings[run].get("kind") == "synthetic"
-        told[run] = f"{titles[run]}{' (synthetic)' if synthetic else ''}", glued_text(notebooks.values(), run)
+            guard(run, notebooks | story, root=root / "results")
+        title = tables[run].title
+        told[run] = f"{title}{' (synthetic)' if synthetic else ''}", glued_text(notebooks.values(), run)
         few = told[run][1].setdefault("size-caution", "")
-        notice = (SYNTHETIC if synthetic else "") + (f"\n\n{few}" if few else "")
+        notice += f"
+
+{few}" if few else ""
         for name, executed in notebooks.items():
-            _write(stage_notebook(executed, run, titles[run], notice), part, folder, name)
-    for page in part.rglob("*.md"):
+            _write(stage_notebook(executed, run, title, notice), part, folder, name)
+    for page in (part / "book").rglob("*.md"):
         text = label(page.read_text(encoding="utf-8"), runs[0])
         page.write_text(put_answers(text, told), encoding="utf-8")
     mathjax = part / "book" / "_static" / "mathjax"
     mathjax.mkdir(parents=True)
     shutil.copy(distribution("sphinx-mathjax-offline").locate_file(MATHJAX), mathjax)
-    toc = stage_toc(toc, titles, own)
+    toc = stage_toc(toc, tables, own)
     (part / "_toc.yml").write_text(MARK + yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
     for file in _files(toc):
         if not any((part / f"{file}{suffix}").is_file() for suffix in ("", ".md", ".ipynb")):
@@ -238,33 +255,36 @@ def put_answers(page: str, told: Mapping[str, tuple[str, Mapping[str, str]]]) ->
     return re.sub(r"^% (answers?) ([\w-]+)$", replacement, page, flags=re.M)
 
 
-def stage_toc(toc: Mapping, titles: Mapping[str, str], own: Mapping[str, Sequence[str]]) -> dict:
-    """Table of contents with the parts of some runs.
+def stage_toc(toc: Mapping, runs: Iterable[str], own: Mapping[str, Sequence[str]]) -> dict:
+    """Table of contents with an entry for each run in place of the study chapters.
 
     Parameters
     ----------
     toc : mapping
-        Table of contents with parts. One whose chapters are notebooks stands for the runs.
-    titles : mapping of str to str
-        Run to title, in the order in which they appear.
+        Table of contents with parts. One whose chapters are study notebooks stands for the runs.
+    runs : iterable of str
+        In the order in which they appear.
     own : mapping of str to sequence of str
-        Run to the names of notebooks that it has beyond those of the table.
+        Run computed here to the names of notebooks that it has beyond those of the table. Others have a summary only.
 
     Returns
     -------
     dict
-        A copy in which that part is repeated for each run, under the run's title and with its own notebooks.
+        A copy in which that part names the summary of each run and, folded under it, its chapters.
     """
     parts = []
     for part in toc["parts"]:
         if not _is_results(part):
             parts.append(part)
             continue
-        for run, folder in _folders(titles).items():
-            text = json.dumps(part).replace('"notebooks/', f'"{folder}/')
-            part_of_run = json.loads(text) | {"caption": titles[run]}
-            part_of_run["chapters"] += [{"file": f"{folder}/{name}"} for name in own[run]]
-            parts.append(part_of_run)
+        chapters = []
+        for run, folder in _folders(runs).items():
+            entry = {"file": f"{folder}/{SUMMARY}"}
+            if run in own:
+                names = [file.rpartition("/")[2] for file in _files(part)] + list(own[run])
+                entry["sections"] = [{"file": f"{folder}/{name}"} for name in names]
+            chapters.append(entry)
+        parts.append({**part, "chapters": chapters})
     return {**toc, "parts": parts}
 
 
@@ -287,6 +307,7 @@ def _chapters(toc, folder="notebooks"):
 
 
 def _write(notebook, part, folder, name):
+    (part / folder).mkdir(parents=True, exist_ok=True)
     content = json.dumps(notebook, indent=1, ensure_ascii=False)
     (part / folder / f"{name}.ipynb").write_text(content + "\n", encoding="utf-8")
     for figure, image in named_images(notebook).items():

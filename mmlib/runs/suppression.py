@@ -1,7 +1,7 @@
 """Suppression of small cells in the tables of runs whose data are not public, and refusal of what no table may hold.
 
 A reader of a table knows every number in it and can add, subtract and multiply. So a rate is shown only if at least
-`mmlib.core.schema.SMALLEST_CELL` samples lie on each side of it, and what is left out must not follow from what is
+``mmlib.core.schema.SMALLEST_CELL`` samples lie on each side of it, and what is left out must not follow from what is
 shown.
 """
 
@@ -36,9 +36,12 @@ PATH = re.compile(
     r"[\w.~-]*/[\w.-]+/|\b[A-Za-z]:\\|\\\\|\w\.(csv|parquet|ipynb|py|yml|json|txt|png|dcm|nc|gz)\b", re.I
 )
 ADDRESS = re.compile(r"\S+@\S+\.\w+|https?:|www\.")
-MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+MONTH = (
+    r"(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?|oct(ober)?|nov(ember)?|dec(ember)?)"
+)
 DATE = re.compile(
-    rf"\b\d{{1,2}}[./]\d{{1,2}}[./]\d{{2,4}}\b|\b\d{{1,2}}:\d\d\b|\b\d{{1,2}}(st|nd|rd|th)? {MONTH}\b|\b{MONTH} \d{{1,4}}\b",
+    r"\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b\d{1,2}:\d\d\b"
+    rf"|\b\d{{1,2}}(st|nd|rd|th)? {MONTH}\b|\b{MONTH} \d{{1,4}}\b",
     re.I,
 )
 #: Most letters of an entry of a table, and the largest number that is not a count.
@@ -74,7 +77,7 @@ def suppress(tables: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame
     Returns
     -------
     tables : dict of str to pandas.DataFrame
-        Rows left out, counts rounded to a multiple of `ROUND`, sentences blank. Without ``bins``.
+        Rows left out, counts rounded to a multiple of 5, sentences blank. Without ``bins``.
     withheld : dict of str to int
         Table to rows left out.
     """

@@ -7,6 +7,7 @@ import torch
 import xarray as xr
 from safetensors import safe_open
 
+from mmlib.core import schema
 from mmlib.runs import artefacts
 
 SAMPLE = {"sample": np.array(["a", "b"], dtype=object)}
@@ -64,8 +65,11 @@ def examples():
         "subset": "labs",
     }
     result = pd.DataFrame([about | number | {"n": 5, "n_positive": 2, "primary": False}])
+    about_cell = {"run": "r", "attribute": "sex", "group": "f", "label": "positive", "n": 2}
+    sizes = pd.DataFrame([about_cell | {"modality": "labs", "n_patients": 2, "n_positive": 2, "n_present": 1.0}])
+    bins = pd.DataFrame([about_cell | {"subset": "labs"} | dict.fromkeys(schema.BINS, 0) | {"b07": 2}])
     models = {"w": torch.arange(3.0), "b": torch.zeros(2, 0)}
-    tables = {"cohort": cohort, "fields": fields, "notes": notes}
+    tables = {"cohort": cohort, "fields": fields, "notes": notes, "sizes": sizes, "bins": bins}
     arrays = {"embeddings": embeddings, "powerset": powerset, "noise": powerset} | dict.fromkeys(
         ("masking", "mitigation_scores"), masking
     )
@@ -142,6 +146,8 @@ def test_a_missing_artefact_names_the_command(tmp_path):
         ("notes", lambda d: pd.concat([d, d], ignore_index=True), "sample_id"),
         ("rq1", lambda d: d.assign(estimate="high"), "estimate"),
         ("rq1", lambda d: d.drop(columns="primary"), "primary"),
+        ("sizes", lambda d: d.assign(label="both"), "label"),
+        ("bins", lambda d: d.assign(b07=1), "bins do not add up to n"),
         ("embeddings", lambda d: d.drop_vars("present"), "embeddings has no variable 'present'"),
         ("powerset", lambda d: d.assign(score=d.score * 5), r"powerset.score lies in \[1.25, 1.25\]"),
     ],

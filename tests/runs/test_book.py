@@ -10,6 +10,7 @@ from bs4 import BeautifulSoup
 
 from mmlib.runs.execution import execute
 from mmlib.runs.staging import stage
+from tests.runs.test_staging import write_sizes
 
 ROOT = Path(__file__).parents[2]
 IMPORTS = """\
@@ -96,7 +97,7 @@ def checkout(tmp_path_factory, write_notebook):
     chapters = [{"file": "notebooks/01_first"}, {"file": "notebooks/02_second"}]
     keep = [entry for entry in pages if entry["file"] in ("book/api", "book/references")]
     parts = [
-        {"caption": "Results", "numbered": True, "chapters": chapters},
+        {"caption": "Cohort by cohort", "chapters": chapters},
         {"caption": "Look up", "chapters": keep},
     ]
     (folder / "_toc.yml").write_text(
@@ -125,6 +126,7 @@ def checkout(tmp_path_factory, write_notebook):
     (folder / "notebooks" / "params").mkdir()
     for run, title, value in (("alpha", "Alpha", 0.8312), ("beta_run", "Beta run", 0.2468)):
         (folder / "notebooks" / "params" / f"{run}.yml").write_text(f"run: {run}\ntitle: {title}\n")
+        write_sizes(folder / "results", run)
         out = folder / "results" / run / "notebooks"
         execute(first, out / first.name, {"run": run, "value": value})
         execute(second, out / second.name, {"run": run})
@@ -155,7 +157,7 @@ def test_the_book_opens_at_index_html(html):
 def test_the_landing_page_shows_the_first_run(page):
     text = text_of(page("book/index"))
     assert "Number 0.83; words: a plain sentence." in text
-    assert "See Fig. 1.1, Table 1.1" in text
+    assert "See Fig. 1, Table 1" in text
     links = [link["href"] for link in page("book/index").find("article").find_all("a", class_="internal")]
     assert {"../notebooks/01_first.html", "api/runs.html#module-mmlib.runs.staging"} <= set(links)
     figure = page("book/index").find("figure")
@@ -164,12 +166,12 @@ def test_the_landing_page_shows_the_first_run(page):
 
 @pytest.mark.parametrize(
     ("folder", "number", "value", "title"),
-    [("notebooks", "1.1", "0.83", "Alpha"), ("beta_run", "1.2", "0.25", "Beta run")],
+    [("notebooks", "1", "0.83", "Alpha"), ("beta_run", "2", "0.25", "Beta run")],
 )
 def test_each_run_has_its_own_numbers_and_labels(page, folder, number, value, title):
     soup = page(f"{folder}/01_first")
-    # chapters count anew in every run, figures of all first chapters together
-    assert soup.find("article").find("h1").get_text().startswith(f"1. What happens? ({title})")
+    # only the story is numbered; figures of all study pages are counted together
+    assert soup.find("article").find("h1").get_text().startswith(f"What happens? ({title})")
     text = text_of(soup)
     assert f"It is {'0.8312' if value == '0.83' else '0.2468'}, see Fig. {number}." in text
     assert f"Value {value}, Fig. {number}, Table {number}, ({number}), and Sampath" in text
@@ -184,7 +186,7 @@ def test_each_run_has_its_own_numbers_and_labels(page, folder, number, value, ti
 
 
 @pytest.mark.parametrize(
-    ("folder", "percent", "number"), [("notebooks", "83.1%", "1.1"), ("beta_run", "24.7%", "1.2")]
+    ("folder", "percent", "number"), [("notebooks", "83.1%", "1"), ("beta_run", "24.7%", "2")]
 )
 def test_a_chapter_reads_the_earlier_one_of_its_own_run(page, folder, percent, number):
     assert f"Before: {percent}, Fig. {number}." in text_of(page(f"{folder}/02_second"))
@@ -192,7 +194,13 @@ def test_a_chapter_reads_the_earlier_one_of_its_own_run(page, folder, percent, n
 
 def test_the_contents_name_the_runs(page):
     captions = [caption.get_text() for caption in page("book/index").find_all("p", class_="caption")]
-    assert captions == ["Alpha", "Beta run", "Look up"]
+    assert captions == ["Cohort by cohort", "Look up"]
+    contents = page("book/index").find("nav", class_="bd-links")
+    folded = contents.find_all("li", class_="toctree-l1")
+    assert [entry.find("a").get_text(strip=True) for entry in folded[1:3]] == ["Alpha", "Beta run"]
+    assert len(folded[1].find_all("li", class_="toctree-l2")) == 2
+    links = [link["href"] for link in page("beta_run/summary").find_all("a", href=True)]
+    assert not [link for link in links if "summary" in link and link.startswith("http")]  # no such file there
 
 
 @pytest.mark.parametrize("folder", ["notebooks", "beta_run"])

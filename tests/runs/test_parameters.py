@@ -6,7 +6,7 @@ import papermill
 import pytest
 
 import mmlib
-from mmlib.runs.parameters import notebook_parameters, own_parameters, run_parameters, sources
+from mmlib.runs.parameters import notebook_parameters, own_parameters, run_parameters, shared_runs, sources
 
 PACKAGE = Path(mmlib.__file__).parent
 FIRST = """\
@@ -190,3 +190,24 @@ def test_weights_and_coefficients_beside_a_module_belong_to_its_sources(tmp_path
 def test_code_that_is_not_python_is_named(tmp_path, write_notebook):
     with pytest.raises(ValueError, match=r"bad\.ipynb is not Python: .*'x = = 3'"):
         sources(write_notebook(tmp_path / "bad.ipynb", "x = = 3"))
+
+
+def test_shared_runs_of_another_schema_and_runs_computed_here_are_left_out(tmp_path):
+    for name, schema in (("one", 1), ("two", 1), ("old", 0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.yml").write_text(f"schema: {schema}\ntitle: {name}\n")
+    assert shared_runs(tmp_path, besides=["two"]) == {"one": {"schema": 1, "title": "one"}}
+    assert shared_runs(tmp_path / "nowhere") == {}
+
+
+@pytest.mark.parametrize("name", ["book", "all"])
+def test_no_run_takes_a_reserved_name(tmp_path, name):
+    (tmp_path / f"{name}.yml").write_text("title: a\n")
+    with pytest.raises(ValueError, match=f"A run cannot be called '{name}'"):
+        run_parameters(tmp_path / f"{name}.yml", [])
+
+
+def test_no_run_is_public_and_credentialed(tmp_path):
+    (tmp_path / "mine.yml").write_text("public: true\ncredentialed: true\n")
+    with pytest.raises(ValueError, match="marked both public and credentialed"):
+        run_parameters(tmp_path / "mine.yml", [])

@@ -98,6 +98,23 @@ def test_the_chapter_without_patients_needs_no_run(checkout):
     assert "paradox" in output and not [name for name in CHAPTERS if name in output]
 
 
+def test_the_story_is_also_over_shared_runs_and_waits_for_no_chapter_of_theirs(checkout):
+    folder = checkout / "book" / "runs" / "theirs"
+    folder.mkdir(parents=True)
+    (folder / "run.yml").write_text("schema: 1\ntitle: Their cohort\nkind: health\n")
+    result = snakemake(checkout, "--show-failed-logs", "--", ACROSS)
+    shutil.rmtree(folder)
+    assert result.returncode == 0, result.stderr
+    assert "Their cohort" in (checkout / ACROSS).read_text()
+    assert "Computed here: demo; shared runs: theirs." in result.stderr
+    assert "steps to do, about" in result.stderr
+
+
+def test_all_stands_for_the_runs_that_need_no_outside_data(checkout):
+    result = snakemake(checkout, "--config", "runs=all", "--dry-run", "--", ACROSS)
+    assert "There is no run file notebooks/params/support2.yml" in result.stderr
+
+
 def test_a_book_has_the_chapters_that_a_run_names_and_no_more(checkout):
     file = checkout / "notebooks/params/demo.yml"
     text, asked = file.read_text(), []

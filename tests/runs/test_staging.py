@@ -1,9 +1,12 @@
 import base64
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
+from mmlib.runs import artefacts, share
 from mmlib.runs.staging import (
     glued_text,
     label,
@@ -14,6 +17,7 @@ from mmlib.runs.staging import (
     stage_notebook,
     stage_toc,
 )
+from tests.runs.shared_run import make_cohort, make_tables, write_run
 
 TOC = {
     "format": "jb-book",
@@ -22,7 +26,6 @@ TOC = {
         {"caption": "Read", "chapters": [{"file": "book/methods", "sections": [{"file": "book/more"}]}]},
         {
             "caption": "Results",
-            "numbered": True,
             "chapters": [{"file": "notebooks/01_a"}, {"file": "notebooks/02_b"}],
         },
     ],
@@ -53,6 +56,12 @@ def executed():
     }
 
 
+def write_sizes(results, run):
+    counts = {"n": 100, "n_patients": 90, "n_positive": 40, "n_present": np.nan}
+    cell = {"run": run, "attribute": "overall", "group": "all", "label": "all", "modality": None}
+    artefacts.write(pd.DataFrame([cell | counts]), run, "sizes", settings={"task": "death"}, root=results)
+
+
 @pytest.fixture
 def checkout(tmp_path, monkeypatch, write_notebook):
     """Two runs of two notebooks, executed, and three pages."""
@@ -69,6 +78,7 @@ def checkout(tmp_path, monkeypatch, write_notebook):
         (tmp_path / "notebooks" / "params" / f"{run}.yml").write_text(f"run: {run}\ntitle: Run {run}\n")
         for name in ("01_a", "02_b"):
             write_notebook(tmp_path / "notebooks" / f"{name}.ipynb", ("parameters", 'run = "one"'))
+            write_sizes(tmp_path / "results", run)
             folder = tmp_path / "results" / run / "notebooks"
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{name}.ipynb").write_text(json.dumps(executed()))
@@ -170,14 +180,35 @@ def test_label_leaves_longer_words_alone():
     assert label("`RUN-a` (RUN-b)= TRUN-c RUNS-d", "x") == "`x-a` (x-b)= TRUN-c RUNS-d"
 
 
-def test_the_part_of_notebooks_is_repeated_per_run():
-    titles = {"one": "Run one", "two": "Run two"}
-    pages, one, two = stage_toc(TOC, titles, {"one": [], "two": ["03_c"]})["parts"]
+def test_the_part_of_notebooks_holds_an_entry_for_each_run_with_its_chapters_folded_under_it():
+    pages, cohorts = stage_toc(TOC, ["one", "two", "three"], {"one": [], "two": ["03_c"]})["parts"]
     assert pages == TOC["parts"][0]
-    assert one == TOC["parts"][1] | {"caption": "Run one"}
-    assert two["caption"] == "Run two"
-    assert [chapter["file"] for chapter in two["chapters"]] == ["two/01_a", "two/02_b", "two/03_c"]
-    assert two["numbered"]
+    assert cohorts["caption"] == "Results" and "numbered" not in cohorts
+    one, two, shared = cohorts["chapters"]
+    assert [entry["file"] for entry in (one, two, shared)] == ["notebooks/summary", "two/summary", "three/summary"]
+    assert [chapter["file"] for chapter in one["sections"]] == ["notebooks/01_a", "notebooks/02_b"]
+    assert [chapter["file"] for chapter in two["sections"]] == ["two/01_a", "two/02_b", "two/03_c"]
+    assert "sections" not in shared
+
+
+def test_a_shared_run_has_a_summary_that_says_where_it_is_from_and_no_chapters(checkout):
+    write_run(checkout / "elsewhere", tables=make_tables(make_cohort()), public=True)
+    elsewhere = {"results": checkout / "elsewhere/results", "params": checkout / "elsewhere/notebooks/params"}
+    folder = share("toy", checkout / "book" / "runs", by="A group", **elsewhere)
+    out = stage(["one"], "_build/src")
+    assert not (out / "book" / "runs").exists()  # read, not shown
+    assert [file.name for file in (out / "toy").iterdir()] == ["summary.md"]
+    page = (out / "toy" / "summary.md").read_text()
+    assert "Nothing on this page was computed when this book was built" in page and "by A group" in page
+    assert "have changed since" in page  # here are other chapters
+    assert "{admonition} Synthetic data" in page and "| race | Black | 400 | 120 | 50 |" in page
+    assert "| race | Other | 20 | 4 | 2 of 4 |" in page
+    assert "Nothing on this page" not in (out / "notebooks" / "summary.md").read_text()
+    cohorts = yaml.safe_load((out / "_toc.yml").read_text())["parts"][1]["chapters"]
+    assert [entry["file"] for entry in cohorts] == ["notebooks/summary", "toy/summary"]
+    about = folder / "run.yml"
+    about.write_text(about.read_text().replace("schema: 1", "schema: 0"))
+    assert not (stage(["one"], "_build/src") / "toy").exists()
 
 
 def test_a_tree_holds_pages_first_run_and_further_runs(checkout):
@@ -185,6 +216,8 @@ def test_a_tree_holds_pages_first_run_and_further_runs(checkout):
     names = {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()}
     notebooks = {f"{folder}/{name}.ipynb" for folder in ("notebooks", "one") for name in ("01_a", "02_b")}
     assert names == notebooks | {
+        "notebooks/summary.md",
+        "one/summary.md",
         "_config.yml",
         "_toc.yml",
         "book/index.md",
@@ -214,7 +247,7 @@ def test_a_chapter_over_all_runs_is_there_once_without_a_title(checkout):
     assert figure["metadata"]["mystnb"]["figure"]["name"] == "book-fig-a"
     assert (out / "figures" / "book-fig-a.png").is_file()
     captions = [part["caption"] for part in yaml.safe_load((out / "_toc.yml").read_text())["parts"]]
-    assert captions == ["Read", "Run one", "Run two", "Across"]
+    assert captions == ["Read", "Results", "Across"]
 
 
 def test_a_credentialed_run_is_looked_for_in_the_chapter_over_all_runs(checkout, monkeypatch):
@@ -248,21 +281,15 @@ def test_a_chapter_that_one_run_has_is_searched_and_staged_for_it_alone(
     out = stage(["one", "two"], "_build/src")
     assert searched == [("two", ["01_a", "02_b", "03_c"])]
     assert [file.parent.name for file in out.rglob("03_c.ipynb")] == ["two"]
-    files = [
-        [chapter["file"] for chapter in part["chapters"]]
-        for part in yaml.safe_load((out / "_toc.yml").read_text())["parts"]
-    ]
-    assert files[1:] == [["notebooks/01_a", "notebooks/02_b"], ["two/01_a", "two/02_b", "two/03_c"]]
+    one, two = yaml.safe_load((out / "_toc.yml").read_text())["parts"][1]["chapters"]
+    assert (len(one["sections"]), two["sections"][-1]["file"]) == (2, "two/03_c")
 
 
 def test_a_tree_is_replaced_as_a_whole(checkout):
     stage(["one", "two"], "_build/src")
     out = stage(["one"], "_build/src")
     assert not (out / "two").exists()
-    assert [part.get("caption") for part in yaml.safe_load((out / "_toc.yml").read_text())["parts"]] == [
-        "Read",
-        "Run one",
-    ]
+    assert len(yaml.safe_load((out / "_toc.yml").read_text())["parts"][1]["chapters"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -296,10 +323,12 @@ def test_a_page_of_the_contents_has_to_exist(checkout):
         stage(["one"], "_build/src")
 
 
-def test_a_run_cannot_take_a_folder_of_the_book(checkout):
-    (checkout / "notebooks" / "params" / "book.yml").write_text("run: book\n")
-    with pytest.raises(ValueError, match="A run cannot be called 'book'"):
-        stage(["one", "book"], "_build/src")
+@pytest.mark.parametrize(("name", "message"), [("book", "A run cannot be called 'book'"), ("figures", "'figures'")])
+def test_a_run_cannot_take_a_name_with_another_meaning(checkout, name, message):
+    (checkout / "notebooks" / "params" / f"{name}.yml").write_text(f"run: {name}\n")
+    write_sizes(checkout / "results", name)
+    with pytest.raises(ValueError, match=message):
+        stage(["one", name], "_build/src")
 
 
 def test_nothing_but_an_earlier_tree_is_overwritten(checkout):
