@@ -41,6 +41,8 @@ MARK = "# Staged by mmlib.runs.staging: whatever is changed here is lost.\n"
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
 #: Folder of the notebooks over all runs, and the name under which they are executed.
 STORY, BOOK = "notebooks/story", "book"
+#: Tag that folds the code of every cell, that of parameters and savings too: one click opens it.
+FOLDED = "hide-input"
 #: First page of every run.
 SUMMARY = "summary"
 
@@ -164,8 +166,8 @@ def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "
     Returns
     -------
     dict
-        A copy: labels carry the run, the first heading its title. Papermill's notes on times are gone, and so are cells
-        with the tag ``if-any`` that show nothing.
+        A copy: labels carry the run, the first heading its title, code is folded. Papermill's notes on times are gone,
+        and so are cells with the tag ``if-any`` that show nothing.
     """
     notebook = copy.deepcopy(dict(notebook))
     notebook["metadata"].pop("papermill", None)
@@ -178,6 +180,8 @@ def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "
                 output["data"].pop("image/svg+xml", None)  # there to be searched, not shown
         if "mystnb" in cell["metadata"]:
             cell["metadata"]["mystnb"] = _relabel(cell["metadata"]["mystnb"], run)
+        if cell["cell_type"] == "code":
+            cell["metadata"]["tags"] = sorted({*cell["metadata"].get("tags", []), FOLDED})
         if cell["cell_type"] == "markdown":
             text = label("".join(cell["source"]), run)
             if title and not headed:

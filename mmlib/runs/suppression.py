@@ -44,7 +44,7 @@ DATE = re.compile(
     rf"|\b\d{{1,2}}(st|nd|rd|th)? {MONTH}\b|\b{MONTH} \d{{1,4}}\b",
     re.I,
 )
-#: Most letters of an entry of a table, and the largest number that is not a count.
+#: Most letters of an entry of a table, semicolons apart, and the largest number that is not a count.
 WIDEST, LARGEST = 240, 1e5
 #: Columns of text about fields; those of public data are shared.
 SENTENCES = ("label", "reason", "source", "refused")
@@ -352,7 +352,8 @@ def _in_words(words, protected) -> Iterator[str]:
             yield "a date or time"
         if PATH.search(word) or ADDRESS.search(word):
             yield "a path or an address"
-        if len(word) > WIDEST or "\n" in word or any(sentence in word for sentence in protected.sentences):
+        wide = max(map(len, word.split(";"))) > WIDEST
+        if wide or "\n" in word or any(sentence in word for sentence in protected.sentences):
             yield "free text"
 
 

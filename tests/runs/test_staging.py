@@ -150,7 +150,8 @@ def test_labels_carry_the_run_and_code_does_not():
     first, figure, _, last = notebook["cells"]
     assert "".join(first["source"]) == "(support2-top)=\n# A question? (SUPPORT2)\n# no heading"
     assert figure["metadata"] == {
-        "mystnb": {"figure": {"name": "support2-fig-a", "caption": "See {numref}`support2-tab-a`."}}
+        "mystnb": {"figure": {"name": "support2-fig-a", "caption": "See {numref}`support2-tab-a`."}},
+        "tags": ["hide-input"],
     }
     assert figure["source"] == ["x = 'RUN-'"]
     assert "".join(last["source"]) == "# Later, `support2-n` but not PRERUN-n"
