@@ -37,7 +37,8 @@ PATH = re.compile(
 )
 ADDRESS = re.compile(r"\S+@\S+\.\w+|https?:|www\.")
 MONTH = (
-    r"(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?|oct(ober)?|nov(ember)?|dec(ember)?)"
+    r"(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?"
+    r"|sept?(ember)?|oct(ober)?|nov(ember)?|dec(ember)?)"
 )
 DATE = re.compile(
     r"\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b\d{1,2}:\d\d\b"
@@ -187,12 +188,16 @@ def _small_crossed(levels) -> Iterator[str]:
 
 
 def _reveals(table, few, known, full):
-    """Rows that state, or contain, a rate that is left out; a row that names no set is about all modalities."""
+    """Rows that state, or contain, a rate that is left out.
+
+    A row that names no set of modalities is about all of them, or, if a way to choose found it, perhaps about any.
+    """
+    unnamed = known if "way" in table else {full}
     flags = []
     for metric, attribute, group, reference, *sets in _words(
         table, "metric", "attribute", "group", "reference", *SETS
     ):
-        named = known.intersection(sets) or {full}
+        named = known.intersection(sets) or unnamed
         left_out = any((attribute, g, s) in few for g in (group, reference) for s in named)
         flags.append(metric not in NOT_COUNTED and left_out)
     return np.array(flags, bool)

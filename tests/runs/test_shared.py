@@ -122,6 +122,7 @@ SUPPRESSED = {
         at(t["rq1"], group="Asian", subset="labs", metric="fpr").empty
     ),
     "a change that starts from it": lambda t: at(t["rq1"], group="Asian", kind="addition").empty,
+    "the difference at a modality that was chosen": lambda t: at(t["selection"], group="Asian").empty,
     "crossed groups, one of which is small": lambda t: "race+sex" not in set(t["fairness"].attribute),
     "a modality that three of a group lack": lambda t: at(t["sizes"], group="Asian", modality="vitals").empty,
     "the same over all, where three is all": lambda t: at(t["sizes"], group="all", modality="vitals").empty,
@@ -153,6 +154,7 @@ def test_what_is_large_enough_stays(toy):
     )
     assert len(at(rq1, group="Asian", subset="labs+vitals", metric="tpr")) == 2
     assert len(at(rq1, group="Asian", subset="labs", metric="auroc")) == 1
+    assert len(at(tables.table("selection"), group="Black")) == 1
     assert len(tables.table("rq2")) == 3 and len(tables.table("declared")) == 1
     assert len(at(tables.table("audit"), group="Black", field="vitals.pulse")) == 1
     assert tables.withheld["rq1"] > 0

@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from mmlib import Groups
+from mmlib.questions import size_table
 from mmlib.runs import artefacts, share
 from mmlib.runs.staging import (
     glued_text,
@@ -57,9 +59,9 @@ def executed():
 
 
 def write_sizes(results, run):
-    counts = {"n": 100, "n_patients": 90, "n_positive": 40, "n_present": np.nan}
-    cell = {"run": run, "attribute": "overall", "group": "all", "label": "all", "modality": None}
-    artefacts.write(pd.DataFrame([cell | counts]), run, "sizes", settings={"task": "death"}, root=results)
+    cohort = pd.DataFrame({"patient_id": map(str, range(100)), "label": np.arange(100) % 2, "sex": "Male"})
+    sizes = size_table(cohort, pd.DataFrame({"labs": np.arange(100) % 4 > 0}), Groups({"sex": "Male"}))
+    artefacts.write(sizes.assign(run=run), run, "sizes", settings={"task": "death"}, root=results)
 
 
 @pytest.fixture
