@@ -124,9 +124,7 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
         title = tables[run].title
         told[run] = f"{title}{' (synthetic)' if synthetic else ''}", glued_text(notebooks.values(), run)
         few = told[run][1].setdefault("size-caution", "")
-        notice += f"
-
-{few}" if few else ""
+        notice += f"\n\n{few}" if few else ""
         for name, executed in notebooks.items():
             _write(stage_notebook(executed, run, title, notice), part, folder, name)
     for page in (part / "book").rglob("*.md"):
