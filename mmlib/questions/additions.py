@@ -542,8 +542,9 @@ def addition_table(
         The artefact ``rq1``, with ``subset``, for changes ``versus``, and ``kind``: ``level``, ``headline`` (all
         modalities against a single one; the smallest gain in AUROC, and changes of signed differences from the
         baseline, are primary), ``without unresolved`` (the same gains in AUROC without those modalities), ``addition``
-        (one modality to a subset), and those of ``others``. Signed differences are simultaneous over groups, changes
-        in AUROC by single additions over all additions.
+        (one modality to a subset), ``effect`` (of single additions on a signed difference in TPR: how many ``part``,
+        of a ``total``), and those of ``others``. Signed differences are simultaneous over groups, changes in AUROC by
+        single additions over all additions.
     """
     attributes, auroc, everything = result.groups.attributes, result.metric("auroc"), full_subset(result.labels)
     parts = []
@@ -570,9 +571,22 @@ def addition_table(
     if unresolved and len(members(full_subset(rest.labels("subset")))) > 1:
         add("without unresolved", _gain_rows(rest))
     add("addition", addition_changes(auroc).frame(simultaneous=True))
+    add("effect", _effect_rows(result))
     for kind, more in (others or {}).items():
         add(kind, more)
     return pd.concat(parts, ignore_index=True)
+
+
+def _effect_rows(result):
+    """Counts of `count_additions` in rows of the results contract."""
+    counted = count_additions(result, ("tpr",))
+    rows = []
+    for (attribute, group), found in zip(result.groups.contrasts.items(), counted.to_dict("records"), strict=True):
+        about = result.difference("tpr", attribute).sel(group=[group]).frame().iloc[:1]
+        about = about[["metric", "attribute", "group", "reference", "n", "n_positive"]].assign(primary=False)
+        rows += [about.assign(part=effect, estimate=found[effect], total=found["additions"]) for effect in EFFECTS]
+    empty = dict.fromkeys(["low", "high", "se_patients", "se_retrain"], np.nan)
+    return pd.concat(rows, ignore_index=True).assign(**empty) if rows else pd.DataFrame()
 
 
 def _gain_rows(auroc):

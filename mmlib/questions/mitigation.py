@@ -330,13 +330,33 @@ def decide(
     return found
 
 
-def mitigation_table(compared: Mapping[str, Evaluation]) -> pd.DataFrame:
-    """Tidy rows of chapter 7, the artefact ``mitigation``, with ``rate`` and ``regime``; changes have ``versus``."""
+def mitigation_table(compared: Mapping[str, Evaluation], chosen: str = "") -> pd.DataFrame:
+    """Tidy rows of chapter 7, the artefact ``mitigation``, with ``rate`` and ``regime``; changes have ``versus``.
+
+    Parameters
+    ----------
+    compared : mapping of str to Evaluation
+        From `compare_regimes`.
+    chosen : str
+        Regime whose rows are primary, and for which each group's true positive rate is compared with the plain model.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``versus`` is `COMPLETE` for losses of a regime, and `BASE` for paired differences from the plain model.
+    """
     parts = []
     for name, result in compared.items():
         missing = [label for label in result.labels if label != COMPLETE]
         lost = result.changes([(COMPLETE, label) for label in missing], ["auroc"])
         estimates = [result.metric("auroc"), lost.metric("auroc")]
         estimates += [result.difference(m, a) for m in ("tpr", "selection_rate") for a in result.groups.protected]
-        parts += [e.frame().assign(regime=name) for e in estimates]
+        frames = [e.frame() for e in estimates]
+        if name != BASE and BASE in compared:
+            base = compared[BASE]
+            gains = [result.metric("auroc") - base.metric("auroc")]
+            groups = result.groups.protected if name == chosen else ()
+            gains += [result.metric("tpr", a) - base.metric("tpr", a) for a in groups]
+            frames += [e.frame().assign(versus=BASE) for e in gains]
+        parts += [frame.assign(regime=name, primary=name == chosen) for frame in frames]
     return pd.concat(parts, ignore_index=True)

@@ -241,6 +241,10 @@ def test_the_table_holds_every_metric_gain_change_and_addition(small_powerset):
     counted = levels[levels.reference.isna()].value_counts("metric")
     assert counted.to_dict() == {"selection_rate": 24, "tpr": 24, "fpr": 24, "auroc": 8 + 3}
     assert (levels[levels.reference.notna()].value_counts("metric") == 8).all()
+    effects = table[table.kind == "effect"].set_index("part")
+    counted = additions.count_additions(result, ["tpr"]).iloc[0]
+    assert effects.estimate.to_dict() == {effect: counted[effect] for effect in additions.EFFECTS}
+    assert (effects.total == counted.additions).all() and (effects.group == "Female").all() and (effects.n > 0).all()
     steps = table[table.kind == "addition"]
     assert len(steps) == 12 and steps.metric.eq("auroc").all() and (steps.versus == NONE).sum() == 3
     headline = table[table.kind == "headline"]

@@ -158,8 +158,18 @@ def test_decisions_are_evaluated_as_chances_of_being_selected():
 
 
 def test_the_table_keeps_its_contract():
-    table = RESULTS.validate(mitigation.mitigation_table(COMPARED).assign(run="toy"))
-    assert table.regime.unique().tolist() == list(SCORES) and len(table) == 5 * (5 * (1 + 2 * 2) + 4)
+    table = RESULTS.validate(mitigation.mitigation_table(COMPARED, "better").assign(run="toy"))
+    kept, changes = table[table.versus != regimes.BASE], table[table.versus == regimes.BASE]
+    assert kept.regime.unique().tolist() == list(SCORES) and len(kept) == 5 * (5 * (1 + 2 * 2) + 4)
+    gained = changes.query("metric == 'auroc' and regime == 'costly' and rate == '0.5'")
+    gain = mitigation.gain_over_base(AUROC).sel(regime="costly", rate="0.5")
+    assert gained[["estimate", "low"]].values.tolist() == [[float(gain), float(gain.interval()[0])]]
+    by_group = changes[changes.metric == "tpr"]
+    assert set(by_group.regime) == {"better"} and set(by_group.group) > {"f", "m"}
+    rates = [COMPARED[name].metric("tpr", "sex").sel(group="f", rate="0.5") for name in ("better", regimes.BASE)]
+    assert by_group.query("group == 'f' and rate == '0.5'").estimate.item() == float(rates[0]) - float(rates[1])
+    assert set(table.regime[table.primary]) == {"better"}
+    table = kept
     lost = table[table.versus.notna()].query("regime == 'costly' and rate == '0.5'")
     assert lost.versus.tolist() == [COMPLETE]
     assert lost.estimate.item() == -float(mitigation.auroc_lost(AUROC).sel(regime="costly", rate="0.5"))
