@@ -1,0 +1,488 @@
+"""Sentences that answer the questions of the story, each computed from the rows of `mmlib.questions.story`.
+
+Real health cohorts are counted; other cohorts and synthetic twins are told apart from them, or not at all.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from mmlib.core.schema import MINIMUM
+from mmlib.questions.story import lowest_rates_of_runs, smallest_gains
+from mmlib.show.style import interval, words
+
+NO_HEALTH = "This book holds no real health cohort, so this question is not answered here."
+#: What cohorts that are not counted are called.
+APART = {"other": "not about health", "synthetic": "synthetic"}
+#: Regime that the story recommends or not.
+VARIED = "dropout varied"
+
+
+def cohorts_answer(sizes: pd.DataFrame, rates: pd.DataFrame, verdicts: pd.DataFrame) -> str:
+    """Who is in the data: cohorts, how many groups are too small, and what the audit left open.
+
+    Parameters
+    ----------
+    sizes, rates, verdicts : pandas.DataFrame
+        From `mmlib.questions.story`: `cohort_sizes`, `group_rates`, `audit_verdicts`.
+    """
+    real, groups = _health(sizes), _health(rates)
+    if not len(real):
+        return NO_HEALTH
+    told = [
+        f"{r.title} ({r.n:,} {r.samples}; {r.positives / r.n:.0%} have the outcome *{r.task}*)"
+        for r in real.itertuples()
+    ]
+    small = int((~groups.large.astype(bool)).sum())
+    text = f"This book holds {_number(len(real), 'real health cohort')}: {_and(told)}."
+    if len(groups):
+        text += (
+            f" Of {len(groups)} groups of patients, {small or 'none'} {'has' if small == 1 else 'have'} fewer than "
+            f"{MINIMUM} patients with the outcome."
+        )
+        if small:
+            text += " Nothing precise can be said about a group of that size."
+    return f"{text} {audit_sentence(verdicts)}"
+
+
+def audit_sentence(verdicts: pd.DataFrame) -> str:
+    """What the audit of the real health cohorts found to be a leak, or left unresolved."""
+    doubtful = _health(verdicts)
+    doubtful = doubtful[doubtful.verdict.isin(["leak", "unresolved"])]
+    if not len(doubtful):
+        return "The audit found no leak and left no field unresolved."
+    told = []
+    for (title, verdict), own in doubtful.groupby(["title", "verdict"], sort=False):
+        blocks = list(dict.fromkeys(words(field.split(".")[0]) for field in own.field))
+        what = "found a leak" if verdict == "leak" else "left unresolved whether something is a leak"
+        told.append(f"in {title} it {what} (*{_and(blocks)}*)")
+    return f"The audit asks whether an input knows the outcome too early: {'; '.join(told)}."
+
+
+def lacking_sentence(lacking: pd.DataFrame) -> str:
+    """Which modality the samples of each real health cohort lack most often."""
+    rows = _health(lacking)
+    rows = rows[(rows.group == "all") & (rows.lacking > 0)]
+    if not len(rows):
+        return "No modality is missing as a whole in a real health cohort."
+    most = rows.loc[rows.groupby("run", sort=False).lacking.idxmax()]
+    told = [f"{r.lacking:.0%} of {r.title} lack *{words(r.modality)}*" for r in most.itertuples()]
+    return f"Missing input is common in some blocks: {_and(told)}."
+
+
+def gain_sentence(gains: pd.DataFrame) -> str:
+    """Whether all modalities together beat each single one in the real health cohorts, and by how much.
+
+    Parameters
+    ----------
+    gains : pandas.DataFrame
+        From `mmlib.questions.story.all_gains`.
+    """
+    least = _health(smallest_gains(gains))
+    if not len(least):
+        return NO_HEALTH
+    clear = least[least.low > 0]
+    told = [f"{r.title} {_auroc(r)}, over *{words(r.versus)}*" for r in least.itertuples()]
+    which = "in the one real health cohort" if len(least) == 1 else f"in {len(clear)} of {len(least)} real health cohorts"
+    if len(least) == 1 and not len(clear):
+        return f"In the one real health cohort, all modalities together are not clearly better than each single one ({told[0]})."
+    return (
+        f"All modalities together have a higher AUROC than each single one {which}. "
+        f"The smallest gain is that over the strongest single modality: {'; '.join(told)}."
+    )
+
+
+def additions_sentence(shares: pd.DataFrame) -> str:
+    """What share of single additions raises AUROC in the real health cohorts.
+
+    Parameters
+    ----------
+    shares : pandas.DataFrame
+        From `mmlib.questions.story.addition_shares`.
+    """
+    real = _health(shares)
+    if not len(real):
+        return ""
+    told = [f"{r.raised} of {r.additions} in {r.title} ({r.raised / r.additions:.0%})" for r in real.itertuples()]
+    always = (real.raised == real.additions).all()
+    down = int(real.down.sum())
+    clearly = f"{down} lower it clearly" if down else "none lowers it clearly"
+    return (
+        f"{'Every' if always else 'Not every'} single addition of one modality to some others raises AUROC: "
+        f"{_and(told)} do; {clearly}."
+    )
+
+
+def effects_sentence(shares: pd.DataFrame) -> str:
+    """How many single additions reverse, widen or narrow a TPR difference in the real health cohorts."""
+    real = _health(shares)
+    real = real[real.changes.fillna(0) > 0]
+    if not len(real):
+        return ""
+    told = [
+        f"in {r.title} {r.reverses:.0f} reverse, {r.widens:.0f} widen and {r.narrows:.0f} narrow it, of {r.changes:,.0f}"
+        for r in real.itertuples()
+    ]
+    return f"Single additions seldom change a TPR difference clearly: {'; '.join(told)}."
+
+
+def changes_sentence(changes: pd.DataFrame, what: str = "going from one modality to all") -> str:
+    """Where a TPR difference between groups changes clearly, by the verdicts of the real health cohorts.
+
+    Parameters
+    ----------
+    changes : pandas.DataFrame
+        From `mmlib.questions.story`: `changed_contrasts` or `dropped_contrasts`.
+    what : str
+        What changes it, as a clause.
+    """
+    real = _health(changes)
+    if not len(real):
+        return NO_HEALTH
+    tested = real[real.verdict != "not tested"]
+    found, after = (tested[tested.verdict == verdict] for verdict in ("differs", "not after correction"))
+    start, all_of = f"{what[0].upper()}{what[1:]} changes the TPR difference between groups", _number(len(tested), "comparison")
+    if len(found):
+        told = [f"{r.title}, {contrast(r)}: {_rate(r)}" for r in found.itertuples()]
+        text = f"{start} clearly in {len(found)} of {all_of}: {'; '.join(told)}."
+    else:
+        text = f"{start} clearly in none of {all_of}."
+    counts = {"undecided": "undecided", "equivalent within the margin": "equivalent within the margin"}
+    rest = [f"{n} {name}" for verdict, name in counts.items() if (n := int((tested.verdict == verdict).sum()))]
+    if len(after):
+        rest.insert(0, f"{len(after)} not significant after correction for several tests")
+    if len(real) > len(tested):
+        rest.append(f"{len(real) - len(tested)} not tested (too few events)")
+    described = int((tested.verdict == "described").sum())
+    if described:
+        rest.append(f"{described} described only")
+    return f"{text} The others: {_and(rest)}." if rest else text
+
+
+def noise_sentence(noise: pd.DataFrame) -> str:
+    """What a modality of random sentences adds to all modalities in the real health cohorts.
+
+    Parameters
+    ----------
+    noise : pandas.DataFrame
+        From `mmlib.questions.story.noise_effects`.
+    """
+    real = _health(noise)
+    if not len(real):
+        return NO_HEALTH
+    told = [f"{_auroc(r)} in {r.title}" for r in real.itertuples()]
+    up = real[real.low > 0]
+    verdict = (
+        f"A clear gain in {_and(up.title)} would be a false alarm of the method."
+        if len(up)
+        else "No interval lies above 0: the method reports no gain where there is none."
+    )
+    return f"A modality of random sentences adds nothing: it changes AUROC by {_and(told)}. {verdict}" if not len(up) else (
+        f"A modality of random sentences changes AUROC by {_and(told)}. {verdict}"
+    )
+
+
+def visible_sentence(losses: pd.DataFrame) -> str:
+    """Which drop rates one test run could show in the real health cohorts.
+
+    Parameters
+    ----------
+    losses : pandas.DataFrame
+        From `mmlib.questions.story.drop_losses`.
+    """
+    real = _health(losses)
+    if not len(real):
+        return NO_HEALTH
+    told = []
+    for rate, own in real.groupby("rate"):
+        seen, elsewhere = own[own.seen.astype(bool)], own[own.seen_elsewhere.astype(bool)]
+        size = f"{rate:g} (AUROC falls by {_span(own.estimate)})"
+        where = f"in {len(seen)} of {len(own)} cohorts" if len(own) > 1 else ("yes" if len(seen) else "no")
+        more = f", and {len(elsewhere) or 'none'} even between different patients" if len(seen) else ""
+        told.append(f"{size}: {where}{more}")
+    return f"Could one test run show the loss? At a drop rate of {'; at '.join(told)}."
+
+
+def missing_sentence(losses: pd.DataFrame, curves: pd.DataFrame, rate: float = 0.5) -> str:
+    """How much AUROC missing modalities cost at small and large drop rates in the real health cohorts.
+
+    Parameters
+    ----------
+    losses, curves : pandas.DataFrame
+        From `mmlib.questions.story`: `drop_losses`, `drop_curves`.
+    rate : float
+        A large drop rate.
+    """
+    real, levels = _health(losses), _health(curves)
+    if not len(real) or not len(levels):
+        return NO_HEALTH
+    wide = levels.pivot_table(index="run", columns="rate", values="estimate")
+    small = real[real.rate < 0.01]
+    small = small[small.rate == small.rate.max()] if len(small) else real[real.rate == real.rate.min()]
+    large = real[real.rate == real.rate.max()]
+    half = wide[0.0] - wide[rate] if rate in wide else None
+    seen = int(small.seen.astype(bool).sum())
+    text = (
+        f"Missing modalities always cost AUROC on average. At a drop rate of {small.rate.iloc[0]:g} the loss is "
+        f"{_span(small.estimate)}, which one test run "
+        f"{'cannot show' if not seen else f'could show in {seen} of {len(small)} cohorts'}; at {large.rate.iloc[0]:g} it "
+        f"is {_span(large.estimate)}"
+    )
+    return f"{text}, and at {rate:g} it is {_span(half)}." if half is not None else f"{text}."
+
+
+def absence_sentence(absences: pd.DataFrame) -> str:
+    """Where masking at random predicts the samples that really lack a modality, and where not.
+
+    Parameters
+    ----------
+    absences : pandas.DataFrame
+        From `mmlib.questions.story.real_absences`.
+    """
+    real = _health(absences)
+    real = real[real.metric == "auroc"]
+    if not len(real):
+        return "No real health cohort has a modality that enough samples lack, so masking cannot be compared with real absence."
+    off, agree = real[(real.low > 0) | (real.high < 0)], real[(real.low <= 0) & (real.high >= 0)]
+    said = []
+    if len(off):
+        told = [
+            f"*{words(r.modality)}* in {r.title}, where the model ranks those who lack it "
+            f"{'better' if r.estimate > 0 else 'worse'} than masking says ({_auroc(r)})"
+            for r in off.itertuples()
+        ]
+        said.append(f"Masking at random does not predict the real absence of {_and(told)}.")
+    if len(agree):
+        told = [f"*{words(r.modality)}* in {r.title} ({_auroc(r)})" for r in agree.itertuples()]
+        said.append(f"No clear difference from masking: {'; '.join(told)}.")
+    return " ".join(said)
+
+
+def missed_sentence(rates: pd.DataFrame) -> str:
+    """Whom the full model misses most in each real health cohort, in natural frequencies.
+
+    Parameters
+    ----------
+    rates : pandas.DataFrame
+        From `mmlib.questions.story.group_rates`; groups with fewer than 30 positives are left out.
+    """
+    lowest = _health(lowest_rates_of_runs(_health(rates))) if len(_health(rates)) else _health(rates)
+    if not len(lowest):
+        return NO_HEALTH
+    told = []
+    for r in lowest.itertuples():
+        sure = "clearly fewer" if r.below else "not clearly fewer"
+        told.append(
+            f"**{r.title}**: of 100 with the outcome in the group *{r.group}* it finds {_of_100(r.estimate)} "
+            f"(95 % interval {_of_100(r.low)} to {_of_100(r.high)}), {sure} than the {_of_100(r.overall)} of 100 overall"
+        )
+    return f"The full model misses most: {'; '.join(told)}."
+
+
+def contrasts_sentence(contrasts: pd.DataFrame) -> str:
+    """How many TPR differences of the full model are clear in the real health cohorts, and what could be detected.
+
+    Parameters
+    ----------
+    contrasts : pandas.DataFrame
+        From `mmlib.questions.story.full_contrasts`.
+    """
+    real = _health(contrasts)
+    if not len(real):
+        return NO_HEALTH
+    tested, found = real[real.verdict != "not tested"], real[real.verdict == "differs"]
+    told = [f"{r.title}, {contrast(r)}: {_rate(r)}" for r in found.itertuples()]
+    all_of = _number(len(tested), "tested TPR difference")
+    text = f"{len(found) or 'None'} of {all_of} {'is' if len(found) < 2 else 'are'} clear"
+    text += f": {'; '.join(told)}." if told else "."
+    known = tested.detectable.astype(float).replace(np.inf, np.nan).dropna()
+    if len(known):
+        low, high = f"{known.min():.2f}", f"{known.max():.2f}"
+        text += (
+            f" The smallest difference that could have been detected is {low if low == high else f'{low} to {high}'}: "
+            "no clear difference is not the same as no difference."
+        )
+    return text
+
+
+def training_sentence(regimes: pd.DataFrame, regime: str = VARIED, rate: float = 0.5) -> str:
+    """What one training regime gains when modalities go missing, and costs when none is, in real health cohorts.
+
+    Parameters
+    ----------
+    regimes : pandas.DataFrame
+        From `mmlib.questions.story.regime_gains`.
+    regime : str
+    rate : float
+        The drop rate of ``at random``.
+    """
+    own = _health(regimes)
+    own = own[own.regime == regime]
+    if not len(own):
+        return NO_HEALTH
+    missing, complete = (own[own.case == case] for case in ("at random", "complete"))
+    gains, costs = missing[missing.low > 0], complete[complete.high < 0]
+    told = [f"{_auroc(r)} in {r.title}" for r in missing.itertuples()]
+    text = (
+        f"Training with *{regime}* changes AUROC at a drop rate of {rate:g} by {_and(told)}: a clear gain in "
+        f"{len(gains)} of {len(missing)}."
+    )
+    spent = f"costs AUROC clearly in {_and(costs.title)}" if len(costs) else "has no clear cost in any"
+    return f"{text} With complete inputs it {spent}."
+
+
+def signs_sentence(regimes: pd.DataFrame) -> str:
+    """Which regimes read absence as a sign of the outcome, and are not recommended."""
+    real = _health(regimes)
+    signs = real[real["sign"].astype(bool)].drop_duplicates(["run", "regime"])
+    if not len(signs):
+        return "No regime gains clearly under a mechanism and loses clearly under its mirror."
+    told = [f"*{_and(own.regime)}* in {title}" for title, own in signs.groupby("title", sort=False)]
+    return (
+        f"Not recommended: {'; '.join(told)}. They gain where sicker patients lack more and lose where healthier ones do, "
+        "so they have read absence as a sign."
+    )
+
+
+def chosen_sentence(regimes: pd.DataFrame) -> str:
+    """Which regime validation chose in each real health cohort, and what it gains."""
+    real = _health(regimes)
+    chosen = real[real.chosen.eq(True) & (real.case == "at random")]
+    if not len(chosen):
+        return ""
+    told = [f"*{r.regime}* in {r.title} ({_auroc(r)})" for r in chosen.itertuples()]
+    return f"Validation samples chose {_and(told)}."
+
+
+def levelling_sentence(rates: pd.DataFrame) -> str:
+    """For which groups the chosen regime lowers the true positive rate when modalities go missing."""
+    real = _health(rates)
+    if not len(real):
+        return ""
+    down, up = real[real.high < 0], real[real.low > 0]
+    told = [f"{r.group} in {r.title} ({_rate(r)})" for r in down.itertuples()]
+    text = f"For {len(up)} of {len(real)} groups the chosen regime finds clearly more of those with the outcome"
+    return f"{text}; it finds clearly fewer for {_and(told)}." if told else f"{text}, and for none clearly fewer."
+
+
+def bounded_sentence(margins: pd.DataFrame, margin: float = 0.1) -> str:
+    """Whether some subset of modalities can be shown to keep TPR differences within a margin."""
+    real = _health(margins)
+    if not len(real):
+        return NO_HEALTH
+    kept = real[real.bounded.astype(bool)]
+    of = f"{len(kept) or 'none'} of {_number(len(real), 'cohort')}"
+    text = f"A subset that keeps all TPR differences within {margin:g} could be chosen in {of}."
+    short = real[~real.bounded.astype(bool) & real.smallest_margin.notna()]
+    told = [f"{r.smallest_margin:.2f} in {r.title}" for r in short.itertuples()]
+    return f"{text} The smallest margin that could have been shown is {_and(told)}." if told else text
+
+
+def forecast_sentence(skill: pd.DataFrame, titles: dict[str, str]) -> str:
+    """Whether the effect of a modality on the TPR difference can be predicted before it is added.
+
+    Parameters
+    ----------
+    skill : pandas.DataFrame
+        Columns cohort, error and error_no_change: ``book/tables/prediction_real.csv``.
+    titles : dict
+        Run -> title, of the cohorts to tell.
+    """
+    own = skill[skill.cohort.isin(titles)]
+    if not len(own):
+        return "No forecast of fairness effects was tried on a cohort of this book."
+    better = own[own.error < 0.9 * own.error_no_change]
+    told = [f"{r.error / r.error_no_change:.0%} in {titles[r.cohort]}" for r in own.itertuples()]
+    start = "Not reliably" if len(better) < len(own) or len(own) < 5 else "In part"
+    return (
+        f"{start}: the mean error of the forecast is {_and(told)} of that of predicting no change. "
+        f"{_number(len(own), 'cohort')} {'is' if len(own) == 1 else 'are'} too few to trust it elsewhere."
+    )
+
+
+def needed_sentence(claims: pd.DataFrame) -> str:
+    """How many comparisons of the real health cohorts are undecided, and how many times as many patients would decide.
+
+    Parameters
+    ----------
+    claims : pandas.DataFrame
+        From `mmlib.questions.claims.collect_claims`.
+    """
+    real = _health(claims)
+    undecided = real[real.verdict == "undecided"]
+    if not len(undecided):
+        return "No comparison is undecided."
+    times = undecided.times.astype(float)
+    finite = times[np.isfinite(times)]
+    text = f"{_number(len(undecided), 'comparison')} {'is' if len(undecided) == 1 else 'are'} undecided."
+    if len(finite):
+        text += f" To decide takes between {finite.min():.1f} and {finite.max():.1f} times as many patients"
+        never = len(times) - len(finite)
+        text += f"; for {never} more patients would not help, because retraining varies too much." if never else "."
+    return text
+
+
+def apart_sentence(gains: pd.DataFrame) -> str:
+    """The smallest gains of cohorts that are not counted, each with the reason why."""
+    least = smallest_gains(gains)
+    least = least[least.kind != "health"]
+    told = [f"{r.title} ({APART[r.kind]}) {_auroc(r)}" for r in least.itertuples()]
+    return f"Shown apart and not counted: {'; '.join(told)}." if told else ""
+
+
+def contrast(row) -> str:
+    """Group and reference of a signed difference in words."""
+    return f"{row.group} minus {row.reference}"
+
+
+def short_contrast(row) -> str:
+    """Group and reference of a signed difference as a label: what both names begin with is written once.
+
+    Examples
+    --------
+    >>> short_contrast(pd.Series({"group": "Non-Hispanic Black", "reference": "Non-Hispanic White"}))
+    'Non-Hispanic Black − White'
+    """
+    group, reference = str(row.group).split(), str(row.reference).split()
+    while len(group) > 1 and len(reference) > 1 and group[0] == reference[0]:
+        group, reference = group[1:], reference[1:]
+    return f"{row.group} − {' '.join(reference)}"
+
+
+def told(*sentences: str) -> str:
+    """Sentences joined to a paragraph, without empty ones and without saying twice that nothing is answered."""
+    return " ".join(dict.fromkeys(s for s in sentences if s))
+
+
+def _health(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[frame.kind == "health"]
+
+
+def _and(names: Iterable[str]) -> str:
+    names = list(names)
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _auroc(row) -> str:
+    return interval(row.estimate, row.low, row.high, "+z.3f")
+
+
+def _rate(row) -> str:
+    return interval(row.estimate, row.low, row.high, "+z.2f")
+
+
+def _of_100(rate: float) -> str:
+    return f"{100 * rate:.0f}"
+
+
+def _span(values) -> str:
+    """Smallest to largest of some losses in AUROC, with what rounds to nothing said in words."""
+    low, high = min(values), max(values)
+    if high < 0.0005:
+        return "less than 0.001"
+    return f"{high:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{max(low, 0):.3f} to {high:.3f}"
