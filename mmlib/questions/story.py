@@ -27,8 +27,31 @@ ENDS = ["estimate", "low", "high"]
 #: Stands for any value of a column.
 GIVEN = object()
 #: Columns that a table may lack if its run had nothing to put there.
-NUMBERS = [*ENDS, "n", "n_positive", "se_patients", "events", "one_run", "margin", "detectable", "times", "n_needed"]
-WORDS = ["metric", "attribute", "group", "reference", "primary", "row", "subset", "versus", "part", "regime", "mechanism"]
+NUMBERS = [
+    *ENDS,
+    "n",
+    "n_positive",
+    "se_patients",
+    "events",
+    "one_run",
+    "margin",
+    "detectable",
+    "times",
+    "n_needed",
+]
+WORDS = [
+    "metric",
+    "attribute",
+    "group",
+    "reference",
+    "primary",
+    "row",
+    "subset",
+    "versus",
+    "part",
+    "regime",
+    "mechanism",
+]
 WORDS += ["side", "modality", "way", "question", "verdict", "field", "label"]
 USED = dict.fromkeys([*NUMBERS, "rate", "n_present"], float) | dict.fromkeys(WORDS, object)
 
@@ -50,7 +73,9 @@ def joined(tables: Mapping, name: str) -> pd.DataFrame:
         parts.append(table.assign(run=run, title=tables[run].title, kind=tables[run].kind))
     filled = [part for part in parts if len(part)] or parts[:1] or [pd.DataFrame(columns=WHOSE)]
     table = pd.concat(filled, ignore_index=True)
-    return table.assign(**{name: pd.Series(np.nan, table.index, kind) for name, kind in USED.items() if name not in table})
+    return table.assign(
+        **{name: pd.Series(np.nan, table.index, kind) for name, kind in USED.items() if name not in table}
+    )
 
 
 def cohort_sizes(tables: Mapping) -> pd.DataFrame:
@@ -61,7 +86,9 @@ def cohort_sizes(tables: Mapping) -> pd.DataFrame:
         | {"modalities": len(t.modalities)}
         for run, t in tables.items()
     ]
-    return pd.DataFrame(rows).sort_values("kind", key=lambda k: k.map(RUN_KINDS.index), kind="stable", ignore_index=True)
+    return pd.DataFrame(rows).sort_values(
+        "kind", key=lambda k: k.map(RUN_KINDS.index), kind="stable", ignore_index=True
+    )
 
 
 def group_rates(tables: Mapping) -> pd.DataFrame:
@@ -87,7 +114,18 @@ def group_rates(tables: Mapping) -> pd.DataFrame:
     ]
     rates = rates.assign(overall=rates.run.map(overall), reference=reference, shown=shown)
     rates = rates.assign(large=rates.n_positive >= MINIMUM, below=rates.high < rates.overall)
-    columns = ["attribute", "group", "n", "n_positive", "events", *ENDS, "overall", "shown", "reference", "large"]
+    columns = [
+        "attribute",
+        "group",
+        "n",
+        "n_positive",
+        "events",
+        *ENDS,
+        "overall",
+        "shown",
+        "reference",
+        "large",
+    ]
     return rates[[*WHOSE, *columns, "below"]]
 
 
@@ -227,13 +265,26 @@ def drop_losses(tables: Mapping) -> pd.DataFrame:
         seen_elsewhere=(rows.estimate > rows.chance) & (rows.estimate > rows.other),
         beyond=rows.low > rows.margin,
     )
-    columns = ["rate", *ENDS, "chance", "other", "margin", "seen", "seen_elsewhere", "beyond", "n", "n_positive"]
+    columns = [
+        "rate",
+        *ENDS,
+        "chance",
+        "other",
+        "margin",
+        "seen",
+        "seen_elsewhere",
+        "beyond",
+        "n",
+        "n_positive",
+    ]
     return rows[[*WHOSE, *columns]].reset_index(drop=True)
 
 
 def drop_errors(tables: Mapping) -> pd.Series:
     """Standard error over units of the AUROC on complete inputs, by run."""
-    rows = _rows(joined(tables, "rq2"), metric="auroc", versus=None, mechanism=AT_RANDOM, regime=PLAIN, rate=0)
+    rows = _rows(
+        joined(tables, "rq2"), metric="auroc", versus=None, mechanism=AT_RANDOM, regime=PLAIN, rate=0
+    )
     return rows.drop_duplicates("run").set_index("run").se_patients
 
 
@@ -248,7 +299,9 @@ def mechanism_levels(tables: Mapping) -> pd.DataFrame:
     """Expected AUROC of the plain model at the highest rate at which mechanisms are compared, by ``mechanism``."""
     rows = _rows(joined(tables, "rq2"), metric="auroc", versus=None, regime=PLAIN, rate=GIVEN)
     others = rows[rows.mechanism != AT_RANDOM]
-    rows = rows[np.isclose(rows.rate.astype(float), rows.run.map(others.groupby("run").rate.max()).astype(float))]
+    rows = rows[
+        np.isclose(rows.rate.astype(float), rows.run.map(others.groupby("run").rate.max()).astype(float))
+    ]
     return rows[[*WHOSE, "mechanism", "rate", *ENDS]].reset_index(drop=True)
 
 
@@ -269,7 +322,17 @@ def full_contrasts(tables: Mapping) -> pd.DataFrame:
     """
     rows = _rows(joined(tables, "fairness"), metric="tpr", reference=GIVEN)
     rows = _judged(_shown(rows, tables), tables, "gap")
-    columns = ["attribute", "group", "reference", *ENDS, "n_positive", "verdict", "detectable", "times", "n_needed"]
+    columns = [
+        "attribute",
+        "group",
+        "reference",
+        *ENDS,
+        "n_positive",
+        "verdict",
+        "detectable",
+        "times",
+        "n_needed",
+    ]
     return rows[[*WHOSE, *columns]]
 
 

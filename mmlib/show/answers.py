@@ -3,12 +3,13 @@
 Real health cohorts are counted; other cohorts and synthetic twins are told apart from them, or not at all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from mmlib.core.schema import MINIMUM
+from mmlib.questions.declared import VERDICTS
 from mmlib.questions.story import lowest_rates_of_runs, smallest_gains
 from mmlib.show.style import interval, words
 
@@ -84,7 +85,11 @@ def gain_sentence(gains: pd.DataFrame) -> str:
         return NO_HEALTH
     clear = least[least.low > 0]
     told = [f"{r.title} {_auroc(r)}, over *{words(r.versus)}*" for r in least.itertuples()]
-    which = "in the one real health cohort" if len(least) == 1 else f"in {len(clear)} of {len(least)} real health cohorts"
+    which = (
+        "in the one real health cohort"
+        if len(least) == 1
+        else f"in {len(clear)} of {len(least)} real health cohorts"
+    )
     if len(least) == 1 and not len(clear):
         return f"In the one real health cohort, all modalities together are not clearly better than each single one ({told[0]})."
     return (
@@ -104,7 +109,9 @@ def additions_sentence(shares: pd.DataFrame) -> str:
     real = _health(shares)
     if not len(real):
         return ""
-    told = [f"{r.raised} of {r.additions} in {r.title} ({r.raised / r.additions:.0%})" for r in real.itertuples()]
+    told = [
+        f"{r.raised} of {r.additions} in {r.title} ({r.raised / r.additions:.0%})" for r in real.itertuples()
+    ]
     always = (real.raised == real.additions).all()
     down = int(real.down.sum())
     clearly = f"{down} lower it clearly" if down else "none lowers it clearly"
@@ -142,14 +149,19 @@ def changes_sentence(changes: pd.DataFrame, what: str = "going from one modality
         return NO_HEALTH
     tested = real[real.verdict != "not tested"]
     found, after = (tested[tested.verdict == verdict] for verdict in ("differs", "not after correction"))
-    start, all_of = f"{what[0].upper()}{what[1:]} changes the TPR difference between groups", _number(len(tested), "comparison")
+    start, all_of = (
+        f"{what[0].upper()}{what[1:]} changes the TPR difference between groups",
+        _number(len(tested), "comparison"),
+    )
     if len(found):
         told = [f"{r.title}, {contrast(r)}: {_rate(r)}" for r in found.itertuples()]
         text = f"{start} clearly in {len(found)} of {all_of}: {'; '.join(told)}."
     else:
         text = f"{start} clearly in none of {all_of}."
     counts = {"undecided": "undecided", "equivalent within the margin": "equivalent within the margin"}
-    rest = [f"{n} {name}" for verdict, name in counts.items() if (n := int((tested.verdict == verdict).sum()))]
+    rest = [
+        f"{n} {name}" for verdict, name in counts.items() if (n := int((tested.verdict == verdict).sum()))
+    ]
     if len(after):
         rest.insert(0, f"{len(after)} not significant after correction for several tests")
     if len(real) > len(tested):
@@ -178,8 +190,10 @@ def noise_sentence(noise: pd.DataFrame) -> str:
         if len(up)
         else "No interval lies above 0: the method reports no gain where there is none."
     )
-    return f"A modality of random sentences adds nothing: it changes AUROC by {_and(told)}. {verdict}" if not len(up) else (
-        f"A modality of random sentences changes AUROC by {_and(told)}. {verdict}"
+    return (
+        f"A modality of random sentences adds nothing: it changes AUROC by {_and(told)}. {verdict}"
+        if not len(up)
+        else (f"A modality of random sentences changes AUROC by {_and(told)}. {verdict}")
     )
 
 
@@ -362,8 +376,14 @@ def levelling_sentence(rates: pd.DataFrame) -> str:
         return ""
     down, up = real[real.high < 0], real[real.low > 0]
     told = [f"{r.group} in {r.title} ({_rate(r)})" for r in down.itertuples()]
-    text = f"For {len(up)} of {len(real)} groups the chosen regime finds clearly more of those with the outcome"
-    return f"{text}; it finds clearly fewer for {_and(told)}." if told else f"{text}, and for none clearly fewer."
+    text = (
+        f"For {len(up)} of {len(real)} groups the chosen regime finds clearly more of those with the outcome"
+    )
+    return (
+        f"{text}; it finds clearly fewer for {_and(told)}."
+        if told
+        else f"{text}, and for none clearly fewer."
+    )
 
 
 def bounded_sentence(margins: pd.DataFrame, margin: float = 0.1) -> str:
@@ -379,16 +399,17 @@ def bounded_sentence(margins: pd.DataFrame, margin: float = 0.1) -> str:
     return f"{text} The smallest margin that could have been shown is {_and(told)}." if told else text
 
 
-def forecast_sentence(skill: pd.DataFrame, titles: dict[str, str]) -> str:
+def forecast_sentence(skill: pd.DataFrame, tables: Mapping) -> str:
     """Whether the effect of a modality on the TPR difference can be predicted before it is added.
 
     Parameters
     ----------
     skill : pandas.DataFrame
         Columns cohort, error and error_no_change: ``book/tables/prediction_real.csv``.
-    titles : dict
-        Run -> title, of the cohorts to tell.
+    tables : mapping of str to RunTables
+        Real health cohorts among these runs are told.
     """
+    titles = {run: own.title for run, own in tables.items() if own.kind == "health"}
     own = skill[skill.cohort.isin(titles)]
     if not len(own):
         return "No forecast of fairness effects was tried on a cohort of this book."
@@ -419,8 +440,23 @@ def needed_sentence(claims: pd.DataFrame) -> str:
     if len(finite):
         text += f" To decide takes between {finite.min():.1f} and {finite.max():.1f} times as many patients"
         never = len(times) - len(finite)
-        text += f"; for {never} more patients would not help, because retraining varies too much." if never else "."
+        text += (
+            f"; for {never} more patients would not help, because retraining varies too much."
+            if never
+            else "."
+        )
     return text
+
+
+def without_sentence(gains: pd.DataFrame) -> str:
+    """Whether all modalities still beat each single one without those that the audit left unresolved."""
+    least = _health(smallest_gains(gains, "without unresolved"))
+    told = [f"{r.title} {_auroc(r)}" for r in least.itertuples()]
+    return (
+        f"Without modalities that the audit left unresolved, the smallest gain is: {'; '.join(told)}."
+        if told
+        else ""
+    )
 
 
 def apart_sentence(gains: pd.DataFrame) -> str:
@@ -429,6 +465,99 @@ def apart_sentence(gains: pd.DataFrame) -> str:
     least = least[least.kind != "health"]
     told = [f"{r.title} ({APART[r.kind]}) {_auroc(r)}" for r in least.itertuples()]
     return f"Shown apart and not counted: {'; '.join(told)}." if told else ""
+
+
+def declared_answer(claims: pd.DataFrame) -> str:
+    """How many comparisons that the real health cohorts declared got which verdict."""
+    real = _health(claims)
+    if not len(real):
+        return NO_HEALTH
+    counts = [f"{n} {verdict}" for verdict in VERDICTS if (n := int((real.verdict == verdict).sum()))]
+    cohorts = list(dict.fromkeys(real.title))
+    return (
+        f"{_and(cohorts)} declared {_number(len(real), 'comparison')}. Their verdicts: {', '.join(counts)}. *Differs* "
+        "means statistically significant at 5 % after Holm's correction, within its cohort."
+    )
+
+
+def landing_answers(
+    gains: pd.DataFrame,
+    shares: pd.DataFrame,
+    changes: pd.DataFrame,
+    losses: pd.DataFrame,
+    curves: pd.DataFrame,
+    rates: pd.DataFrame,
+    regimes: pd.DataFrame,
+) -> dict[str, str]:
+    """The five sentences of the landing page: performance, fairness, missing input, whom the model misses, what to do.
+
+    Parameters
+    ----------
+    gains, shares, changes, losses, curves, rates, regimes : pandas.DataFrame
+        From `mmlib.questions.story`: `all_gains`, `addition_shares`, `changed_contrasts`, `drop_losses`, `drop_curves`,
+        `group_rates`, `regime_gains`.
+    """
+    return {
+        "landing_performance": _landing_performance(_health(smallest_gains(gains)), _health(shares)),
+        "landing_fairness": _landing_fairness(_health(changes)),
+        "landing_missing": missing_sentence(losses, curves),
+        "landing_missed": missed_sentence(rates),
+        "landing_do": _landing_do(_health(regimes)),
+    }
+
+
+def _landing_performance(least, shares):
+    if not len(least):
+        return NO_HEALTH
+    clear = least[least.low > 0]
+    text = f"All modalities together have a higher AUROC than each single one in {len(clear)} of {_number(len(least), 'real health cohort')}"
+    if len(clear):
+        low, high = f"{clear.estimate.min():.3f}", f"{clear.estimate.max():.3f}"
+        text += f", by at least {low if low == high else f'{low} to {high}'}"
+    if not len(shares) or (shares.raised == shares.additions).all():
+        return f"{text}."
+    raised = shares.raised / shares.additions
+    low, high = f"{raised.min():.0%}", f"{raised.max():.0%}"
+    return f"{text}. A single addition does not always help: {low if low == high else f'{low} to {high}'} of them raise AUROC."
+
+
+def _landing_fairness(changes):
+    if not len(changes):
+        return NO_HEALTH
+    tested = changes[changes.verdict != "not tested"]
+    found, undecided = (tested[tested.verdict == verdict] for verdict in ("differs", "undecided"))
+    all_of = _number(len(tested), "tested difference")
+    text = f"Of {all_of} in true positive rate between groups, {len(found) or 'none'} "
+    text += f"change{'s' if len(found) == 1 else ''} clearly when all modalities replace one"
+    if len(found):
+        text += f" ({'; '.join(f'{r.title}, {contrast(r)}: {_rate(r)}' for r in found.itertuples())})"
+    if len(undecided):
+        text += f"; {len(undecided)} {'is' if len(undecided) == 1 else 'are'} undecided, because the groups are small"
+    return f"{text}."
+
+
+def _landing_do(regimes):
+    own = regimes[(regimes.regime == VARIED) & (regimes.case == "at random")]
+    first = "Count the patients with the outcome in every group before you train, and test nothing on fewer than 30."
+    if not len(own):
+        return first
+    clear = own[own.low > 0]
+    if len(clear):
+        second = (
+            f"If modalities can go missing, train with *modality dropout* at varied rates: at a drop rate of 0.5 it gains "
+            f"AUROC clearly in {len(clear)} of {_number(len(own), 'real health cohort')} ({_range(own.estimate)})."
+        )
+    else:
+        second = (
+            "If modalities can go missing, compare ways to train on validation patients: *modality dropout* at varied "
+            f"rates has no clear gain here ({_range(own.estimate)})."
+        )
+    return f"{first} {second}"
+
+
+def _range(values) -> str:
+    low, high = f"{min(values):+.3f}", f"{max(values):+.3f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def contrast(row) -> str:

@@ -298,9 +298,8 @@ def _cell(row) -> str:
     pair = "" if pd.isna(row.reference) else f"{row.group} minus {row.reference}: "
     if row.verdict == "not tested":
         return f"{pair}not tested"
-    more = f" (detectable {_number(row.detectable, row.metric)})" if row.verdict == "undecided" else ""
     margin = f" (margin {-row.null:g})" if row.null < 0 else ""
-    return f"{pair}{_estimate(row)}{margin}, {row.verdict}{more}"
+    return f"{pair}{_estimate(row)}{margin}, {row.verdict}"
 
 
 def _estimate(row) -> str:

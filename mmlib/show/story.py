@@ -95,7 +95,9 @@ def lacking_figure(lacking: pd.DataFrame, shown: Sequence[str] = ()) -> plt.Axes
     return ax
 
 
-def adding_figure(gains: pd.DataFrame, changes: pd.DataFrame, kinds: Sequence[str] = ("health",)) -> np.ndarray:
+def adding_figure(
+    gains: pd.DataFrame, changes: pd.DataFrame, kinds: Sequence[str] = ("health",)
+) -> np.ndarray:
     """Gain in AUROC of all modalities over each single one, beside the change of each TPR difference, by cohort.
 
     Parameters
@@ -109,7 +111,10 @@ def adding_figure(gains: pd.DataFrame, changes: pd.DataFrame, kinds: Sequence[st
     changes = changes[changes.kind.isin(kinds)]
     least = smallest_gains(gains)
     rows = pd.concat(
-        [least.assign(label="AUROC", attribute="all"), changes.assign(label=[short_contrast(r) for r in changes.itertuples()])]
+        [
+            least.assign(label="AUROC", attribute="all"),
+            changes.assign(label=[short_contrast(r) for r in changes.itertuples()]),
+        ]
     )
     rows = rows.sort_values("run", key=lambda names: names.map(list(least.run).index), kind="stable")
     lines = _lines(rows, ["label"])
@@ -124,8 +129,12 @@ def adding_figure(gains: pd.DataFrame, changes: pd.DataFrame, kinds: Sequence[st
             clear = row.verdict == "differs" or (row.verdict == "described" and (row.low > 0 or row.high < 0))
             _point(axes[1], at, row, _colour(row.attribute), clear)
         else:
-            axes[1].text(0, at, "too few", fontsize=8, color=GREY, ha="center", va="center", backgroundcolor="white")
-    for ax, label in zip(axes, ("gain in AUROC,\nall over each one", "change of the\nTPR difference"), strict=True):
+            axes[1].text(
+                0, at, "too few", fontsize=8, color=GREY, ha="center", va="center", backgroundcolor="white"
+            )
+    for ax, label in zip(
+        axes, ("gain in AUROC,\nall over each one", "change of the\nTPR difference"), strict=True
+    ):
         ax.axvline(0, color=GREY, lw=1)
         ax.set_xlabel(label)
         ax.locator_params(axis="x", nbins=4)
@@ -140,8 +149,12 @@ def _adding_title(least, changes):
     tested = changes[changes.verdict != "not tested"]
     found = int((tested.verdict == "differs").sum())
     raised = int((least.low > 0).sum())
-    cohorts = f"{raised} of {len(least)} real cohorts" if len(least) > 1 or not raised else "the one real cohort"
-    moved = f"{found or 'none'} of {len(tested)} TPR differences {'changes' if found == 1 else 'change'} clearly"
+    cohorts = (
+        f"{raised} of {len(least)} real cohorts" if len(least) > 1 or not raised else "the one real cohort"
+    )
+    moved = (
+        f"{found or 'none'} of {len(tested)} TPR differences {'changes' if found == 1 else 'change'} clearly"
+    )
     return f"All modalities beat each single one in {cohorts}; {moved}"
 
 
@@ -171,7 +184,11 @@ def noise_figure(noise: pd.DataFrame) -> plt.Axes:
         From `mmlib.questions.story.noise_effects`.
     """
     up = int((noise.low > 0).sum())
-    title = "Random sentences add nothing: no interval lies above 0" if not up else f"{up} intervals of noise lie above 0"
+    title = (
+        "Random sentences add nothing: no interval lies above 0"
+        if not up
+        else f"{up} intervals of noise lie above 0"
+    )
     rows = noise.assign(label=[r.title + KINDS[r.kind] for r in noise.itertuples()], title="")
     return interval_rows(rows, title=title, xlabel="change in AUROC when noise is added to all", form="+z.3f")
 
@@ -197,18 +214,26 @@ def dropping_figure(curves: pd.DataFrame, rates: Sequence[float] = (0.002, 0.1, 
         style = "-" if about.kind[run] == "health" else ":"
         line = lost[run].dropna()
         ax.plot(line.index, line, style, marker="o", ms=4, color=OVERALL if style == "-" else GREY)
-        ends.append((line.iloc[-1], f"{about.title[run]}\nn={about.n[run]:,}" if style == "-" else about.title[run]))
+        ends.append(
+            (line.iloc[-1], f"{about.title[run]}\nn={about.n[run]:,}" if style == "-" else about.title[run])
+        )
     for rate in rates:
         ax.axvline(rate, color=GREY, lw=0.8, ls="--", zorder=0)
-        ax.text(rate, 1.0, f"{rate:g}", transform=ax.get_xaxis_transform(), ha="center", va="bottom", fontsize=9)
+        ax.text(
+            rate, 1.0, f"{rate:g}", transform=ax.get_xaxis_transform(), ha="center", va="bottom", fontsize=9
+        )
     low, high = ax.get_ylim()
     for place, (_, text) in zip(_apart([e for e, _ in ends], 0.09 * (high - low)), ends, strict=True):
         ax.text(lost.index.max() + 0.015, place, text, va="center", fontsize=9)
-    ax.set(xlabel="rate at which each modality is dropped", ylabel="expected loss of AUROC", xlim=(-0.02, 1.02))
+    ax.set(
+        xlabel="rate at which each modality is dropped", ylabel="expected loss of AUROC", xlim=(-0.02, 1.02)
+    )
     title = "Expected loss of AUROC"
     if real:
         first, last = lost.loc[[min(rates), max(rates)], real].to_numpy()
-        title = f"At a rate of {min(rates):g} the loss is {_span(first)}, at {max(rates):g} it is {_span(last)}"
+        title = (
+            f"At a rate of {min(rates):g} the loss is {_span(first)}, at {max(rates):g} it is {_span(last)}"
+        )
     _title(figure, title)
     return ax
 
@@ -242,13 +267,17 @@ def rates_figure(rates: pd.DataFrame, kinds: Sequence[str] = ("health",)) -> plt
     rows = rates[rates.kind.isin(kinds)]
     below = rows[rows.below & rows.large]
     rows = rows.assign(
-        label=rows.group, note=[f"{_count(r.events)}/{r.n_positive:,}" for r in rows.itertuples()], clear=rows.below
+        label=rows.group,
+        note=[f"{_count(r.events)}/{r.n_positive:,}" for r in rows.itertuples()],
+        clear=rows.below,
     )
     title = (
         f"Clearly fewer are found than overall in {len(below) or 'none'} of {int(rows.large.sum())} groups with "
         f"{MINIMUM} positives or more"
     )
-    return interval_rows(rows, title=title, xlabel="share of those with the outcome that is found (TPR)", zero=None)
+    return interval_rows(
+        rows, title=title, xlabel="share of those with the outcome that is found (TPR)", zero=None
+    )
 
 
 def contrasts_figure(contrasts: pd.DataFrame) -> plt.Axes:
@@ -259,7 +288,9 @@ def contrasts_figure(contrasts: pd.DataFrame) -> plt.Axes:
     contrasts : pandas.DataFrame
         From `mmlib.questions.story.full_contrasts`.
     """
-    rows = contrasts.assign(label=[short_contrast(r) for r in contrasts.itertuples()], clear=contrasts.verdict == "differs")
+    rows = contrasts.assign(
+        label=[short_contrast(r) for r in contrasts.itertuples()], clear=contrasts.verdict == "differs"
+    )
     real = rows[(rows.kind == "health") & (rows.verdict != "not tested")]
     found = int((real.verdict == "differs").sum())
     title = f"{found or 'None'} of {len(real)} tested TPR differences in real cohorts {'is' if found < 2 else 'are'} clear"
@@ -283,8 +314,101 @@ def calibration_figure(calibration: pd.DataFrame) -> plt.Axes:
     rows = calibration[calibration.low.notna() & (calibration.kind == "health")]
     rows = rows.assign(label=rows.group)
     off = rows[(rows.low > 1) | (rows.high < 1)]
-    title = f"Predicted risks are clearly too high or too low in {len(off) or 'none'} of {len(rows)} groups shown"
+    title = (
+        f"Predicted risks are clearly too high or too low in {len(off) or 'none'} of {len(rows)} groups shown"
+    )
     return interval_rows(rows, title=title, xlabel="observed / expected (above 1: risk too low)", zero=1.0)
+
+
+def claims_figure(claims: pd.DataFrame) -> plt.Axes:
+    """Declared comparisons of the real health cohorts under their claims, with the verdict that each run gave.
+
+    Parameters
+    ----------
+    claims : pandas.DataFrame
+        From `mmlib.questions.claims.collect_claims`.
+    """
+    rows = claims[(claims.kind == "health") & claims.low.notna()]
+    groups = ["" if pd.isna(r.reference) else f", {short_contrast(r)}" for r in rows.itertuples()]
+    labels = [f"{title}{pair}" for title, pair in zip(rows.title, groups, strict=True)]
+    tested = claims[(claims.kind == "health") & (claims.verdict != "not tested")]
+    found = int((tested.verdict == "differs").sum())
+    title = f"{found} of {len(tested)} tested comparisons in real cohorts differ after Holm"
+    rows = rows.assign(
+        label=labels, note=rows.verdict.str.replace(" within", "\nwithin"), clear=rows.verdict == "differs",
+        attribute=np.where(rows.reference.isna(), "all", rows.attribute), run=rows.claim, title=rows.claim,
+    )  # fmt: skip
+    return interval_rows(rows, title=title, xlabel="difference in AUROC (black) or in TPR (colours)")
+
+
+def paper_table(tables: Mapping[str, pd.DataFrame]) -> HTML:
+    """What the paper reports and what each real health cohort says of it.
+
+    Parameters
+    ----------
+    tables : mapping of str to pandas.DataFrame
+        ``gains``, ``changes``, ``losses`` and ``dropped`` from `mmlib.questions.story`: `all_gains`,
+        `changed_contrasts`, `drop_losses`, `dropped_contrasts`.
+    """
+    least, losses = smallest_gains(tables["gains"]), tables["losses"]
+    columns = {}
+    for run, own in least[least.kind == "health"].groupby("run", sort=False):
+        of_run = {name: frame[frame.run == run] for name, frame in tables.items()}
+        gain, lost = own.iloc[0], losses[losses.run == run].sort_values("rate")
+        cells = [
+            f"{'yes' if gain.low > 0 else 'not clearly'}: {interval(gain.estimate, gain.low, gain.high, '+z.3f')}"
+        ]
+        cells += [_moved(of_run["changes"])]
+        cells += [_seen(lost), _moved(of_run["dropped"])]
+        columns[gain.title] = cells
+    claims = [
+        "More modalities raise AUROC (all over each single one)",
+        "They move differences between groups (TPR, one modality to all)",
+        "Missing modalities lower AUROC even at small rates (seen in one test run)",
+        "Missing modalities move differences between groups (TPR, drop rate 0.2)",
+    ]
+    return story_table(pd.DataFrame({"the paper reports": claims} | columns))
+
+
+def _moved(changes):
+    """How many of the tested differences change clearly, in a cell."""
+    tested = changes[changes.verdict != "not tested"]
+    return (
+        f"{int((tested.verdict == 'differs').sum())} of {len(tested)} clearly"
+        if len(tested)
+        else "not tested"
+    )
+
+
+def _seen(losses):
+    """Up to which rate one test run cannot show the loss, in a cell."""
+    if not len(losses):
+        return "not computed"
+    seen = losses[losses.seen.astype(bool)]
+    return f"from {seen.rate.min():g} on" if len(seen) else f"no, up to {losses.rate.max():g}"
+
+
+def cohort_table(sizes: pd.DataFrame, verdicts: pd.DataFrame) -> HTML:
+    """Size, outcome and modalities of every cohort, with how many inputs the audit doubts.
+
+    Parameters
+    ----------
+    sizes, verdicts : pandas.DataFrame
+        From `mmlib.questions.story`: `cohort_sizes` and `audit_verdicts`.
+    """
+    doubted = verdicts[verdicts.verdict.isin(["leak", "unresolved"])].groupby("run").size()
+    shown = pd.DataFrame(
+        {
+            "cohort": [r.title + KINDS[r.kind] for r in sizes.itertuples()],
+            "samples": sizes.n,
+            "of": [f"{r.patients:,} {r.units}" for r in sizes.itertuples()],
+            "outcome": sizes.task,
+            "with it": sizes.positives / sizes.n,
+            "modalities": sizes.modalities,
+            "leak or unresolved": [doubted.get(run, 0) for run in sizes.run],
+        }
+    )
+    return story_table(shown, {"samples": "{:,}", "with it": "{:.0%}"})
 
 
 def training_figure(regimes: pd.DataFrame, rate: float = 0.5) -> np.ndarray:
@@ -299,7 +423,9 @@ def training_figure(regimes: pd.DataFrame, rate: float = 0.5) -> np.ndarray:
     """
     rows = regimes[regimes.regime.isin(REGIMES) | regimes.chosen.eq(True)]
     rows = rows.assign(
-        label=[REGIMES.get(r.regime, r.regime) + (" *" if r.chosen is True else "") for r in rows.itertuples()]
+        label=[
+            REGIMES.get(r.regime, r.regime) + (" *" if r.chosen is True else "") for r in rows.itertuples()
+        ]
     )
     real = rows[(rows.kind == "health") & (rows.regime == VARIED) & (rows.case == "at random")]
     title = f"Dropout at varied rates gains clearly in {int((real.low > 0).sum()) or 'none'} of {len(real)} real cohorts"
@@ -307,7 +433,10 @@ def training_figure(regimes: pd.DataFrame, rate: float = 0.5) -> np.ndarray:
     rows = rows.sort_values("run", key=lambda r: r.map(list(regimes.run).index), kind="stable")
     lines = _lines(rows, ["label"])
     figure, axes = _figure(lines, title, panels=2)
-    panels = {"at random": f"gain in AUROC\nat drop rate {rate:g}", "complete": "change with\ncomplete inputs"}
+    panels = {
+        "at random": f"gain in AUROC\nat drop rate {rate:g}",
+        "complete": "change with\ncomplete inputs",
+    }
     for ax, (case, label) in zip(axes, panels.items(), strict=True):
         for at, own in _places(lines, rows[rows.case == case], ["label"]):
             row = own.iloc[0]
@@ -345,7 +474,13 @@ def interval_rows(
             _point(ax, at, row, colour, clear)
         else:
             note = "too few"
-        ax.annotate(note, (1.01, at), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+        ax.annotate(
+            note,
+            (1.01, at),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=9 if len(note) < 12 else 7.5,
+        )
     if zero is not None:
         ax.axvline(zero, color=GREY, lw=1)
     ax.set_xlabel(xlabel)
@@ -398,7 +533,10 @@ def visible_table(losses: pd.DataFrame) -> HTML:
     """
     cells = losses.assign(
         cohort=[r.title + KINDS[r.kind] for r in losses.itertuples()],
-        cell=[f"{_small(r.estimate)} ± {_small(r.chance)}, {'yes' if r.seen else 'no'}" for r in losses.itertuples()],
+        cell=[
+            f"{_small(r.estimate)} ± {_small(r.chance)}, {'yes' if r.seen else 'no'}"
+            for r in losses.itertuples()
+        ],
         rate=[f"rate {rate:g}" for rate in losses.rate],
     )
     wide = cells.pivot_table(index="cohort", columns="rate", values="cell", aggfunc="first", sort=False)
@@ -417,7 +555,9 @@ def mechanism_table(levels: pd.DataFrame) -> HTML:
     own = levels[levels.mechanism.isin(order)]
     own = own.assign(cohort=[r.title + KINDS[r.kind] for r in own.itertuples()])
     wide = own.pivot_table(index=["cohort", "rate"], columns="mechanism", values="estimate", sort=False)
-    wide = wide.reindex(columns=[name for name in order if name in wide]).reset_index().rename_axis(columns=None)
+    wide = (
+        wide.reindex(columns=[name for name in order if name in wide]).reset_index().rename_axis(columns=None)
+    )
     return story_table(wide, {name: "{:.3f}" for name in order if name in wide} | {"rate": "{:g}"})
 
 
