@@ -16,7 +16,8 @@ from bs4 import BeautifulSoup
 from mmlib.questions.claims import claim_in_words, collect_claims
 from mmlib.questions.declared import DESCRIBED, VERDICTS
 from mmlib.runs import artefacts
-from mmlib.show.claims import claims_in_short, declared_name
+from mmlib.show.answers import declared_answer
+from mmlib.show.claims import declared_name
 from mmlib.show.style import METRIC_NAMES, words
 
 SAID = re.compile("|".join(sorted(VERDICTS, key=len, reverse=True)))
@@ -73,7 +74,7 @@ def _on_claims_page(page, tables) -> Iterator[str]:
     if not set(runs) <= set(tables):
         return
     claims = collect_claims({run: tables[run] for run in runs}, runs)
-    for sentence in claims_in_short(claims, runs).data.split(". "):
+    for sentence in declared_answer(claims).split(". "):
         if not any(sentence in " ".join(text.split()) for text in _answers(page)):
             yield f"claims: the answer does not say {sentence!r}."
     cells = {}
@@ -87,6 +88,8 @@ def _on_claims_page(page, tables) -> Iterator[str]:
         for row in table.itertuples() if run in runs else ():
             by = words(row.attribute) if row.group != "all" else "overall"
             cell = cells.get((claim_in_words(row), by, runs[run]["title"]), "")
+            if runs[run]["kind"] != "health":
+                continue
             own = [part for part in cell.split(" | ") if row.group == "all" or part.startswith(f"{row.group} minus")]
             if not own or SAID.findall(own[0]) != [row.verdict]:
                 yield f"claims: {declared_name(row)} of {run} is {own or 'left out'}, declared says {row.verdict}."

@@ -14,8 +14,6 @@ from mmlib.core.schema import RUN_KINDS
 
 #: Most claims that are set side by side.
 MOST = 10
-#: Counted where a comparison differs against the claim.
-OTHER_WAY = "differs the other way"
 #: Names of metrics in a claim.
 NAMES = {"auroc": "AUROC", "tpr": "TPR", "fpr": "FPR", "selection_rate": "selection rate"}
 COLUMNS = ["run", "title", "kind", "claim", "question", "metric", "attribute", "group", "reference", "rate", "versus"]
@@ -60,29 +58,6 @@ def collect_claims(tables: Mapping[str, pd.DataFrame], runs: Mapping[str, Mappin
     place = {claim: number for number, claim in enumerate(claims.claim.unique())}
     claims = claims[claims.claim.map(place) < MOST] if len(claims) else claims
     return claims.sort_values("claim", key=lambda names: names.map(place), kind="stable", ignore_index=True)
-
-
-def count_claims(claims: pd.DataFrame) -> pd.DataFrame:
-    """Numbers of verdicts on each claim in real health cohorts; twins and other cohorts are never counted.
-
-    Parameters
-    ----------
-    claims : pandas.DataFrame
-        From `collect_claims`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per claim with a verdict: ``claim, cohorts, comparisons`` and a column for each verdict that was given.
-    """
-    real = claims[claims.kind == "health"]
-    other = real["each"].astype(bool) & (real.estimate < 0) & (real.verdict == "differs")
-    real = real.assign(verdict=real.verdict.mask(other, OTHER_WAY))
-    if not len(real):
-        return pd.DataFrame(columns=["claim", "cohorts", "comparisons"])
-    counts = real.groupby("claim", sort=False).agg(cohorts=("run", "nunique"), comparisons=("run", "size"))
-    given = pd.crosstab(real.claim, real.verdict)
-    return counts.join(given).rename_axis(columns=None).reset_index()
 
 
 def claim_in_words(row) -> str:

@@ -15,6 +15,7 @@ from mmlib.core.subsets import members
 from mmlib.measure.scenarios import AT_RANDOM
 from mmlib.models.regimes import BASE
 from mmlib.questions.additions import EFFECTS
+from mmlib.questions.claims import collect_claims
 from mmlib.questions.declared import DESCRIBED
 from mmlib.questions.drops import OBSERVED
 from mmlib.questions.mitigation import COMPLETE, mechanisms_among, rate_label
@@ -387,6 +388,12 @@ def regime_rates(tables: Mapping, rate: float = 0.5) -> pd.DataFrame:
     rows = _rows(joined(tables, "mitigation"), metric="tpr", versus=BASE)
     rows = rows[rows.rate.map(_label) == rate_label(rate)]
     return rows[[*WHOSE, "regime", "attribute", "group", *ENDS, "n_positive"]].reset_index(drop=True)
+
+
+def declared_claims(tables: Mapping) -> pd.DataFrame:
+    """Every declared comparison of every run under its claim; see `mmlib.questions.claims.collect_claims`."""
+    about = {run: {"title": own.title, "kind": own.kind} for run, own in tables.items()}
+    return collect_claims({run: own.table("declared") for run, own in tables.items()}, about)
 
 
 def bounded_margins(tables: Mapping) -> pd.DataFrame:

@@ -212,7 +212,8 @@ def read_runs(
         else:
             raise FileNotFoundError(f"There is no run {name!r} in {results} and no shared one in {shared}.")
         if one is not None:
-            found[name] = one
+            asked = runs[name] if isinstance(runs, Mapping) else {}
+            found[name] = replace(one, **{key: asked[key] for key in ("title", "kind") if key in asked})
     return found
 
 

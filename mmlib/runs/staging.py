@@ -15,7 +15,7 @@ table of contents names the chapters that every run has; the ``chapters`` of a r
 #   in a notebook, relative, and so within its run:   {glue:text}`01_cohort.ipynb::RUN-n:,d`
 # {glue:md} and {glue:figure} only work on the page of their own notebook. For images on other pages, the
 # figure of every named cell is written to /figures/<name>.png. A line `% answer rq1-answer` of a page becomes the
-# sentences that the first run glued under that key, `% answers rq1-answer` a list of those of every run.
+# sentences that the story or else the first run glued under that key, `% answers rq1-answer` a list of those of every run.
 
 import argparse
 import base64
@@ -129,7 +129,7 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
             _write(stage_notebook(executed, run, title, notice), part, folder, name)
     for page in (part / "book").rglob("*.md"):
         text = label(page.read_text(encoding="utf-8"), runs[0])
-        page.write_text(put_answers(text, told), encoding="utf-8")
+        page.write_text(put_answers(text, told, glued_text(shared.values(), BOOK)), encoding="utf-8")
     mathjax = part / "book" / "_static" / "mathjax"
     mathjax.mkdir(parents=True)
     shutil.copy(distribution("sphinx-mathjax-offline").locate_file(MATHJAX), mathjax)
@@ -223,19 +223,23 @@ def glued_text(notebooks: Iterable[Mapping], run: str) -> dict[str, str]:
     return found
 
 
-def put_answers(page: str, told: Mapping[str, tuple[str, Mapping[str, str]]]) -> str:
-    """Page with the sentences of runs in place of its lines ``% answer KEY`` (first run) and ``% answers KEY`` (all).
+def put_answers(
+    page: str, told: Mapping[str, tuple[str, Mapping[str, str]]], story: Mapping[str, str] | None = None
+) -> str:
+    """Page with sentences in place of its lines ``% answer KEY`` (story or first run) and ``% answers KEY`` (all runs).
 
     Parameters
     ----------
     page : str
     told : mapping of str to (title, mapping of key to text)
         By run, the first one first. Runs without the key are left out.
+    story : mapping of str to str, optional
+        Sentences of the notebooks over all runs, by key.
 
     Raises
     ------
     ValueError
-        If the first run has no such key.
+        If neither the story nor the first run has such a key.
 
     Examples
     --------
@@ -245,7 +249,7 @@ def put_answers(page: str, told: Mapping[str, tuple[str, Mapping[str, str]]]) ->
     """
 
     def replacement(line):
-        key, (_, first) = line[2], next(iter(told.values()))
+        key, first = line[2], {**next(iter(told.values()))[1], **(story or {})}
         if key not in first:
             raise ValueError(
                 f"A page asks for the answer {key!r}; the chapters of {next(iter(told))!r} tell none."

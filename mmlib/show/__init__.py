@@ -79,13 +79,11 @@ EXPORTS = {
         "skill_table",
     ],
     "claims": [
-        "claims_in_short",
         "claims_table",
         "declared_differences",
         "declared_name",
         "declared_sentence",
         "declared_table",
-        "forest",
         "verdict_in_words",
     ],
     "cohort": [

@@ -83,18 +83,11 @@ def gain_sentence(gains: pd.DataFrame) -> str:
     least = _health(smallest_gains(gains))
     if not len(least):
         return NO_HEALTH
-    clear = least[least.low > 0]
     told = [f"{r.title} {_auroc(r)}, over *{words(r.versus)}*" for r in least.itertuples()]
-    which = (
-        "in the one real health cohort"
-        if len(least) == 1
-        else f"in {len(clear)} of {len(least)} real health cohorts"
-    )
-    if len(least) == 1 and not len(clear):
-        return f"In the one real health cohort, all modalities together are not clearly better than each single one ({told[0]})."
+    of = f"{int((least.low > 0).sum()) or 'none'} of {_number(len(least), 'real health cohort')}"
     return (
-        f"All modalities together have a higher AUROC than each single one {which}. "
-        f"The smallest gain is that over the strongest single modality: {'; '.join(told)}."
+        f"All modalities together have a clearly higher AUROC than each single one in {of}. The smallest gain of each: "
+        f"{'; '.join(told)}."
     )
 
 
@@ -124,14 +117,12 @@ def additions_sentence(shares: pd.DataFrame) -> str:
 def effects_sentence(shares: pd.DataFrame) -> str:
     """How many single additions reverse, widen or narrow a TPR difference in the real health cohorts."""
     real = _health(shares)
-    real = real[real.changes.fillna(0) > 0]
-    if not len(real):
-        return ""
     told = [
-        f"in {r.title} {r.reverses:.0f} reverse, {r.widens:.0f} widen and {r.narrows:.0f} narrow it, of {r.changes:,.0f}"
-        for r in real.itertuples()
+        f"{r.reverses:.0f} reverse, {r.widens:.0f} widen and {r.narrows:.0f} narrow it clearly in {r.title}, of "
+        f"{r.changes:,.0f}"
+        for r in real[real.changes.fillna(0) > 0].itertuples()
     ]
-    return f"Single additions seldom change a TPR difference clearly: {'; '.join(told)}."
+    return f"What single additions do to a TPR difference: {'; '.join(told)}." if told else ""
 
 
 def changes_sentence(changes: pd.DataFrame, what: str = "going from one modality to all") -> str:
@@ -185,20 +176,14 @@ def noise_sentence(noise: pd.DataFrame) -> str:
         return NO_HEALTH
     told = [f"{_auroc(r)} in {r.title}" for r in real.itertuples()]
     up = real[real.low > 0]
-    verdict = (
-        f"A clear gain in {_and(up.title)} would be a false alarm of the method."
-        if len(up)
-        else "No interval lies above 0: the method reports no gain where there is none."
-    )
-    return (
-        f"A modality of random sentences adds nothing: it changes AUROC by {_and(told)}. {verdict}"
-        if not len(up)
-        else (f"A modality of random sentences changes AUROC by {_and(told)}. {verdict}")
-    )
+    verdict = "No interval lies above 0: the method reports no gain where there is none."
+    if len(up):
+        verdict = f"The interval above 0 in {_and(up.title)} is a false alarm of the method."
+    return f"Added to all modalities, random sentences change AUROC by {_and(told)}. {verdict}"
 
 
 def visible_sentence(losses: pd.DataFrame) -> str:
-    """Which drop rates one test run could show in the real health cohorts.
+    """At which drop rates one test run could show the loss in the real health cohorts.
 
     Parameters
     ----------
@@ -208,14 +193,15 @@ def visible_sentence(losses: pd.DataFrame) -> str:
     real = _health(losses)
     if not len(real):
         return NO_HEALTH
-    told = []
-    for rate, own in real.groupby("rate"):
-        seen, elsewhere = own[own.seen.astype(bool)], own[own.seen_elsewhere.astype(bool)]
-        size = f"{rate:g} (AUROC falls by {_span(own.estimate)})"
-        where = f"in {len(seen)} of {len(own)} cohorts" if len(own) > 1 else ("yes" if len(seen) else "no")
-        more = f", and {len(elsewhere) or 'none'} even between different patients" if len(seen) else ""
-        told.append(f"{size}: {where}{more}")
-    return f"Could one test run show the loss? At a drop rate of {'; at '.join(told)}."
+    by_rate = real.groupby("rate")[["seen", "seen_elsewhere"]].sum().astype(int)
+    of = _number(real.run.nunique(), "real health cohort")
+    same, other = (
+        _and(f"{count or 'none'} at {rate:g}" for rate, count in by_rate[column].items()) for column in by_rate
+    )
+    return (
+        f"Of {of}, one test run on the same patients could show the loss in {same}. Compared with complete inputs of "
+        f"*other* patients, whose AUROC differs by chance too, it could in {other}."
+    )
 
 
 def missing_sentence(losses: pd.DataFrame, curves: pd.DataFrame, rate: float = 0.5) -> str:
@@ -237,11 +223,10 @@ def missing_sentence(losses: pd.DataFrame, curves: pd.DataFrame, rate: float = 0
     large = real[real.rate == real.rate.max()]
     half = wide[0.0] - wide[rate] if rate in wide else None
     seen = int(small.seen.astype(bool).sum())
+    visible = f"could show in {seen} of {_number(len(small), 'cohort')}" if seen else "cannot show"
     text = (
-        f"Missing modalities always cost AUROC on average. At a drop rate of {small.rate.iloc[0]:g} the loss is "
-        f"{_span(small.estimate)}, which one test run "
-        f"{'cannot show' if not seen else f'could show in {seen} of {len(small)} cohorts'}; at {large.rate.iloc[0]:g} it "
-        f"is {_span(large.estimate)}"
+        f"Missing modalities cost AUROC on average. At a drop rate of {small.rate.iloc[0]:g} the loss is "
+        f"{_span(small.estimate)}, which one test run {visible}; at {large.rate.iloc[0]:g} it is {_span(large.estimate)}"
     )
     return f"{text}, and at {rate:g} it is {_span(half)}." if half is not None else f"{text}."
 
@@ -257,7 +242,7 @@ def absence_sentence(absences: pd.DataFrame) -> str:
     real = _health(absences)
     real = real[real.metric == "auroc"]
     if not len(real):
-        return "No real health cohort has a modality that enough samples lack, so masking cannot be compared with real absence."
+        return "In no real health cohort do enough samples lack a modality, so masking is not compared with real absence."
     off, agree = real[(real.low > 0) | (real.high < 0)], real[(real.low <= 0) & (real.high >= 0)]
     said = []
     if len(off):
@@ -288,10 +273,10 @@ def missed_sentence(rates: pd.DataFrame) -> str:
     for r in lowest.itertuples():
         sure = "clearly fewer" if r.below else "not clearly fewer"
         told.append(
-            f"**{r.title}**: of 100 with the outcome in the group *{r.group}* it finds {_of_100(r.estimate)} "
-            f"(95 % interval {_of_100(r.low)} to {_of_100(r.high)}), {sure} than the {_of_100(r.overall)} of 100 overall"
+            f"in {r.title}, of 100 in the group *{r.group}* with the outcome ({r.task}) it finds {_of_100(r.estimate)} "
+            f"(95 % interval {_of_100(r.low)} to {_of_100(r.high)}), {sure} than {_of_100(r.overall)} of 100 overall"
         )
-    return f"The full model misses most: {'; '.join(told)}."
+    return f"Whom the full model misses most: {'; '.join(told)}."
 
 
 def contrasts_sentence(contrasts: pd.DataFrame) -> str:
@@ -354,8 +339,8 @@ def signs_sentence(regimes: pd.DataFrame) -> str:
         return "No regime gains clearly under a mechanism and loses clearly under its mirror."
     told = [f"*{_and(own.regime)}* in {title}" for title, own in signs.groupby("title", sort=False)]
     return (
-        f"Not recommended: {'; '.join(told)}. They gain where sicker patients lack more and lose where healthier ones do, "
-        "so they have read absence as a sign."
+        f"Not recommended: {'; '.join(told)}. These gain where one kind of patient (sicker or healthier) lacks more, and "
+        "lose where the other does: they have read absence as a sign."
     )
 
 
@@ -509,16 +494,14 @@ def landing_answers(
 def _landing_performance(least, shares):
     if not len(least):
         return NO_HEALTH
-    clear = least[least.low > 0]
-    text = f"All modalities together have a higher AUROC than each single one in {len(clear)} of {_number(len(least), 'real health cohort')}"
+    clear, of = least[least.low > 0], _number(len(least), "real health cohort")
+    text = f"All modalities together have a clearly higher AUROC than each single one in {len(clear) or 'none'} of {of}"
     if len(clear):
-        low, high = f"{clear.estimate.min():.3f}", f"{clear.estimate.max():.3f}"
-        text += f", by at least {low if low == high else f'{low} to {high}'}"
+        text += f" (by at least {_range(clear.estimate, '.3f')})"
     if not len(shares) or (shares.raised == shares.additions).all():
         return f"{text}."
-    raised = shares.raised / shares.additions
-    low, high = f"{raised.min():.0%}", f"{raised.max():.0%}"
-    return f"{text}. A single addition does not always help: {low if low == high else f'{low} to {high}'} of them raise AUROC."
+    raised = _range(shares.raised / shares.additions, ".0%")
+    return f"{text}. A single addition does not always help: {raised} of them raise AUROC."
 
 
 def _landing_fairness(changes):
@@ -544,8 +527,8 @@ def _landing_do(regimes):
     clear = own[own.low > 0]
     if len(clear):
         second = (
-            f"If modalities can go missing, train with *modality dropout* at varied rates: at a drop rate of 0.5 it gains "
-            f"AUROC clearly in {len(clear)} of {_number(len(own), 'real health cohort')} ({_range(own.estimate)})."
+            f"If modalities can go missing, train with *modality dropout* at varied rates: at a drop rate of 0.5 it "
+            f"gains AUROC clearly in {len(clear)} of {_number(len(own), 'real health cohort')} ({_range(own.estimate)})."
         )
     else:
         second = (
@@ -555,8 +538,9 @@ def _landing_do(regimes):
     return f"{first} {second}"
 
 
-def _range(values) -> str:
-    low, high = f"{min(values):+.3f}", f"{max(values):+.3f}"
+def _range(values, form: str = "+.3f") -> str:
+    """Smallest to largest value, or the one that both are once rounded."""
+    low, high = f"{min(values):{form}}", f"{max(values):{form}}"
     return low if low == high else f"{low} to {high}"
 
 

@@ -3,9 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
 
-from mmlib.questions.claims import OTHER_WAY, count_claims
 from mmlib.questions.declared import VERDICTS
 from mmlib.show.style import COLOURS, GREY, METRIC_NAMES, decimals, interval, nothing, sentence, words
 
@@ -151,39 +149,6 @@ def declared_sentence(row, units: str = "patients") -> str:
     return f"{declared_name(row)}:{shown} {verdict_in_words(row, units)}"
 
 
-def forest(claims: pd.DataFrame) -> np.ndarray:
-    """Declared comparisons of the real health cohorts side by side, marked by the verdict that each run gave.
-
-    Parameters
-    ----------
-    claims : pandas.DataFrame
-        From `mmlib.questions.claims.collect_claims`.
-    """
-    title, real = _tally(claims), claims[claims.kind == "health"]
-    if not len(real.dropna(subset="low")):
-        return np.array([nothing("No comparison of a real health cohort was tested.", title)])
-    parts, cohorts = _by_scale(real), list(dict.fromkeys(real.title))
-    rows = [list(dict.fromkeys(map(_place, part.itertuples()))) for part in parts]
-    heights = [len(r) for r in rows]
-    size = (3.4 + 2.9 * len(cohorts), 0.42 * sum(heights) + 1.1 * len(parts) + 0.5)
-    figure, axes = plt.subplots(
-        len(parts), len(cohorts), squeeze=False, figsize=size, height_ratios=heights, sharex="row", sharey="row"
-    )
-    for cohort, ax in zip(cohorts, axes[0], strict=True):
-        ax.set_title(cohort, fontsize=10)
-    for line, part, names in zip(axes, parts, rows, strict=True):
-        for ax, cohort in zip(line, cohorts, strict=True):
-            own = part[part.title == cohort]
-            _draw(ax, own, at=[names.index(_place(r)) for r in own.itertuples()])
-            ax.set_xlabel(f"difference in {'AUROC' if part.metric.iloc[0] == 'auroc' else 'rates'}", fontsize=9)
-        labels = [claim + (f"\n({words(attribute)})" if attribute else "") for claim, attribute in names]
-        line[0].set_yticks(range(len(names)), labels, fontsize=8)
-        line[0].set_ylim(len(names) - 0.5, -0.5)
-    _explain(figure, real)
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
-    return axes
-
-
 def claims_table(claims: pd.DataFrame, kind: str = "health"):
     """Claims in rows and the cohorts of one kind in columns, with the verdict that each run gave.
 
@@ -210,59 +175,10 @@ def claims_table(claims: pd.DataFrame, kind: str = "health"):
     return style.set_properties(**{"min-width": "11em", "vertical-align": "top", "text-align": "left"})
 
 
-def claims_in_short(claims: pd.DataFrame, runs: dict) -> Markdown:
-    """The answer of the chapter on claims in a paragraph; only real health cohorts are counted.
-
-    Parameters
-    ----------
-    claims : pandas.DataFrame
-        From `mmlib.questions.claims.collect_claims`.
-    runs : dict
-        Run -> ``title`` and ``kind`` of its cohort.
-    """
-    titles = {kind: [about["title"] for about in runs.values() if about["kind"] == kind] for kind in KIND_NAMES}
-    if not titles["health"]:
-        told = ["**In short.** This book holds no real health cohort, so no claim is counted."]
-    else:
-        told = [f"**In short.** Real health cohorts: {', '.join(titles['health'])}."]
-        told += [_counted(r) for r in count_claims(claims).to_dict("records")]
-        if len(told) == 1:
-            told.append("None of them declares a comparison.")
-    apart = [f"{', '.join(titles[kind])} ({KIND_NAMES[kind]})" for kind in ("other", "synthetic") if titles[kind]]
-    if apart:
-        told.append(f"Shown apart and not counted: {'; '.join(apart)}.")
-    return Markdown(" ".join(told))
-
-
-def _counted(row: dict) -> str:
-    """How often each verdict was given on one claim."""
-    given = {verdict: int(row.get(verdict, 0)) for verdict in (*VERDICTS, OTHER_WAY)}
-    shown = ", ".join(f"{verdict} in {number}" for verdict, number in given.items() if number)
-    cohorts = f"{row['cohorts']} cohort{'s' if row['cohorts'] > 1 else ''}"
-    of = f"{row['comparisons']} comparison{'s' if row['comparisons'] > 1 else ''} in {cohorts}"
-    return f"*{row['claim']}*: {shown} (of {of})."
-
-
-def _tally(claims: pd.DataFrame) -> str:
-    """How many of the comparisons of real health cohorts differ."""
-    real = claims[(claims.kind == "health") & (claims.verdict != "not tested")]
-    found, open_ = (int((real.verdict == verdict).sum()) for verdict in ("differs", "undecided"))
-    cohorts = real.run.nunique()
-    return (
-        f"{found} of {len(real)} declared comparisons in {cohorts} real cohort{'s' if cohorts != 1 else ''} "
-        f"differ after Holm, {open_} are undecided"
-    )
-
-
 def _by_scale(table) -> list[pd.DataFrame]:
     """Split into comparisons of AUROC and of rates, whose scales differ."""
     area = table.metric == "auroc"
     return [part for part in (table[area], table[~area]) if len(part)]
-
-
-def _place(row) -> tuple[str, str]:
-    """Claim and attribute of a comparison: its row in a figure of several cohorts."""
-    return row.claim, row.attribute if row.group != "all" else ""
 
 
 def _draw(ax, rows, names=None, at=None):

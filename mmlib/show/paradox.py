@@ -1,5 +1,6 @@
 """Figures and the interactive part of the chapter on the paradox: what formulas say, and what a twin shows."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -32,7 +33,7 @@ REGIONS = {
 
 def plane(examples: Mapping[str, Sequence[Group]]) -> np.ndarray:
     """What the new modality does for all its separations up to 2, a panel for each pair of groups."""
-    figure, axes = plt.subplots(1, len(examples), figsize=(8.6, 4.6), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(len(examples), 1, figsize=(5, 4.4 * len(examples)), sharex=True, squeeze=False)
     most, at = 2, np.linspace(0, 2, 201)
     for ax, (name, groups) in zip(axes.flat, examples.items(), strict=True):
         gain, (before, after) = scan_plane(groups, at)
@@ -56,15 +57,15 @@ def plane(examples: Mapping[str, Sequence[Group]]) -> np.ndarray:
             weight="bold",
             fontsize=10,
         )
-        ax.set(xlabel=f"new score separates the {reference.name} by", xlim=(0, most), ylim=(0, most), aspect="equal")
+        ax.set(ylabel=f"new score separates the {other.name} by", xlim=(0, most), ylim=(0, most), aspect="equal")
         ax.set_title(name, fontweight="normal", fontsize=11)
         ax.locator_params(nbins=4)
         ax.grid(visible=False)
-    axes[0, 0].set_ylabel(f"new score separates the {other.name} by")
+    axes[-1, 0].set_xlabel(f"new score separates the {reference.name} by")
     found = sum(is_paradox(two) for two in examples.values())
     title = f"AUROC rises in both groups and the gap widens in {found} of {len(examples)} examples"
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
-    return axes[0]
+    figure.suptitle(textwrap.fill(title, 48), x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return axes[:, 0]
 
 
 def _middle(inside):
@@ -97,7 +98,7 @@ def twin_panels(compared: pd.DataFrame) -> np.ndarray:
         From `mmlib.questions.twin_study.compare_with_truth`. All panels but the last share their scale.
     """
     panels = dict(list(compared.groupby(_quantity(compared), sort=False)))
-    figure, axes = plt.subplots(1, len(panels), figsize=(9, 3.9))
+    figure, axes = plt.subplots(len(panels), 1, figsize=(5.4, 2.3 * len(panels) + 1))
     for ax, (quantity, rows) in zip(axes, panels.items(), strict=True):
         at = np.arange(len(rows))
         bars(ax, at - 0.12, rows, COLOURS[0], "study, 95 %")
@@ -105,10 +106,10 @@ def twin_panels(compared: pd.DataFrame) -> np.ndarray:
         ax.plot(at + 0.12, rows.formula, "s", ms=7, mfc="white", color=COLOURS[3], label="formula")
         if rows.low.min() < 0:
             ax.axhline(0, color=GREY, lw=1)
-        ax.set(xlim=(-0.5, len(rows) - 0.5), xlabel="modalities of the model")
+        ax.set(xlim=(-0.5, len(rows) - 0.5))
         ax.set_xticks(at, [words(stage) for stage in rows.stage])
         sizes = rows[["n", "n_positive"]].iloc[-1]
-        title = f"{quantity}\nn={sizes.n:,}, {sizes.n_positive:,} positive"
+        title = f"{quantity} (n={sizes.n:,}, {sizes.n_positive:,} positive)"
         ax.set_title(title, fontweight="normal", fontsize=10)
     for ax in axes[1:-1]:
         ax.sharey(axes[0])
@@ -118,7 +119,7 @@ def twin_panels(compared: pd.DataFrame) -> np.ndarray:
     gap = compared[compared.metric == "tpr"].truth
     title = f"AUROC rises in {int((rises['last'] > rises['first']).sum())} of {len(rises)} groups, and the true TPR "
     title += f"difference goes from {gap.iloc[0]:+.2f} to {gap.iloc[-1]:+.2f}"
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    figure.suptitle(textwrap.fill(title, 48), x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes
 
 
@@ -169,15 +170,12 @@ def paradox_in_short(examples: Mapping[str, Sequence[Group]], twin: TwinStudy) -
     area = change.metric("auroc", "race").sel(stage=both)
     moved, true = (part.difference("tpr", "race").sel(stage=both, group=other.name) for part in (change, truth))
     return Markdown(
-        f"**In short.** {'Yes' if found else 'Not here'}: AUROC rises in both groups and the gap in true positive rate "
-        f"widens in {found} of {len(examples)} examples. AUROC rises in a group that the new modality separates well "
-        "enough; on the probit scale, the gap widens if the group that is behind lags on the new modality by more than "
-        f"a fraction of its lag on the old ones. In the example *{name}*, AUROC goes {' and '.join(moves)}; the gap in "
-        f"true positive rate goes from {gap['old']:+.2f} to {gap['old + new']:+.2f}. In a simulated study of "
-        f"{change.metric('tpr').n:,} patients, *{both.removeprefix(f'{old}+')}* reads {_reads(twin.bias)} for "
-        f"{other.name} patients. Adding it changes AUROC by {area.sel(group=reference.name):+.3f} in {reference.name} "
-        f"and by {area.sel(group=other.name):+.3f} in {other.name} patients, and the difference in true positive rate "
-        f"by {moved:+.2f}; the true change of that difference is {float(true):+.2f}."
+        f"{'Yes' if found else 'Not here'}: AUROC rises in both groups and the gap in true positive rate widens in {found} "
+        f"of {len(examples)} examples. In the example *{name}*, AUROC goes {' and '.join(moves)}; the gap goes from "
+        f"{gap['old']:+.2f} to {gap['old + new']:+.2f}. In a simulated study of {change.metric('tpr').n:,} patients, "
+        f"*{both.removeprefix(f'{old}+')}* reads {_reads(twin.bias)} for {other.name} patients. Adding it changes AUROC by "
+        f"{area.sel(group=reference.name):+.3f} in {reference.name} and by {area.sel(group=other.name):+.3f} in "
+        f"{other.name} patients, and the difference in true positive rate by {moved:+.2f} (in truth {float(true):+.2f})."
     )
 
 

@@ -15,7 +15,8 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb")) + sorted((ROOT / "noteb
 #: Executed once per book, with what; of a smaller twin here.
 SIZES = "{training: 1000, validation: 1000, tested: 1500, population: 20000}"
 SMOKE = "{smoke: {title: smoke test, kind: health}}"
-ACROSS = {"7_claims": ["-p", "runs", SMOKE], "1_paradox": ["-p", "sizes", SIZES]}
+ACROSS = {path.stem: ["-p", "runs", SMOKE] for path in NOTEBOOKS if path.parent.name == "story"}
+ACROSS["1_paradox"] = ["-p", "sizes", SIZES]
 OF_TWINS = ["10_leak", "11_finetune"]  # the first of runs of MIMIC-Eye or its twin, the second a recipe
 OF_SIGNALS = ["12_learned", "13_elsewhere"]  # of runs with signals, or with several places
 
