@@ -100,8 +100,8 @@ def group_rates(tables: Mapping) -> pd.DataFrame:
     pandas.DataFrame
         ``attribute, group, n, n_positive, events`` (positives found, a mean over trainings), ``estimate, low, high``,
         ``overall`` (the rate over all samples), ``shown`` (the group or the reference of a difference shown),
-        ``reference`` (whether it is the reference), ``large`` (30 positives or more) and ``below`` (the interval lies
-        below the overall rate).
+        ``reference`` (whether it is the reference), ``large`` (30 positives or more), ``below`` (the interval lies
+        below the overall rate) and ``task``, the outcome.
     """
     rates = _rows(joined(tables, "fairness"), metric="tpr", reference=None)
     rates = _single(rates)
@@ -113,7 +113,8 @@ def group_rates(tables: Mapping) -> pd.DataFrame:
         run.contrasts.get(attribute) == group or (attribute in run.contrasts and is_reference)
         for (run, attribute, group), is_reference in zip(pairs, reference, strict=True)
     ]
-    rates = rates.assign(overall=rates.run.map(overall), reference=reference, shown=shown)
+    task = {run: own.task or "outcome" for run, own in tables.items()}
+    rates = rates.assign(overall=rates.run.map(overall), reference=reference, shown=shown, task=rates.run.map(task))
     rates = rates.assign(large=rates.n_positive >= MINIMUM, below=rates.high < rates.overall)
     columns = [
         "attribute",
@@ -127,7 +128,7 @@ def group_rates(tables: Mapping) -> pd.DataFrame:
         "reference",
         "large",
     ]
-    return rates[[*WHOSE, *columns, "below"]]
+    return rates[[*WHOSE, *columns, "below", "task"]]
 
 
 def lowest_rates_of_runs(rates: pd.DataFrame) -> pd.DataFrame:

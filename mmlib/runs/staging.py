@@ -15,7 +15,8 @@ table of contents names the chapters that every run has; the ``chapters`` of a r
 #   in a notebook, relative, and so within its run:   {glue:text}`01_cohort.ipynb::RUN-n:,d`
 # {glue:md} and {glue:figure} only work on the page of their own notebook. For images on other pages, the
 # figure of every named cell is written to /figures/<name>.png. A line `% answer rq1-answer` of a page becomes the
-# sentences that the story or else the first run glued under that key, `% answers rq1-answer` a list of those of every run.
+# sentences that the story, or else the first run, glued under that key; `% answers rq1-answer` a list of those of
+# every run.
 
 import argparse
 import base64

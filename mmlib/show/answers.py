@@ -226,7 +226,8 @@ def missing_sentence(losses: pd.DataFrame, curves: pd.DataFrame, rate: float = 0
     visible = f"could show in {seen} of {_number(len(small), 'cohort')}" if seen else "cannot show"
     text = (
         f"Missing modalities cost AUROC on average. At a drop rate of {small.rate.iloc[0]:g} the loss is "
-        f"{_span(small.estimate)}, which one test run {visible}; at {large.rate.iloc[0]:g} it is {_span(large.estimate)}"
+        f"{_span(small.estimate)}, which one test run {visible}; at {large.rate.iloc[0]:g} it is "
+        f"{_span(large.estimate)}"
     )
     return f"{text}, and at {rate:g} it is {_span(half)}." if half is not None else f"{text}."
 
@@ -242,7 +243,7 @@ def absence_sentence(absences: pd.DataFrame) -> str:
     real = _health(absences)
     real = real[real.metric == "auroc"]
     if not len(real):
-        return "In no real health cohort do enough samples lack a modality, so masking is not compared with real absence."
+        return "In no real health cohort do enough samples lack a modality to compare masking with real absence."
     off, agree = real[(real.low > 0) | (real.high < 0)], real[(real.low <= 0) & (real.high >= 0)]
     said = []
     if len(off):
@@ -339,7 +340,7 @@ def signs_sentence(regimes: pd.DataFrame) -> str:
         return "No regime gains clearly under a mechanism and loses clearly under its mirror."
     told = [f"*{_and(own.regime)}* in {title}" for title, own in signs.groupby("title", sort=False)]
     return (
-        f"Not recommended: {'; '.join(told)}. These gain where one kind of patient (sicker or healthier) lacks more, and "
+        f"Not recommended: {'; '.join(told)}. These gain where sicker (or healthier) patients lack more, and "
         "lose where the other does: they have read absence as a sign."
     )
 
@@ -528,7 +529,8 @@ def _landing_do(regimes):
     if len(clear):
         second = (
             f"If modalities can go missing, train with *modality dropout* at varied rates: at a drop rate of 0.5 it "
-            f"gains AUROC clearly in {len(clear)} of {_number(len(own), 'real health cohort')} ({_range(own.estimate)})."
+            f"gains AUROC clearly in {len(clear)} of {_number(len(own), 'real health cohort')} "
+            f"({_range(own.estimate)})."
         )
     else:
         second = (

@@ -80,8 +80,8 @@ def lacking_figure(lacking: pd.DataFrame, shown: Sequence[str] = ()) -> plt.Axes
     if len(spread):
         run, modality, attribute = spread.idxmax()
         name = lacking[lacking.run == run].title.iloc[0]
-        title = f"Missing input differs most by {words(attribute)}: {largest:.0%} points for {words(modality)} in {name}"
-        title = title.replace("% points", " points")
+        points = f"{100 * largest:.0f} percentage points for {words(modality)} in {name}"
+        title = f"Missing input differs most by {words(attribute)}: {points}"
     lines = _lines(overall.assign(label=overall.modality.map(words)), ["label"])
     figure, ax = _figure(lines, title)
     for at, row in _places(lines, overall.assign(label=overall.modality.map(words)), ["label"]):
@@ -293,7 +293,8 @@ def contrasts_figure(contrasts: pd.DataFrame) -> plt.Axes:
     )
     real = rows[(rows.kind == "health") & (rows.verdict != "not tested")]
     found = int((real.verdict == "differs").sum())
-    title = f"{found or 'None'} of {len(real)} tested TPR differences in real cohorts {'is' if found < 2 else 'are'} clear"
+    verb = "is" if found < 2 else "are"
+    title = f"{found or 'None'} of {len(real)} tested TPR differences in real cohorts {verb} clear"
     ax = interval_rows(rows, title=title, xlabel="TPR difference (ticks: smallest detectable)", form="+z.2f")
     for at, own in _places(_lines(rows, ["label"]), rows, ["label"]):
         size = own.detectable.astype(float).iloc[0]
@@ -428,7 +429,8 @@ def training_figure(regimes: pd.DataFrame, rate: float = 0.5) -> np.ndarray:
         ]
     )
     real = rows[(rows.kind == "health") & (rows.regime == VARIED) & (rows.case == "at random")]
-    title = f"Dropout at varied rates gains clearly in {int((real.low > 0).sum()) or 'none'} of {len(real)} real cohorts"
+    clear = int((real.low > 0).sum())
+    title = f"Dropout at varied rates gains clearly in {clear or 'none'} of {len(real)} real cohorts"
     rows = rows.sort_values("regime", key=lambda r: r.map([*REGIMES, *rows.regime].index), kind="stable")
     rows = rows.sort_values("run", key=lambda r: r.map(list(regimes.run).index), kind="stable")
     lines = _lines(rows, ["label"])

@@ -109,7 +109,8 @@ def test_the_plane_names_each_region_where_it_is():
         before, after = tpr_gaps(two).gap
         assert "widens" not in text.get_text() or (before * after < 0) == ("turns" in text.get_text())
     assert len(ax.texts) == 5
-    assert " ".join(ax.figure.get_suptitle().split()) == "AUROC rises in both groups and the gap widens in 1 of 1 examples"
+    title = " ".join(ax.figure.get_suptitle().split())
+    assert title == "AUROC rises in both groups and the gap widens in 1 of 1 examples"
 
 
 def test_examples_show_each_group_before_and_after():
