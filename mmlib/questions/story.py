@@ -114,7 +114,8 @@ def group_rates(tables: Mapping) -> pd.DataFrame:
         for (run, attribute, group), is_reference in zip(pairs, reference, strict=True)
     ]
     task = {run: own.task or "outcome" for run, own in tables.items()}
-    rates = rates.assign(overall=rates.run.map(overall), reference=reference, shown=shown, task=rates.run.map(task))
+    rates = rates.assign(overall=rates.run.map(overall).astype(float), task=rates.run.map(task))
+    rates = rates.assign(reference=reference, shown=shown)
     rates = rates.assign(large=rates.n_positive >= MINIMUM, below=rates.high < rates.overall)
     columns = [
         "attribute",
@@ -261,7 +262,7 @@ def drop_losses(tables: Mapping) -> pd.DataFrame:
     rows = _rows(joined(tables, "rq2"), metric="auroc", versus=GIVEN, mechanism=AT_RANDOM, regime=PLAIN)
     complete = drop_errors(tables)
     rows = rows.assign(estimate=-rows.estimate, low=-rows.high, high=-rows.low, chance=Z95 * rows.one_run)
-    rows = rows.assign(other=Z95 * np.sqrt(2) * rows.run.map(complete))
+    rows = rows.assign(other=Z95 * np.sqrt(2) * rows.run.map(complete).astype(float))
     rows = rows.assign(
         seen=rows.estimate > rows.chance,
         seen_elsewhere=(rows.estimate > rows.chance) & (rows.estimate > rows.other),

@@ -180,6 +180,7 @@ EXPORTS = {
         "parts_table",
         "positives_figure",
         "rates_figure",
+        "single_gains_table",
         "singles_figure",
         "story_table",
         "training_figure",

@@ -84,7 +84,7 @@ def gain_sentence(gains: pd.DataFrame) -> str:
     if not len(least):
         return NO_HEALTH
     told = [f"{r.title} {_auroc(r)}, over *{words(r.versus)}*" for r in least.itertuples()]
-    of = f"{int((least.low > 0).sum()) or 'none'} of {_number(len(least), 'real health cohort')}"
+    of = _of(int((least.low > 0).sum()), len(least), "real health cohort")
     return (
         f"All modalities together have a clearly higher AUROC than each single one in {of}. The smallest gain of each: "
         f"{'; '.join(told)}."
@@ -140,15 +140,13 @@ def changes_sentence(changes: pd.DataFrame, what: str = "going from one modality
         return NO_HEALTH
     tested = real[real.verdict != "not tested"]
     found, after = (tested[tested.verdict == verdict] for verdict in ("differs", "not after correction"))
-    start, all_of = (
-        f"{what[0].upper()}{what[1:]} changes the TPR difference between groups",
-        _number(len(tested), "comparison"),
-    )
+    start = f"{what[0].upper()}{what[1:]} changes the TPR difference between groups"
+    of = _of(len(found), len(tested), "comparison")
     if len(found):
         told = [f"{r.title}, {contrast(r)}: {_rate(r)}" for r in found.itertuples()]
-        text = f"{start} clearly in {len(found)} of {all_of}: {'; '.join(told)}."
+        text = f"{start} clearly in {of}: {'; '.join(told)}."
     else:
-        text = f"{start} clearly in none of {all_of}."
+        text = f"{start} clearly in {of}."
     counts = {"undecided": "undecided", "equivalent within the margin": "equivalent within the margin"}
     rest = [
         f"{n} {name}" for verdict, name in counts.items() if (n := int((tested.verdict == verdict).sum()))
@@ -194,13 +192,11 @@ def visible_sentence(losses: pd.DataFrame) -> str:
     if not len(real):
         return NO_HEALTH
     by_rate = real.groupby("rate")[["seen", "seen_elsewhere"]].sum().astype(int)
-    of = _number(real.run.nunique(), "real health cohort")
-    same, other = (
-        _and(f"{count or 'none'} at {rate:g}" for rate, count in by_rate[column].items()) for column in by_rate
-    )
+    of = f"of {_number(real.run.nunique(), 'real health cohort')}"
+    same, other = (_and(f"at {r:g} in {k or 'none'}" for r, k in by_rate[c].items()) for c in by_rate)
     return (
-        f"Of {of}, one test run on the same patients could show the loss in {same}. Compared with complete inputs of "
-        f"*other* patients, whose AUROC differs by chance too, it could in {other}."
+        f"One test run, on the same patients with and without drops, could show the loss {same} {of}. Against *other* "
+        f"patients, whose AUROC differs by chance too, it could {other}."
     )
 
 
@@ -223,7 +219,7 @@ def missing_sentence(losses: pd.DataFrame, curves: pd.DataFrame, rate: float = 0
     large = real[real.rate == real.rate.max()]
     half = wide[0.0] - wide[rate] if rate in wide else None
     seen = int(small.seen.astype(bool).sum())
-    visible = f"could show in {seen} of {_number(len(small), 'cohort')}" if seen else "cannot show"
+    visible = f"could show in {_of(seen, len(small), 'cohort')}" if seen else "cannot show"
     text = (
         f"Missing modalities cost AUROC on average. At a drop rate of {small.rate.iloc[0]:g} the loss is "
         f"{_span(small.estimate)}, which one test run {visible}; at {large.rate.iloc[0]:g} it is "
@@ -324,12 +320,17 @@ def training_sentence(regimes: pd.DataFrame, regime: str = VARIED, rate: float =
     missing, complete = (own[own.case == case] for case in ("at random", "complete"))
     gains, costs = missing[missing.low > 0], complete[complete.high < 0]
     told = [f"{_auroc(r)} in {r.title}" for r in missing.itertuples()]
-    text = (
-        f"Training with *{regime}* changes AUROC at a drop rate of {rate:g} by {_and(told)}: a clear gain in "
-        f"{len(gains)} of {len(missing)}."
+    spent = f"costs AUROC clearly in {_and(costs.title)}" if len(costs) else "has no clear cost"
+    advice = "We recommend it, unless validation patients say otherwise."
+    if not len(gains):
+        advice = "These cohorts recommend no one way to train: choose on validation patients."
+    elif len(gains) < len(missing):
+        advice = "We recommend it where validation patients confirm the gain."
+    return (
+        f"When modalities go missing, training with *{regime}* gains AUROC clearly in "
+        f"{_of(len(gains), len(missing), 'real health cohort')}: at a drop rate of {rate:g} it changes AUROC by "
+        f"{_and(told)}. With complete inputs it {spent}. {advice}"
     )
-    spent = f"costs AUROC clearly in {_and(costs.title)}" if len(costs) else "has no clear cost in any"
-    return f"{text} With complete inputs it {spent}."
 
 
 def signs_sentence(regimes: pd.DataFrame) -> str:
@@ -361,15 +362,12 @@ def levelling_sentence(rates: pd.DataFrame) -> str:
     if not len(real):
         return ""
     down, up = real[real.high < 0], real[real.low > 0]
-    told = [f"{r.group} in {r.title} ({_rate(r)})" for r in down.itertuples()]
-    text = (
-        f"For {len(up)} of {len(real)} groups the chosen regime finds clearly more of those with the outcome"
-    )
-    return (
-        f"{text}; it finds clearly fewer for {_and(told)}."
-        if told
-        else f"{text}, and for none clearly fewer."
-    )
+    told = [f"{r.group} in {r.title} ({_rate(r)})" for r in down.nsmallest(3, "estimate").itertuples()]
+    text = f"The chosen way finds clearly more of those with the outcome in {_of(len(up), len(real), 'group')}"
+    if not told:
+        return f"{text}, and clearly fewer in none."
+    most = " (most: " if len(down) > len(told) else " ("
+    return f"{text}, and clearly fewer in {len(down)}{most}{'; '.join(told).replace(' (', ' ').replace(')', '')})."
 
 
 def bounded_sentence(margins: pd.DataFrame, margin: float = 0.1) -> str:
@@ -378,7 +376,7 @@ def bounded_sentence(margins: pd.DataFrame, margin: float = 0.1) -> str:
     if not len(real):
         return NO_HEALTH
     kept = real[real.bounded.astype(bool)]
-    of = f"{len(kept) or 'none'} of {_number(len(real), 'cohort')}"
+    of = _of(len(kept), len(real), "real health cohort")
     text = f"A subset that keeps all TPR differences within {margin:g} could be chosen in {of}."
     short = real[~real.bounded.astype(bool) & real.smallest_margin.notna()]
     told = [f"{r.smallest_margin:.2f} in {r.title}" for r in short.itertuples()]
@@ -495,8 +493,9 @@ def landing_answers(
 def _landing_performance(least, shares):
     if not len(least):
         return NO_HEALTH
-    clear, of = least[least.low > 0], _number(len(least), "real health cohort")
-    text = f"All modalities together have a clearly higher AUROC than each single one in {len(clear) or 'none'} of {of}"
+    clear = least[least.low > 0]
+    of = _of(len(clear), len(least), "real health cohort")
+    text = f"All modalities together have a clearly higher AUROC than each single one in {of}"
     if len(clear):
         text += f" (by at least {_range(clear.estimate, '.3f')})"
     if not len(shares) or (shares.raised == shares.additions).all():
@@ -529,7 +528,7 @@ def _landing_do(regimes):
     if len(clear):
         second = (
             f"If modalities can go missing, train with *modality dropout* at varied rates: at a drop rate of 0.5 it "
-            f"gains AUROC clearly in {len(clear)} of {_number(len(own), 'real health cohort')} "
+            f"gains AUROC clearly in {_of(len(clear), len(own), 'real health cohort')} "
             f"({_range(own.estimate)})."
         )
     else:
@@ -581,6 +580,13 @@ def _and(names: Iterable[str]) -> str:
 
 def _number(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _of(count: int, total: int, noun: str) -> str:
+    """Some of a number of things, in words."""
+    if total == 1:
+        return f"the one {noun}" if count else f"none, of one {noun}"
+    return f"{count or 'none'} of {total} {noun}s"
 
 
 def _auroc(row) -> str:

@@ -172,10 +172,10 @@ def paradox_in_short(examples: Mapping[str, Sequence[Group]], twin: TwinStudy) -
     return Markdown(
         f"{'Yes' if found else 'Not here'}: AUROC rises in both groups and the gap in true positive rate widens in "
         f"{found} of {len(examples)} examples. In the example *{name}*, AUROC goes {' and '.join(moves)}; the gap goes "
-        f"from {gap['old']:+.2f} to {gap['old + new']:+.2f}. In a simulated study of {change.metric('tpr').n:,} patients, "
-        f"*{both.removeprefix(f'{old}+')}* reads {_reads(twin.bias)} for {other.name} patients. Adding it changes "
-        f"AUROC by {area.sel(group=reference.name):+.3f} in {reference.name} and by {area.sel(group=other.name):+.3f} "
-        f"in {other.name} patients, and the difference in true positive rate by {moved:+.2f} (in truth "
+        f"from {gap['old']:+.2f} to {gap['old + new']:+.2f}. In a simulated study of {change.metric('tpr').n:,} "
+        f"patients, *{both.removeprefix(f'{old}+')}* reads {_reads(twin.bias)} for {other.name} patients. Adding it "
+        f"changes AUROC by {area.sel(group=reference.name):+.3f} in {reference.name} and by "
+        f"{area.sel(group=other.name):+.3f} in {other.name} patients, and the difference in true positive rate by {moved:+.2f} (in truth "
         f"{float(true):+.2f})."
     )
 

@@ -15,11 +15,12 @@ from IPython.display import HTML
 from mmlib.core.schema import MINIMUM
 from mmlib.questions.story import smallest_gains
 from mmlib.show.answers import VARIED, short_contrast
-from mmlib.show.style import COLOURS, GREY, interval, words
+from mmlib.show.style import COLOURS, GREY, interval, nothing, words
 
 #: Colour of each attribute; others take what is left.
 ATTRIBUTES = {"race": COLOURS[0], "sex": COLOURS[1], "age_group": COLOURS[2]}
 OVERALL = "0.15"
+NOTHING = "No run of this book has these results."
 #: Width of every figure in inches.
 WIDTH = 5.6
 #: Headings of the kinds of cohorts.
@@ -45,6 +46,8 @@ def positives_figure(rates: pd.DataFrame) -> plt.Axes:
     real = rates[rates.kind == "health"]
     few = int((~real.large.astype(bool)).sum())
     title = f"{few} of {len(real)} groups in real cohorts have fewer than {MINIMUM} patients with the outcome"
+    if not len(rates):
+        return nothing(NOTHING, title)
     lines = _lines(rates, ["attribute"])
     figure, ax = _figure(lines, title)
     for at, own in _places(lines, rates, ["attribute"]):
@@ -58,6 +61,7 @@ def positives_figure(rates: pd.DataFrame) -> plt.Axes:
     ax.axvline(MINIMUM, color=GREY, lw=1, ls="--")
     ax.set_xscale("log")
     ax.set_xlim(min(0.4, rates.n_positive.min() / 60), rates.n_positive.max() * 2)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else "")
     ax.set_xlabel("patients with the outcome in the group (log scale)")
     return ax
 
@@ -71,12 +75,14 @@ def lacking_figure(lacking: pd.DataFrame, shown: Sequence[str] = ()) -> plt.Axes
         From `mmlib.questions.story.lacking_shares`.
     """
     overall = lacking[(lacking.group == "all") & (lacking.lacking > 0)]
+    title = "No modality is missing as a whole"
+    if not len(overall):
+        return nothing(NOTHING, title)
     keys = set(zip(overall.run, overall.modality, strict=True))
     own = lacking[[key in keys for key in zip(lacking.run, lacking.modality, strict=True)]]
     groups = own[(own.group != "all") & (own.n >= MINIMUM)]
     spread = groups.groupby(["run", "modality", "attribute"]).lacking.agg(np.ptp)
     largest = spread.max() if len(spread) else 0.0
-    title = "No modality is missing as a whole"
     if len(spread):
         run, modality, attribute = spread.idxmax()
         name = lacking[lacking.run == run].title.iloc[0]
@@ -110,6 +116,8 @@ def adding_figure(
     gains = gains[(gains.kept == "headline") & gains.kind.isin(kinds)]
     changes = changes[changes.kind.isin(kinds)]
     least = smallest_gains(gains)
+    if not len(least):
+        return np.array([nothing(NOTHING, "Gain in AUROC, and change of the TPR difference")])
     rows = pd.concat(
         [
             least.assign(label="AUROC", attribute="all"),
@@ -203,6 +211,8 @@ def dropping_figure(curves: pd.DataFrame, rates: Sequence[float] = (0.002, 0.1, 
     rates : sequence of float
         Marked; the losses of real health cohorts there are in the title.
     """
+    if not len(curves):
+        return nothing(NOTHING, "Expected loss of AUROC")
     wide = curves.pivot_table(index="rate", columns="run", values="estimate", sort=False).sort_index()
     lost = -(wide - wide.loc[0.0])
     lost = lost[lost.index <= 0.75]
@@ -217,7 +227,8 @@ def dropping_figure(curves: pd.DataFrame, rates: Sequence[float] = (0.002, 0.1, 
         ends.append(
             (line.iloc[-1], f"{about.title[run]}\nn={about.n[run]:,}" if style == "-" else about.title[run])
         )
-    for rate in rates:
+    marked = [rate for rate in rates if rate in lost.index]
+    for rate in marked:
         ax.axvline(rate, color=GREY, lw=0.8, ls="--", zorder=0)
         ax.text(
             rate, 1.0, f"{rate:g}", transform=ax.get_xaxis_transform(), ha="center", va="bottom", fontsize=9
@@ -229,11 +240,9 @@ def dropping_figure(curves: pd.DataFrame, rates: Sequence[float] = (0.002, 0.1, 
         xlabel="rate at which each modality is dropped", ylabel="expected loss of AUROC", xlim=(-0.02, 1.02)
     )
     title = "Expected loss of AUROC"
-    if real:
-        first, last = lost.loc[[min(rates), max(rates)], real].to_numpy()
-        title = (
-            f"At a rate of {min(rates):g} the loss is {_span(first)}, at {max(rates):g} it is {_span(last)}"
-        )
+    if real and marked:
+        ends = [f"{_span(lost.loc[r, real])} at a drop rate of {r:g}" for r in dict.fromkeys([marked[0], marked[-1]])]
+        title = f"Expected loss of AUROC: {', '.join(ends)}"
     _title(figure, title)
     return ax
 
@@ -296,11 +305,10 @@ def contrasts_figure(contrasts: pd.DataFrame) -> plt.Axes:
     verb = "is" if found < 2 else "are"
     title = f"{found or 'None'} of {len(real)} tested TPR differences in real cohorts {verb} clear"
     ax = interval_rows(rows, title=title, xlabel="TPR difference (ticks: smallest detectable)", form="+z.2f")
-    for at, own in _places(_lines(rows, ["label"]), rows, ["label"]):
+    for at, own in _places(_lines(rows, ["label"]), rows, ["label"]) if len(rows) else ():
         size = own.detectable.astype(float).iloc[0]
         if np.isfinite(size):
             ax.plot([-size, size], [at, at], "|", ms=11, mew=1.5, color=COLOURS[3])
-    ax.autoscale_view(scaley=False)
     return ax
 
 
@@ -431,6 +439,8 @@ def training_figure(regimes: pd.DataFrame, rate: float = 0.5) -> np.ndarray:
     real = rows[(rows.kind == "health") & (rows.regime == VARIED) & (rows.case == "at random")]
     clear = int((real.low > 0).sum())
     title = f"Dropout at varied rates gains clearly in {clear or 'none'} of {len(real)} real cohorts"
+    if not len(rows):
+        return np.array([nothing(NOTHING, title)])
     rows = rows.sort_values("regime", key=lambda r: r.map([*REGIMES, *rows.regime].index), kind="stable")
     rows = rows.sort_values("run", key=lambda r: r.map(list(regimes.run).index), kind="stable")
     lines = _lines(rows, ["label"])
@@ -465,6 +475,8 @@ def interval_rows(
     zero : float, optional
         Where a line is drawn, and from which intervals are clear.
     """
+    if not len(rows):
+        return nothing(NOTHING, title)
     lines = _lines(rows, ["label"])
     figure, ax = _figure(lines, title)
     for at, own in _places(lines, rows, ["label"]):
@@ -486,7 +498,7 @@ def interval_rows(
     if zero is not None:
         ax.axvline(zero, color=GREY, lw=1)
     ax.set_xlabel(xlabel)
-    ax.locator_params(axis="x", nbins=5)
+    ax.locator_params(axis="x", nbins=4)
     if "attribute" in rows:
         _legend(figure, rows.attribute.unique())
     return ax
@@ -543,6 +555,28 @@ def visible_table(losses: pd.DataFrame) -> HTML:
     )
     wide = cells.pivot_table(index="cohort", columns="rate", values="cell", aggfunc="first", sort=False)
     return story_table(wide.reset_index().rename_axis(columns=None))
+
+
+def single_gains_table(gains: pd.DataFrame) -> HTML:
+    """AUROC of all modalities and its gain over each single one, the smallest first, a line for each cohort.
+
+    Parameters
+    ----------
+    gains : pandas.DataFrame
+        From `mmlib.questions.story.all_gains`.
+    """
+    own = gains[gains.kept == "headline"].sort_values("estimate", kind="stable")
+    rows = []
+    for _, one in own.groupby("run", sort=False):
+        first = one.iloc[0]
+        over = "; ".join(f"{words(r.versus)} {r.estimate:+z.3f}" for r in one.itertuples())
+        ends = interval(first.estimate, first.low, first.high, "+z.3f")
+        rows.append((first.title + KINDS[first.kind], first.n, first.full, ends, over))
+    names = ["cohort", "samples", "AUROC, all", "smallest gain [95 %]", "gain over each single modality"]
+    shown = pd.DataFrame(rows, columns=names)
+    order = gains.drop_duplicates("run").title + gains.drop_duplicates("run").kind.map(KINDS)
+    shown = shown.sort_values("cohort", key=lambda c: c.map(list(order).index), kind="stable")
+    return story_table(shown, {"samples": "{:,}", "AUROC, all": "{:.3f}"})
 
 
 def mechanism_table(levels: pd.DataFrame) -> HTML:
@@ -663,13 +697,15 @@ def _places(lines, rows, names):
 
 
 def _figure(lines, title, panels=1):
-    """Figure with a line for each label, headings in bold."""
+    """Figure with a line for each label; headings are bold and begin at the left edge, over the whole width."""
     height = 0.235 * len(lines) + 1.35
     figure, axes = plt.subplots(1, panels, sharey=True, figsize=(WIDTH, height))
     first = np.atleast_1d(axes)[0]
-    first.set_yticks(range(len(lines)), [label for *_, label in lines], fontsize=9.5)
-    for tick, (_, key, _) in zip(first.get_yticklabels(), lines, strict=True):
-        tick.set_fontweight("bold" if key is None else "normal")
+    first.set_yticks(range(len(lines)), ["" if key is None else label for _, key, label in lines], fontsize=9.5)
+    place = {"xycoords": ("figure fraction", "data"), "fontweight": "bold", "fontsize": 9.5, "va": "center"}
+    for at, (_, key, label) in enumerate(lines):
+        if key is None:
+            first.annotate(label, (0.012, at), **place).set_in_layout(False)
     first.set_ylim(len(lines) - 0.4, -0.6)
     for ax in np.atleast_1d(axes):
         ax.tick_params(axis="x", labelsize=9)

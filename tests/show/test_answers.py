@@ -43,8 +43,8 @@ def test_gains_count_real_cohorts_by_their_smallest_gain():
         "smallest gain of each: ALPHA +0.080 [+0.070, +0.090], over *labs*; BETA +0.010 [-0.010, +0.030], over "
         "*diet recall*."
     )
-    assert "in 1 of 1 real health cohort." in answers.gain_sentence(only(GAINS))
-    assert "in none of 1 real health cohort." in answers.gain_sentence(only(GAINS, "b"))
+    assert "in the one real health cohort." in answers.gain_sentence(only(GAINS))
+    assert "in none, of one real health cohort." in answers.gain_sentence(only(GAINS, "b"))
 
 
 def test_twins_are_told_apart_and_alone_answer_nothing():
@@ -83,13 +83,14 @@ CHANGES = frame(
 
 def test_a_change_is_clear_only_by_its_verdict():
     assert plain(answers.changes_sentence(CHANGES)) == (
-        "Going from one modality to all changes the TPR difference between groups clearly in 1 of 3 comparisons: ALPHA, "
-        "Female minus Male: +0.08 [+0.02, +0.14]. The others: 1 not significant after correction for several tests, 1 "
-        "undecided and 1 not tested (too few events)."
+        "Going from one modality to all changes the TPR difference between groups clearly in 1 of 3 comparisons: "
+        "ALPHA, Female minus Male: +0.08 [+0.02, +0.14]. The others: 1 not significant after correction for several "
+        "tests, 1 undecided and 1 not tested (too few events)."
     )
     none = answers.changes_sentence(CHANGES[1:2], "dropping")
     assert none == (
-        "Dropping changes the TPR difference between groups clearly in none of 1 comparison. The others: 1 undecided."
+        "Dropping changes the TPR difference between groups clearly in none, of one comparison. The others: "
+        "1 undecided."
     )
 
 
@@ -115,9 +116,9 @@ CURVES = frame(
 
 def test_what_one_test_run_could_show():
     assert answers.visible_sentence(LOSSES) == (
-        "Of 2 real health cohorts, one test run on the same patients could show the loss in none at 0.002 and 2 at 0.2. "
-        "Compared with complete inputs of *other* patients, whose AUROC differs by chance too, it could in none at 0.002 "
-        "and 1 at 0.2."
+        "One test run, on the same patients with and without drops, could show the loss at 0.002 in none and at 0.2 in "
+        "2 of 2 real health cohorts. Against *other* patients, whose AUROC differs by chance too, it could at 0.002 in "
+        "none and at 0.2 in 1."
     )
     assert answers.missing_sentence(LOSSES, CURVES) == (
         "Missing modalities cost AUROC on average. At a drop rate of 0.002 the loss is less than 0.001, which one test "
@@ -176,9 +177,16 @@ REGIMES = frame(
 
 def test_training_is_told_with_its_cost():
     told = plain(answers.training_sentence(REGIMES))
-    assert "by +0.022 [+0.020, +0.026] in ALPHA and +0.001 [-0.004, +0.004] in BETA: a clear gain in 1 of 2." in told
-    assert told.endswith("With complete inputs it costs AUROC clearly in ALPHA.")
-    assert answers.training_sentence(only(REGIMES, "b")).endswith("With complete inputs it has no clear cost in any.")
+    assert "gains AUROC clearly in 1 of 2 real health cohorts: at a drop rate of 0.5 it changes AUROC by" in told
+    assert "+0.022 [+0.020, +0.026] in ALPHA and +0.001 [-0.004, +0.004] in BETA." in told
+    assert told.endswith(
+        "With complete inputs it costs AUROC clearly in ALPHA. We recommend it where validation patients confirm the "
+        "gain."
+    )
+    assert "We recommend it, unless" in answers.training_sentence(only(REGIMES))
+    none = answers.training_sentence(only(REGIMES, "b"))
+    assert none.endswith("has no clear cost. These cohorts recommend no one way to train: choose on validation "
+                         "patients.")
     assert plain(answers.chosen_sentence(REGIMES)) == (
         "Validation samples chose *dropout varied* in ALPHA (+0.022 [+0.020, +0.026])."
     )
@@ -192,17 +200,17 @@ def test_levelling_down_names_the_groups_that_lose():
         HEALTH | PAIR | ends(-0.05, -0.08, -0.02) | {"group": "Black"}, HEALTH | PAIR | ends(0.1, 0.05, 0.15)
     )
     assert plain(answers.levelling_sentence(rows)) == (
-        "For 1 of 2 groups the chosen regime finds clearly more of those with the outcome; it finds clearly fewer for "
-        "Black in ALPHA (-0.05 [-0.08, -0.02])."
+        "The chosen way finds clearly more of those with the outcome in 1 of 2 groups, and clearly fewer in 1 (Black "
+        "in ALPHA -0.05 [-0.08, -0.02])."
     )
-    assert answers.levelling_sentence(rows[1:]).endswith("and for none clearly fewer.")
+    assert answers.levelling_sentence(rows[1:]).endswith("in the one group, and clearly fewer in none.")
 
 
 def test_no_bounded_choice_is_told_with_the_smallest_margin():
     rows = frame(HEALTH | {"bounded": False, "smallest_margin": 0.14}, SECOND | {"bounded": True})
     assert answers.bounded_sentence(rows) == (
-        "A subset that keeps all TPR differences within 0.1 could be chosen in 1 of 2 cohorts. The smallest margin that "
-        "could have been shown is 0.14 in ALPHA."
+        "A subset that keeps all TPR differences within 0.1 could be chosen in 1 of 2 real health cohorts. The "
+        "smallest margin that could have been shown is 0.14 in ALPHA."
     )
 
 
@@ -237,8 +245,8 @@ def test_the_landing_page_has_five_sentences():
         "least 0.080). A single addition does not always help: 88% to 100% of them raise AUROC."
     )
     assert plain(five["landing_fairness"]) == (
-        "Of 3 tested differences in true positive rate between groups, 1 changes clearly when all modalities replace one "
-        "(ALPHA, Female minus Male: +0.08 [+0.02, +0.14]); 1 is undecided, because the groups are small."
+        "Of 3 tested differences in true positive rate between groups, 1 changes clearly when all modalities "
+        "replace one (ALPHA, Female minus Male: +0.08 [+0.02, +0.14]); 1 is undecided, because the groups are small."
     )
     assert "clearly in 1 of 2 real health cohorts (+0.001 to +0.022)" in five["landing_do"]
     assert "no clear gain here" in answers.landing_answers(
@@ -255,9 +263,9 @@ def test_cohorts_and_doubts_are_named():
     )
     assert answers.cohorts_answer(sizes, RATES, verdicts) == (
         "This book holds 1 real health cohort: ALPHA (9,105 patients; 26% have the outcome *death in hospital*). Of 4 "
-        "groups of patients, 1 has fewer than 30 patients with the outcome. Nothing precise can be said about a group of "
-        "that size. The audit asks whether an input knows the outcome too early: in ALPHA it left unresolved whether "
-        "something is a leak (*function*); in ALPHA it found a leak (*function*)."
+        "groups of patients, 1 has fewer than 30 patients with the outcome. Nothing precise can be said about a group "
+        "of that size. The audit asks whether an input knows the outcome too early: in ALPHA it left unresolved "
+        "whether something is a leak (*function*); in ALPHA it found a leak (*function*)."
     )
     assert answers.audit_sentence(verdicts[:0]) == "The audit found no leak and left no field unresolved."
     lacking = frame(HEALTH | {"group": "all", "modality": "function", "lacking": 0.38})
