@@ -14,9 +14,9 @@ table of contents names the chapters that every run has; the ``chapters`` of a r
 #   on a page, from the top of the book:   {glue:text}`/notebooks/03_rq1_addition.ipynb::RUN-auroc:.2f`
 #   in a notebook, relative, and so within its run:   {glue:text}`01_cohort.ipynb::RUN-n:,d`
 # {glue:md} and {glue:figure} only work on the page of their own notebook. For images on other pages, the
-# figure of every named cell is written to /figures/<name>.png. A line `% answer rq1-answer` of a page becomes the
-# sentences that the story, or else the first run, glued under that key; `% answers rq1-answer` a list of those of
-# every run.
+# figure of every named cell is written to /figures/<name>.png, of the story to <name>.svg. A line
+# `% answer rq1-answer` of a page becomes the sentences that the story, or else the first run, glued under that key;
+# `% answers rq1-answer` a list of those of every run.
 
 import argparse
 import base64
@@ -130,7 +130,7 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
             _write(stage_notebook(executed, run, title, notice), part, folder, name)
     for page in (part / "book").rglob("*.md"):
         text = label(page.read_text(encoding="utf-8"), runs[0])
-        page.write_text(put_answers(text, told, glued_text(shared.values(), BOOK)), encoding="utf-8")
+        page.write_text(put_answers(text, told, glued_text(story.values(), BOOK)), encoding="utf-8")
     mathjax = part / "book" / "_static" / "mathjax"
     mathjax.mkdir(parents=True)
     shutil.copy(distribution("sphinx-mathjax-offline").locate_file(MATHJAX), mathjax)
@@ -175,8 +175,8 @@ def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "
     for cell in notebook["cells"]:
         cell["metadata"].pop("papermill", None)
         for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                output["data"].pop("image/svg+xml", None)  # there to be searched, not shown
+            if {"image/png", "image/svg+xml"} <= set(output.get("data", {})):  # others keep SVG to be searched
+                output["data"].pop("image/png" if run == BOOK else "image/svg+xml")
         if "mystnb" in cell["metadata"]:
             cell["metadata"]["mystnb"] = _relabel(cell["metadata"]["mystnb"], run)
         if cell["cell_type"] == "code":
@@ -202,13 +202,16 @@ def _says_nothing(cell: Mapping) -> bool:
 
 
 def named_images(notebook: Mapping) -> dict[str, bytes]:
-    """PNG of every code cell whose figure has a name, under that name."""
+    """Image of every code cell whose figure has a name, as ``<name>.png`` or ``<name>.svg``."""
     images = {}
     for cell in notebook["cells"]:
         name = cell["metadata"].get("mystnb", {}).get("figure", {}).get("name")
         for output in cell.get("outputs", []) if name else []:
-            if "image/png" in output.get("data", {}):
-                images[name] = base64.b64decode("".join(output["data"]["image/png"]))
+            data = output.get("data", {})
+            if "image/png" in data:
+                images[f"{name}.png"] = base64.b64decode("".join(data["image/png"]))
+            elif "image/svg+xml" in data:
+                images[f"{name}.svg"] = "".join(data["image/svg+xml"]).encode()
     return images
 
 
@@ -318,7 +321,7 @@ def _write(notebook, part, folder, name):
     content = json.dumps(notebook, indent=1, ensure_ascii=False)
     (part / folder / f"{name}.ipynb").write_text(content + "\n", encoding="utf-8")
     for figure, image in named_images(notebook).items():
-        (part / "figures" / f"{figure}.png").write_bytes(image)
+        (part / "figures" / figure).write_bytes(image)
 
 
 def _files(entry):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
 from mmlib.core.schema import MINIMUM
 from mmlib.questions.declared import VERDICTS
@@ -472,7 +473,7 @@ def landing_answers(
     curves: pd.DataFrame,
     rates: pd.DataFrame,
     regimes: pd.DataFrame,
-) -> dict[str, str]:
+) -> dict[str, Markdown]:
     """The five sentences of the landing page: performance, fairness, missing input, whom the model misses, what to do.
 
     Parameters
@@ -481,13 +482,14 @@ def landing_answers(
         From `mmlib.questions.story`: `all_gains`, `addition_shares`, `changed_contrasts`, `drop_losses`, `drop_curves`,
         `group_rates`, `regime_gains`.
     """
-    return {
+    five = {
         "landing_performance": _landing_performance(_health(smallest_gains(gains)), _health(shares)),
         "landing_fairness": _landing_fairness(_health(changes)),
         "landing_missing": missing_sentence(losses, curves),
         "landing_missed": missed_sentence(rates),
         "landing_do": _landing_do(_health(regimes)),
     }
+    return {name: told(text) for name, text in five.items()}
 
 
 def _landing_performance(least, shares):
@@ -564,9 +566,9 @@ def short_contrast(row) -> str:
     return f"{row.group} − {' '.join(reference)}"
 
 
-def told(*sentences: str) -> str:
+def told(*sentences: str) -> Markdown:
     """Sentences joined to a paragraph, without empty ones and without saying twice that nothing is answered."""
-    return " ".join(dict.fromkeys(s for s in sentences if s))
+    return Markdown(" ".join(dict.fromkeys(s for s in sentences if s)))
 
 
 def _health(frame: pd.DataFrame) -> pd.DataFrame:

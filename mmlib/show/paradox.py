@@ -175,8 +175,8 @@ def paradox_in_short(examples: Mapping[str, Sequence[Group]], twin: TwinStudy) -
         f"from {gap['old']:+.2f} to {gap['old + new']:+.2f}. In a simulated study of {change.metric('tpr').n:,} "
         f"patients, *{both.removeprefix(f'{old}+')}* reads {_reads(twin.bias)} for {other.name} patients. Adding it "
         f"changes AUROC by {area.sel(group=reference.name):+.3f} in {reference.name} and by "
-        f"{area.sel(group=other.name):+.3f} in {other.name} patients, and the difference in true positive rate by {moved:+.2f} (in truth "
-        f"{float(true):+.2f})."
+        f"{area.sel(group=other.name):+.3f} in {other.name} patients, and the difference in true "
+        f"positive rate by {moved:+.2f} (in truth {float(true):+.2f})."
     )
 
 

@@ -145,6 +145,8 @@ def test_drawings_that_were_kept_to_be_searched_are_not_shown():
     notebook["cells"][1]["outputs"][0]["data"]["image/svg+xml"] = "<svg/>"
     data = stage_notebook(notebook, "one", "One")["cells"][1]["outputs"][0]["data"]
     assert list(data) == ["image/png"]
+    story = stage_notebook(notebook, "book")
+    assert named_images(story) == {"book-fig-a.svg": b"<svg/>"}  # only the story is drawn in SVG
 
 
 def test_labels_carry_the_run_and_code_does_not():
@@ -176,7 +178,7 @@ def test_the_executed_copy_is_left_alone():
 
 
 def test_images_of_named_cells_are_found():
-    assert named_images(stage_notebook(executed(), "one", "One")) == {"one-fig-a": b"an image"}
+    assert named_images(stage_notebook(executed(), "one", "One")) == {"one-fig-a.png": b"an image"}
 
 
 def test_label_leaves_longer_words_alone():

@@ -53,7 +53,7 @@ def test_twins_are_told_apart_and_alone_answer_nothing():
     )
     assert answers.apart_sentence(only(GAINS)) == ""
     assert answers.gain_sentence(only(GAINS, "t")) == answers.NO_HEALTH
-    assert answers.told(answers.NO_HEALTH, "", answers.NO_HEALTH) == answers.NO_HEALTH
+    assert answers.told(answers.NO_HEALTH, "", answers.NO_HEALTH).data == answers.NO_HEALTH
 
 
 SHARES = frame(
@@ -240,18 +240,18 @@ def test_what_was_declared_is_counted_by_verdict_in_real_cohorts_only():
 def test_the_landing_page_has_five_sentences():
     five = answers.landing_answers(GAINS, SHARES, CHANGES, LOSSES, CURVES, RATES, REGIMES)
     assert len(five) == 5
-    assert plain(five["landing_performance"]) == (
+    assert plain(five["landing_performance"].data) == (
         "All modalities together have a clearly higher AUROC than each single one in 1 of 2 real health cohorts (by at "
         "least 0.080). A single addition does not always help: 88% to 100% of them raise AUROC."
     )
-    assert plain(five["landing_fairness"]) == (
+    assert plain(five["landing_fairness"].data) == (
         "Of 3 tested differences in true positive rate between groups, 1 changes clearly when all modalities "
         "replace one (ALPHA, Female minus Male: +0.08 [+0.02, +0.14]); 1 is undecided, because the groups are small."
     )
-    assert "clearly in 1 of 2 real health cohorts (+0.001 to +0.022)" in five["landing_do"]
+    assert "clearly in 1 of 2 real health cohorts (+0.001 to +0.022)" in five["landing_do"].data
     assert "no clear gain here" in answers.landing_answers(
         GAINS, SHARES, CHANGES, LOSSES, CURVES, RATES, only(REGIMES, "b")
-    )["landing_do"]  # fmt: skip
+    )["landing_do"].data  # fmt: skip
 
 
 def test_cohorts_and_doubts_are_named():
