@@ -180,7 +180,8 @@ def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "
         if "mystnb" in cell["metadata"]:
             cell["metadata"]["mystnb"] = _relabel(cell["metadata"]["mystnb"], run)
         if cell["cell_type"] == "code":
-            cell["metadata"]["tags"] = sorted({*cell["metadata"].get("tags", []), FOLDED})
+            hidden = "remove-input" if run == BOOK else FOLDED  # the story shows no code
+            cell["metadata"]["tags"] = sorted({*cell["metadata"].get("tags", []), hidden})
         if cell["cell_type"] == "markdown":
             text = label("".join(cell["source"]), run)
             if title and not headed:

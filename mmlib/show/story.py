@@ -515,9 +515,9 @@ def story_table(table: pd.DataFrame, form: Mapping[str, str] | None = None) -> H
         Format of columns of numbers.
     """
     style = table.style.hide(axis="index").format(dict(form or {}), na_rep="-")
-    first = table.columns[0]
-    style = style.set_properties(subset=[first], **{"text-align": "left"})
-    style = style.set_properties(subset=[c for c in table if c != first], **{"text-align": "right"})
+    numbers = [c for c in table if table[c].astype(str).str.match(r"[-+]?\d").all()]
+    style = style.set_properties(subset=[c for c in table if c not in numbers], **{"text-align": "left"})
+    style = style.set_properties(subset=numbers, **{"text-align": "right"})
     return HTML(style.to_html() + data_links({"this table": table}).data)
 
 
@@ -617,7 +617,6 @@ def parts_table(parts: pd.DataFrame, changes: pd.DataFrame) -> HTML:
         }
     )
     shown[names] = table[names]
-    shown["verdict"] = table.verdict
     return story_table(shown.head(15), {name: "{:+z.2f}" for name in names})
 
 
