@@ -31,8 +31,8 @@ def link_source(app, page, template, context, doctree):
     """Point the buttons of ``<run>/<notebook>`` to ``notebooks/<notebook>``, which the repository has."""
     folder, _, name = page.partition("/")
     if name == "summary":  # written by the build: there is nothing to edit
-        for button in context["header_buttons"]:
-            button["buttons"] = [item for item in button.get("buttons", []) if f"/{page}." not in item.get("url", "")]
+        for group in (button for button in context["header_buttons"] if "buttons" in button):
+            group["buttons"] = [item for item in group["buttons"] if f"/{page}." not in item.get("url", "")]
         return
     if folder in ("notebooks", "book") or context.get("page_source_suffix") != ".ipynb":
         return
