@@ -192,6 +192,7 @@ EXPORTS = {
         "regime_gains",
         "regime_rates",
         "smallest_gains",
+        "tested_only",
     ],
     "twin_study": ["compare_with_truth", "study_twin", "TwinStudy"],
 }

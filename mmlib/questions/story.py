@@ -177,6 +177,17 @@ def all_gains(tables: Mapping) -> pd.DataFrame:
     return gains[[*WHOSE, *columns]].reset_index(drop=True)
 
 
+def tested_only(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the verdict of a declared test; differences that are only described, or have few events, aside.
+
+    Examples
+    --------
+    >>> tested_only(pd.DataFrame({"verdict": ["differs", "described", "not tested"]})).verdict.tolist()
+    ['differs']
+    """
+    return rows[~rows.verdict.isin(["not tested", DESCRIBED])]
+
+
 def smallest_gains(gains: pd.DataFrame, kept: str = "headline") -> pd.DataFrame:
     """The smallest gain of each run, which decides whether all modalities beat each single one.
 

@@ -11,7 +11,7 @@ from IPython.display import Markdown
 
 from mmlib.core.schema import MINIMUM
 from mmlib.questions.declared import VERDICTS
-from mmlib.questions.story import lowest_rates_of_runs, smallest_gains
+from mmlib.questions.story import lowest_rates_of_runs, smallest_gains, tested_only
 from mmlib.show.style import interval, words
 
 NO_HEALTH = "This book holds no real health cohort, so this question is not answered here."
@@ -139,7 +139,9 @@ def changes_sentence(changes: pd.DataFrame, what: str = "going from one modality
     real = _health(changes)
     if not len(real):
         return NO_HEALTH
-    tested = real[real.verdict != "not tested"]
+    tested = tested_only(real)
+    if not len(tested):
+        return f"No comparison of how {what} changes a TPR difference was declared; all are described only."
     found, after = (tested[tested.verdict == verdict] for verdict in ("differs", "not after correction"))
     start = f"{what[0].upper()}{what[1:]} changes the TPR difference between groups"
     of = _of(len(found), len(tested), "comparison")
@@ -154,9 +156,9 @@ def changes_sentence(changes: pd.DataFrame, what: str = "going from one modality
     ]
     if len(after):
         rest.insert(0, f"{len(after)} not significant after correction for several tests")
-    if len(real) > len(tested):
-        rest.append(f"{len(real) - len(tested)} not tested (too few events)")
-    described = int((tested.verdict == "described").sum())
+    untested, described = (int((real.verdict == verdict).sum()) for verdict in ("not tested", "described"))
+    if untested:
+        rest.append(f"{untested} not tested (too few events)")
     if described:
         rest.append(f"{described} described only")
     return f"{text} The others: {_and(rest)}." if rest else text
@@ -288,7 +290,9 @@ def contrasts_sentence(contrasts: pd.DataFrame) -> str:
     real = _health(contrasts)
     if not len(real):
         return NO_HEALTH
-    tested, found = real[real.verdict != "not tested"], real[real.verdict == "differs"]
+    tested, found = tested_only(real), real[real.verdict == "differs"]
+    if not len(tested):
+        return "No TPR difference of the full model was declared; all are described only."
     told = [f"{r.title}, {contrast(r)}: {_rate(r)}" for r in found.itertuples()]
     all_of = _number(len(tested), "tested TPR difference")
     text = f"{len(found) or 'None'} of {all_of} {'is' if len(found) < 2 else 'are'} clear"
@@ -509,7 +513,9 @@ def _landing_performance(least, shares):
 def _landing_fairness(changes):
     if not len(changes):
         return NO_HEALTH
-    tested = changes[changes.verdict != "not tested"]
+    tested = tested_only(changes)
+    if not len(tested):
+        return "No change of a difference in true positive rate was declared; all are described only."
     found, undecided = (tested[tested.verdict == verdict] for verdict in ("differs", "undecided"))
     all_of = _number(len(tested), "tested difference")
     text = f"Of {all_of} in true positive rate between groups, {len(found) or 'none'} "

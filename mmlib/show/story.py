@@ -13,7 +13,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from mmlib.core.schema import MINIMUM
-from mmlib.questions.story import smallest_gains
+from mmlib.questions.story import smallest_gains, tested_only
 from mmlib.show.answers import VARIED, short_contrast
 from mmlib.show.style import COLOURS, GREY, interval, nothing, words
 
@@ -154,15 +154,15 @@ def _adding_title(least, changes):
     least, changes = least[least.kind == "health"], changes[changes.kind == "health"]
     if not len(least):
         return "Gain in AUROC, and change of the TPR difference"
-    tested = changes[changes.verdict != "not tested"]
+    tested = tested_only(changes)
     found = int((tested.verdict == "differs").sum())
     raised = int((least.low > 0).sum())
     cohorts = (
         f"{raised} of {len(least)} real cohorts" if len(least) > 1 or not raised else "the one real cohort"
     )
-    moved = (
-        f"{found or 'none'} of {len(tested)} TPR differences {'changes' if found == 1 else 'change'} clearly"
-    )
+    moved = "no change of a TPR difference was declared"
+    if len(tested):
+        moved = f"{found or 'none'} of {len(tested)} TPR differences {'changes' if found == 1 else 'change'} clearly"
     return f"All modalities beat each single one in {cohorts}; {moved}"
 
 
@@ -300,7 +300,7 @@ def contrasts_figure(contrasts: pd.DataFrame) -> plt.Axes:
     rows = contrasts.assign(
         label=[short_contrast(r) for r in contrasts.itertuples()], clear=contrasts.verdict == "differs"
     )
-    real = rows[(rows.kind == "health") & (rows.verdict != "not tested")]
+    real = tested_only(rows[rows.kind == "health"])
     found = int((real.verdict == "differs").sum())
     verb = "is" if found < 2 else "are"
     title = f"{found or 'None'} of {len(real)} tested TPR differences in real cohorts {verb} clear"
@@ -340,7 +340,7 @@ def claims_figure(claims: pd.DataFrame) -> plt.Axes:
     rows = claims[(claims.kind == "health") & claims.low.notna()]
     groups = ["" if pd.isna(r.reference) else f", {short_contrast(r)}" for r in rows.itertuples()]
     labels = [f"{title}{pair}" for title, pair in zip(rows.title, groups, strict=True)]
-    tested = claims[(claims.kind == "health") & (claims.verdict != "not tested")]
+    tested = tested_only(claims[claims.kind == "health"])
     found = int((tested.verdict == "differs").sum())
     title = f"{found} of {len(tested)} tested comparisons in real cohorts differ after Holm"
     rows = rows.assign(
@@ -381,7 +381,7 @@ def paper_table(tables: Mapping[str, pd.DataFrame]) -> HTML:
 
 def _moved(changes):
     """How many of the tested differences change clearly, in a cell."""
-    tested = changes[changes.verdict != "not tested"]
+    tested = tested_only(changes)
     return (
         f"{int((tested.verdict == 'differs').sum())} of {len(tested)} clearly"
         if len(tested)

@@ -94,6 +94,15 @@ def test_a_change_is_clear_only_by_its_verdict():
     )
 
 
+def test_a_difference_that_no_run_declared_is_described_and_never_called_tested():
+    described = CHANGES[:1].assign(verdict="described")
+    both = pd.concat([CHANGES[:1], described], ignore_index=True)
+    assert "clearly in the one comparison" in answers.changes_sentence(both)
+    assert answers.changes_sentence(both).endswith("The others: 1 described only.")
+    for told in (answers.changes_sentence(described), answers.contrasts_sentence(described)):
+        assert told.startswith("No ") and told.endswith("declared; all are described only.")
+
+
 def test_noise_that_gains_is_called_a_false_alarm():
     noise = frame(HEALTH | ends(-0.004, -0.02, 0.01), SECOND | ends(0.03, 0.01, 0.05))
     assert "in BETA is a false alarm" in answers.noise_sentence(noise)
