@@ -234,6 +234,7 @@ def slope_at_zero(
     every = np.concatenate([overall, *[members[1:] for _, members in masks.values()]])
     cuts = scores.threshold.sel(rule=rule).transpose("seed", "fold").values[:, study.fold]
     patterns, present = subset_masks(study.modalities)[1], study.present.numpy()
+    full = subset_name(study.modalities)
     by_seed = [
         expectation.slopes(y, score, own, patterns, weights, every, present, ranked=overall)
         for score, own in zip(scores.score.transpose("seed", "pattern", "sample").values, cuts, strict=True)
@@ -249,6 +250,7 @@ def slope_at_zero(
         list(study.modalities),
         groups,
         {a: (names, *metrics.sizes(y, members)) for a, (names, members) in masks.items()},
+        versus=[full] * len(study.modalities),  # a change, which may be below 0
     )
 
 

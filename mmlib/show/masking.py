@@ -258,9 +258,9 @@ def dropout_table(plain: Evaluation, dropout: Evaluation):
     pandas.io.formats.style.Styler
     """
     kept = [rate for rate in plain.labels if rate in (0.0, 0.1, 0.2, 0.5)]
-    gains = {"AUROC": dropout.metric("auroc") - plain.metric("auroc")}
+    gains = {"change of AUROC": dropout.metric("auroc") - plain.metric("auroc")}
     before, after = plain.contrasts("tpr"), dropout.contrasts("tpr")
-    gains |= {f"TPR {name}": after[name] - before[name] for name in before}
+    gains |= {f"change of TPR {name}": after[name] - before[name] for name in before}
     columns = {"drop rate": [f"{rate:g}" for rate in kept]}
     for name, gain in gains.items():
         cells = estimate_cells(gain.sel(rate=kept), _form(gain))

@@ -212,7 +212,8 @@ def gain_table(auroc: Estimate, *, rate: float):
     """
     gain = gain_over_base(auroc)
     cases = _cases(auroc, rate, "complete inputs")
-    styler = _table("regime", gain.labels("regime"), {c: (gain.sel(rate=label), "+.3f") for c, label in cases.items()})
+    columns = {f"gain, {case}": (gain.sel(rate=label), "+.3f") for case, label in cases.items()}
+    styler = _table("regime", gain.labels("regime"), columns)
     if len(mechanisms_among(auroc.labels("rate"))) < 2:
         return styler
     readers = absence_as_sign(auroc)

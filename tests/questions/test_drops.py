@@ -122,6 +122,8 @@ def test_the_slope_is_the_loss_at_a_small_rate():
         np.testing.assert_allclose(total.values[:, 0], both[1].values[:, 0] / 1e-6, atol=1e-4)
         np.testing.assert_allclose(total.spread[:, 0], both[1].spread[:, 0] / 1e-6, atol=1e-4)
     assert list(slope.contrasts("tpr")) == list(LOSS[PLAIN].contrasts("tpr"))
+    low, high = slope.metric("auroc").interval()  # a change, which no range of a level cuts off
+    assert (slope.metric("auroc").value < 0).all() and (low < slope.metric("auroc").value).all() and (high < 0.1).all()
 
 
 def test_what_a_modality_costs_is_named_by_it():
