@@ -19,6 +19,7 @@ table of contents names the chapters that every run has; the ``chapters`` of a r
 # `% answers rq1-answer` a list of those of every run.
 
 import argparse
+import ast
 import base64
 import copy
 import json
@@ -165,12 +166,14 @@ def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "
     Returns
     -------
     dict
-        A copy: labels carry the run, the first heading its title, code is folded. Papermill's notes on times are gone,
-        and so are cells with the tag ``if-any`` that show nothing.
+        A copy: labels carry the run, the first heading its title, code is folded, parameters that were not given stand
+        beside those that were. Papermill's notes on times are gone, and so are cells with the tag ``if-any`` that show
+        nothing.
     """
     notebook = copy.deepcopy(dict(notebook))
     notebook["metadata"].pop("papermill", None)
     notebook["cells"] = [cell for cell in notebook["cells"] if not _says_nothing(cell)]
+    _show_defaults(notebook["cells"])
     headed = False
     for cell in notebook["cells"]:
         cell["metadata"].pop("papermill", None)
@@ -196,6 +199,25 @@ def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "
                 )
             cell["source"] = text.splitlines(keepends=True)
     return notebook
+
+
+def _show_defaults(cells: list[dict]) -> None:
+    """Show the cell of parameters, without those that papermill's cell sets anew."""
+    tagged = {tag: cell for cell in cells for tag in cell["metadata"].get("tags", [])}
+    if not {"parameters", "injected-parameters"} <= tagged.keys():
+        return
+    own, given = ("".join(tagged[tag]["source"]) for tag in ("parameters", "injected-parameters"))
+    names = {target.id for s in ast.parse(given).body if isinstance(s, ast.Assign) for target in s.targets}
+    gone = {
+        line
+        for s in ast.parse(own).body
+        if isinstance(s, ast.Assign) and s.targets[0].id in names
+        for line in range(s.lineno, s.end_lineno + 1)
+    }
+    kept = [text for line, text in enumerate(own.splitlines(), 1) if line not in gone]
+    if kept:
+        tagged["parameters"]["source"] = "\n".join(["# left at their defaults", *kept])
+        tagged["parameters"]["metadata"]["tags"] = ["parameters"]
 
 
 def _says_nothing(cell: Mapping) -> bool:

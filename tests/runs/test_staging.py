@@ -149,6 +149,21 @@ def test_drawings_that_were_kept_to_be_searched_are_not_shown():
     assert named_images(story) == {"book-fig-a.svg": b"<svg/>"}  # only the story is drawn in SVG
 
 
+def test_parameters_that_were_not_given_stand_beside_those_that_were():
+    def cell(tags, source):
+        return {"cell_type": "code", "metadata": {"tags": tags}, "source": source, "outputs": []}
+
+    source = "rule = 'f1'  # a rule\nrates = [\n    0.1,\n]  # rates\nseed = 0  # a seed"
+    default = cell(["parameters", "remove-cell"], source)
+    given = cell(["injected-parameters"], "# Parameters\nrates = [0.2]\n")
+    staged = stage_notebook({"cells": [default, given], "metadata": {}}, "a")["cells"][0]
+    assert staged["source"] == "# left at their defaults\nrule = 'f1'  # a rule\nseed = 0  # a seed"
+    assert "remove-cell" not in staged["metadata"]["tags"]
+    every = cell(["injected-parameters"], "rates = []\nrule = 'half'\nseed = 1")
+    alone = stage_notebook({"cells": [default, every], "metadata": {}}, "a")["cells"][0]
+    assert "remove-cell" in alone["metadata"]["tags"]
+
+
 def test_labels_carry_the_run_and_code_does_not():
     notebook = stage_notebook(executed(), "support2", "SUPPORT2")
     first, figure, _, last = notebook["cells"]
