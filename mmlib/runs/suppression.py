@@ -54,14 +54,13 @@ VOCABULARY = frozenset(
     re.findall(
         r"\w+",
         """
-absences absent accuracy addition after all allocation are as at auroc AUROC balanced_accuracy best bounded
-cheapest concat correction described differs dropout equivalent f1 fine fnr fpr from fusion gap greedy group
-happened headline higher imputed in indicators informative interaction_auroc it judged late leak level lower
-margin mask masked matched mechanism modality more negative negatives noise not observed observed_expected once
-one out overall part_tpr parts plain positive positives ppv predicted presence presence_auroc random ranking
-recalibrated recorded risk rq1 rq2 selection_rate sequential shapley_auroc shapley_tpr_difference share
-smallest_margin specialists tested the token tpr training undecided unresolved value_auroc varied weights within
-without
+absences absent accuracy addition after all allocation are as at AUROC auroc balanced_accuracy best bounded cheapest
+concat correction described differs dropout effect equivalent f1 fine fnr fpr from fusion gap greedy group happened
+headline higher imputed in indicators informative interaction_auroc it judged late leak level lower margin mask masked
+matched mechanism modality more narrows negative negatives noise not observed observed_expected once one out overall
+part_tpr parts plain positive positives ppv predicted presence presence_auroc random ranking recalibrated recorded
+reverses risk rq1 rq2 selection_rate sequential shapley_auroc shapley_tpr_difference share smallest_margin specialists
+tested the token tpr training unclear undecided unresolved value_auroc varied weights widens within without
 """,
     )
 )
