@@ -4,6 +4,7 @@
 is one. It reads tables and sentences of all chapters of these runs, and the claims page if it is there.
 """
 
+import ast
 import json
 import re
 import sys
@@ -70,7 +71,9 @@ def _on_page(page, declared) -> Iterator[str]:
 def _on_claims_page(page, tables) -> Iterator[str]:
     """Yield what the claims page says otherwise, in its answer and in its tables."""
     notebook = json.loads(page.read_text())
-    runs = notebook["metadata"]["papermill"]["parameters"]["runs"]
+    given = next(c["source"] for c in notebook["cells"] if "injected-parameters" in c["metadata"].get("tags", []))
+    assigned = {s.targets[0].id: s.value for s in ast.parse("".join(given)).body}
+    runs = ast.literal_eval(assigned["runs"])  # in the order of the page, which metadata do not keep
     if not set(runs) <= set(tables):
         return
     claims = collect_claims({run: tables[run] for run in runs}, runs)

@@ -183,7 +183,7 @@ def crossed_table(differences: pd.DataFrame):
     rows = differences[_crossed(differences) & differences.metric.isin(("tpr", "selection_rate"))]
     if not len(rows):
         return sentence("No attributes are crossed in this run.")
-    rows = rows.assign(shown=_intervals(rows, "+"), metric=rows.metric.map(METRIC_NAMES) + " [95 %]")
+    rows = rows.assign(shown=_intervals(rows, "+"), metric="difference in " + rows.metric.map(METRIC_NAMES) + " [95 %]")
     rows.loc[rows.low.isna(), "shown"] = "-"
     keys = ["attribute", "group", "reference", "n", "n_positive"]
     wide = rows.pivot(index=keys, columns="metric", values="shown").reset_index().sort_values(["attribute", "group"])

@@ -74,14 +74,8 @@ def examples():
         ("masking", "mitigation_scores"), masking
     )
     weights = dict.fromkeys(("models", "mitigation_models"), models)
-    return (
-        tables
-        | arrays
-        | weights
-        | dict.fromkeys(
-            ("audit", "encoding", "rq1", "rq2", "fairness", "declared", "selection", "mitigation", "leak"), result
-        )
-    )
+    results = ("audit", "encoding", "rq1", "rq2", "fairness", "declared", "selection", "mitigation")
+    return tables | arrays | weights | dict.fromkeys((*results, "leak", "learned", "elsewhere"), result)
 
 
 def made_by(file):
