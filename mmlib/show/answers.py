@@ -344,9 +344,12 @@ def signs_sentence(regimes: pd.DataFrame) -> str:
     signs = real[real["sign"].astype(bool)].drop_duplicates(["run", "regime"])
     if not len(signs):
         return "No regime gains clearly under a mechanism and loses clearly under its mirror."
-    told = [f"*{_and(own.regime)}* in {title}" for title, own in signs.groupby("title", sort=False)]
+    told = [
+        f"{title}: {'; '.join(f'*{regime}*' for regime in own.regime)}"
+        for title, own in signs.groupby("title", sort=False)
+    ]
     return (
-        f"Not recommended: {'; '.join(told)}. These gain where sicker (or healthier) patients lack more, and "
+        f"Not recommended are, in {'. In '.join(told)}. These gain where sicker (or healthier) patients lack more, and "
         "lose where the other does: they have read absence as a sign."
     )
 
@@ -368,7 +371,10 @@ def levelling_sentence(rates: pd.DataFrame) -> str:
         return ""
     down, up = real[real.high < 0], real[real.low > 0]
     told = [f"{r.group} in {r.title} ({_rate(r)})" for r in down.nsmallest(3, "estimate").itertuples()]
-    text = f"The chosen way finds clearly more of those with the outcome in {_of(len(up), len(real), 'group')}"
+    text = (
+        "Against plain training at the same drop rate, each with its threshold of complete inputs, the chosen way "
+        f"finds clearly more of those with the outcome in {_of(len(up), len(real), 'group')}"
+    )
     if not told:
         return f"{text}, and clearly fewer in none."
     most = " (most: " if len(down) > len(told) else " ("

@@ -201,7 +201,8 @@ def test_training_is_told_with_its_cost():
     )
     assert answers.chosen_sentence(only(REGIMES, "b")) == ""
     assert answers.signs_sentence(REGIMES).startswith("No regime gains clearly")
-    assert answers.signs_sentence(REGIMES.assign(sign=True)).startswith("Not recommended: *dropout varied* in ALPHA;")
+    told = answers.signs_sentence(REGIMES.assign(sign=True))
+    assert told.startswith("Not recommended are, in ALPHA: *dropout varied*. In BETA: ")
 
 
 def test_levelling_down_names_the_groups_that_lose():
@@ -209,7 +210,8 @@ def test_levelling_down_names_the_groups_that_lose():
         HEALTH | PAIR | ends(-0.05, -0.08, -0.02) | {"group": "Black"}, HEALTH | PAIR | ends(0.1, 0.05, 0.15)
     )
     assert plain(answers.levelling_sentence(rows)) == (
-        "The chosen way finds clearly more of those with the outcome in 1 of 2 groups, and clearly fewer in 1 (Black "
+        "Against plain training at the same drop rate, each with its threshold of complete inputs, the chosen way "
+        "finds clearly more of those with the outcome in 1 of 2 groups, and clearly fewer in 1 (Black "
         "in ALPHA -0.05 [-0.08, -0.02])."
     )
     assert answers.levelling_sentence(rows[1:]).endswith("in the one group, and clearly fewer in none.")
