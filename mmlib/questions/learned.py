@@ -84,7 +84,7 @@ def compare_labels(
     matrix = np.vstack([np.eye(len(parts)), np.full(len(parts), 1 / len(parts))])
     areas = stack(parts, "label")
     mapped = areas.map(matrix, "label", "label", [*parts, MACRO])
-    return replace(mapped, bounds=areas.bounds, n_positive=0)
+    return replace(mapped, n_positive=0)
 
 
 def learned_table(views: Estimate, areas: Estimate) -> pd.DataFrame:

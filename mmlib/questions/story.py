@@ -107,15 +107,9 @@ def group_rates(tables: Mapping) -> pd.DataFrame:
     rates = _single(rates)
     overall = rates[rates.group == "all"].drop_duplicates("run").set_index("run").estimate
     rates = rates[rates.group != "all"].reset_index(drop=True)
-    pairs = [(tables[r.run], r.attribute, r.group) for r in rates.itertuples()]
-    reference = [run.references.get(attribute) == group for run, attribute, group in pairs]
-    shown = [
-        run.contrasts.get(attribute) == group or (attribute in run.contrasts and is_reference)
-        for (run, attribute, group), is_reference in zip(pairs, reference, strict=True)
-    ]
     task = {run: own.task or "outcome" for run, own in tables.items()}
     rates = rates.assign(overall=rates.run.map(overall).astype(float), task=rates.run.map(task))
-    rates = rates.assign(reference=reference, shown=shown)
+    rates = rates.assign(reference=_is(rates, tables, "references"), shown=_is_compared(rates, tables))
     rates = rates.assign(large=rates.n_positive >= MINIMUM, below=rates.high < rates.overall)
     columns = [
         "attribute",
@@ -177,12 +171,22 @@ def all_gains(tables: Mapping) -> pd.DataFrame:
     return gains[[*WHOSE, *columns]].reset_index(drop=True)
 
 
-def tested_only(rows: pd.DataFrame) -> pd.DataFrame:
+def health_only(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of real health cohorts, the only ones that are counted."""
+    return rows[rows.kind == "health"]
+
+
+def is_clear(rows, value: float = 0.0):
+    """Whether the 95 % interval of each row, or of one, excludes a value."""
+    return (rows.low > value) | (rows.high < value)
+
+
+def judged_only(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with the verdict of a declared test; differences that are only described, or have few events, aside.
 
     Examples
     --------
-    >>> tested_only(pd.DataFrame({"verdict": ["differs", "described", "not tested"]})).verdict.tolist()
+    >>> judged_only(pd.DataFrame({"verdict": ["differs", "described", "not tested"]})).verdict.tolist()
     ['differs']
     """
     return rows[~rows.verdict.isin(["not tested", DESCRIBED])]
@@ -227,9 +231,7 @@ def contrast_parts(tables: Mapping) -> pd.DataFrame:
 def noise_effects(tables: Mapping) -> pd.DataFrame:
     """What a modality of random sentences adds to all modalities of each run, in AUROC."""
     rows = _rows(joined(tables, "rq1"), row="noise", metric="auroc")
-    size = rows.versus.map(lambda name: len(members(name)))
-    whole = size == size.groupby(rows.run).transform("max") if len(rows) else size.astype(bool)
-    return rows[whole][[*WHOSE, "versus", *ENDS, "n"]].reset_index(drop=True)
+    return _of_most(rows, "versus")[[*WHOSE, "versus", *ENDS, "n"]].reset_index(drop=True)
 
 
 def addition_shares(tables: Mapping) -> pd.DataFrame:
@@ -270,8 +272,9 @@ def drop_losses(tables: Mapping) -> pd.DataFrame:
         other samples), ``margin``, ``seen`` (loss above ``chance``), ``seen_elsewhere`` (above ``other`` too) and
         ``beyond`` (the interval of the loss lies above the margin).
     """
-    rows = _rows(joined(tables, "rq2"), metric="auroc", versus=GIVEN, mechanism=AT_RANDOM, regime=PLAIN)
-    complete = drop_errors(tables)
+    of_plain = _rows(joined(tables, "rq2"), metric="auroc", mechanism=AT_RANDOM, regime=PLAIN)
+    rows, complete = _rows(of_plain, versus=GIVEN), _rows(of_plain, versus=None, rate=0)
+    complete = complete.drop_duplicates("run").set_index("run").se_patients
     rows = rows.assign(estimate=-rows.estimate, low=-rows.high, high=-rows.low, chance=Z95 * rows.one_run)
     rows = rows.assign(other=Z95 * np.sqrt(2) * rows.run.map(complete).astype(float))
     rows = rows.assign(
@@ -292,14 +295,6 @@ def drop_losses(tables: Mapping) -> pd.DataFrame:
         "n_positive",
     ]
     return rows[[*WHOSE, *columns]].reset_index(drop=True)
-
-
-def drop_errors(tables: Mapping) -> pd.Series:
-    """Standard error over units of the AUROC on complete inputs, by run."""
-    rows = _rows(
-        joined(tables, "rq2"), metric="auroc", versus=None, mechanism=AT_RANDOM, regime=PLAIN, rate=0
-    )
-    return rows.drop_duplicates("run").set_index("run").se_patients
 
 
 def dropped_contrasts(tables: Mapping, rate: float = 0.2) -> pd.DataFrame:
@@ -353,14 +348,8 @@ def full_contrasts(tables: Mapping) -> pd.DataFrame:
 def group_calibration(tables: Mapping) -> pd.DataFrame:
     """Observed over expected events of the full model, for the groups shown and their references."""
     rows = _rows(joined(tables, "rq1"), row="parts", metric="observed_expected")
-    size = rows.subset.map(lambda name: len(members(name)))
-    rows = rows[size == size.groupby(rows.run).transform("max")] if len(rows) else rows
-    of_shown = [
-        attribute in tables[run].contrasts
-        and group in (tables[run].contrasts[attribute], tables[run].references[attribute])
-        for run, attribute, group in zip(rows.run, rows.attribute, rows.group, strict=True)
-    ]
-    rows = rows[np.array(of_shown, bool)].drop_duplicates(["run", "attribute", "group"])
+    rows = _of_most(rows, "subset")
+    rows = rows[_is_compared(rows, tables)].drop_duplicates(["run", "attribute", "group"])
     return rows[[*WHOSE, "attribute", "group", *ENDS, "n_positive"]].reset_index(drop=True)
 
 
@@ -388,7 +377,7 @@ def regime_gains(tables: Mapping, rate: float = 0.5) -> pd.DataFrame:
         for r in rows.itertuples()
     ]
     rows = rows.assign(case=case).dropna(subset="case").rename(columns={"primary": "chosen"})
-    clear = np.sign(rows.estimate) * ((rows.low > 0) | (rows.high < 0))
+    clear = np.sign(rows.estimate) * is_clear(rows)
     apart = rows.assign(clear=clear)[~rows.case.isin(["complete", "at random"])]
     signs = apart.groupby(["run", "regime"]).clear.agg(lambda found: {1, -1} <= set(found))
     rows = rows.join(signs.rename("sign"), on=["run", "regime"])
@@ -452,9 +441,27 @@ def _single(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _shown(rows: pd.DataFrame, tables: Mapping) -> pd.DataFrame:
     """Rows of the groups that their run shows against a reference."""
+    return rows[_is(rows, tables, "contrasts")].reset_index(drop=True)
+
+
+def _is(rows: pd.DataFrame, tables: Mapping, which: str) -> np.ndarray:
+    """Whether the group of each row is the one that its run names under ``contrasts`` or ``references``."""
     pairs = zip(rows.run, rows.attribute, rows.group, strict=True)
-    shown = [tables[run].contrasts.get(attribute) == group for run, attribute, group in pairs]
-    return rows[np.array(shown, bool)].reset_index(drop=True)
+    return np.array([getattr(tables[run], which).get(a) == group for run, a, group in pairs], bool)
+
+
+def _is_compared(rows: pd.DataFrame, tables: Mapping) -> np.ndarray:
+    """Whether the group of each row is in a difference that its run shows, as the group or as its reference."""
+    shown = np.array([r.attribute in tables[r.run].contrasts for r in rows.itertuples()], bool)
+    return _is(rows, tables, "contrasts") | (shown & _is(rows, tables, "references"))
+
+
+def _of_most(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Rows on the largest set of modalities of each run."""
+    if not len(rows):
+        return rows
+    size = rows[column].map(lambda name: len(members(name)))
+    return rows[size == size.groupby(rows.run).transform("max")]
 
 
 def _judged(rows: pd.DataFrame, tables: Mapping, question: str, rate: float | None = None) -> pd.DataFrame:

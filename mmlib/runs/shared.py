@@ -164,10 +164,6 @@ class RunTables:
     withheld: Mapping[str, int] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
 
-    def has(self, name: str) -> bool:
-        """Whether the run has rows of a table."""
-        return len(self.table(name)) > 0
-
     def table(self, name: str) -> pd.DataFrame:
         """Copy of a table, such as ``fairness`` or ``sizes``; empty if the run has none."""
         if name not in COLUMNS:
@@ -206,7 +202,7 @@ def read_runs(
     found = {}
     for name in runs:
         if artefacts.path(name, "sizes", results).is_file():
-            one = _gather(name, results=results, params=params)
+            one = _gather(name, _stored(name, results), results=results, params=params)
         elif (Path(shared) / name / "run.yml").is_file():
             one = _read_shared(Path(shared) / name)
         else:
@@ -217,14 +213,22 @@ def read_runs(
     return found
 
 
+def _stored(run: str, results: str | Path) -> dict[str, pd.DataFrame]:
+    """Tables of a run as its chapters wrote them, as many as there are."""
+    there = [name for name in COLUMNS if artefacts.path(run, name, results).is_file()]
+    return {name: artefacts.read(run, name, root=results) for name in there}
+
+
 def _gather(
-    run: str, *, results: str | Path = "results", params: str | Path = "notebooks/params"
+    run: str, read: Mapping[str, pd.DataFrame], *, results: str | Path, params: str | Path
 ) -> RunTables:
     """Tables of a run that was made here, suppressed unless its data are public, with four significant digits.
 
     Parameters
     ----------
     run : str
+    read : mapping of str to pandas.DataFrame
+        From `_stored`.
     results, params : path
 
     Raises
@@ -236,9 +240,6 @@ def _gather(
     """
     file = Path(params) / f"{run}.yml"
     about = run_parameters(file, sorted(file.parent.parent.glob("*.ipynb")))
-    read = {
-        n: artefacts.read(run, n, root=results) for n in COLUMNS if artefacts.path(run, n, results).is_file()
-    }
     for name, table in read.items():
         if unknown := [column for column in table if column not in COLUMNS[name]]:
             raise ValueError(
@@ -362,8 +363,9 @@ def share(
         raise FileNotFoundError(
             f'The run {run!r} has no table {lacking[0]} in {results}; `make book RUNS="{run}"` makes all of them.'
         )
-    found = _gather(run, results=results, params=params)
-    raw = {name: artefacts.read(run, name, root=results) for name in found.tables}
+    stored = _stored(run, results)
+    found = _gather(run, stored, results=results, params=params)
+    raw = {name: stored[name] for name in found.tables}
     fields = artefacts.read(run, "fields", root=results).columns
     texts = [found.title, found.cohort, found.task, found.units, found.samples, by]
     if refused := refusals(raw, protected_of(run, root=results), fields=fields, others=texts):

@@ -55,6 +55,7 @@ EXPORTS = {
         "noise_sentence",
         "short_contrast",
         "signs_sentence",
+        "span",
         "told",
         "training_sentence",
         "visible_sentence",

@@ -11,7 +11,7 @@ from IPython.display import Markdown
 
 from mmlib.core.schema import MINIMUM
 from mmlib.questions.declared import VERDICTS
-from mmlib.questions.story import lowest_rates_of_runs, smallest_gains, tested_only
+from mmlib.questions.story import health_only, is_clear, judged_only, lowest_rates_of_runs, smallest_gains
 from mmlib.show.style import interval, words
 
 NO_HEALTH = "This book holds no real health cohort, so this question is not answered here."
@@ -29,7 +29,7 @@ def cohorts_answer(sizes: pd.DataFrame, rates: pd.DataFrame, verdicts: pd.DataFr
     sizes, rates, verdicts : pandas.DataFrame
         From `mmlib.questions.story`: `cohort_sizes`, `group_rates`, `audit_verdicts`.
     """
-    real, groups = _health(sizes), _health(rates)
+    real, groups = health_only(sizes), health_only(rates)
     if not len(real):
         return NO_HEALTH
     told = [
@@ -50,7 +50,7 @@ def cohorts_answer(sizes: pd.DataFrame, rates: pd.DataFrame, verdicts: pd.DataFr
 
 def audit_sentence(verdicts: pd.DataFrame) -> str:
     """What the audit of the real health cohorts found to be a leak, or left unresolved."""
-    doubtful = _health(verdicts)
+    doubtful = health_only(verdicts)
     doubtful = doubtful[doubtful.verdict.isin(["leak", "unresolved"])]
     if not len(doubtful):
         return "The audit found no leak and left no field unresolved."
@@ -64,7 +64,7 @@ def audit_sentence(verdicts: pd.DataFrame) -> str:
 
 def lacking_sentence(lacking: pd.DataFrame) -> str:
     """Which modality the samples of each real health cohort lack most often."""
-    rows = _health(lacking)
+    rows = health_only(lacking)
     rows = rows[(rows.group == "all") & (rows.lacking > 0)]
     if not len(rows):
         return "No modality is missing as a whole in a real health cohort."
@@ -81,7 +81,7 @@ def gain_sentence(gains: pd.DataFrame) -> str:
     gains : pandas.DataFrame
         From `mmlib.questions.story.all_gains`.
     """
-    least = _health(smallest_gains(gains))
+    least = health_only(smallest_gains(gains))
     if not len(least):
         return NO_HEALTH
     told = [f"{r.title} {_auroc(r)}, over *{words(r.versus)}*" for r in least.itertuples()]
@@ -100,7 +100,7 @@ def additions_sentence(shares: pd.DataFrame) -> str:
     shares : pandas.DataFrame
         From `mmlib.questions.story.addition_shares`.
     """
-    real = _health(shares)
+    real = health_only(shares)
     if not len(real):
         return ""
     told = [
@@ -117,7 +117,7 @@ def additions_sentence(shares: pd.DataFrame) -> str:
 
 def effects_sentence(shares: pd.DataFrame) -> str:
     """How many single additions reverse, widen or narrow a TPR difference in the real health cohorts."""
-    real = _health(shares)
+    real = health_only(shares)
     told = [
         f"{r.reverses:.0f} reverse, {r.widens:.0f} widen and {r.narrows:.0f} narrow it clearly in {r.title}, of "
         f"{r.changes:,.0f}"
@@ -136,10 +136,10 @@ def changes_sentence(changes: pd.DataFrame, what: str = "going from one modality
     what : str
         What changes it, as a clause.
     """
-    real = _health(changes)
+    real = health_only(changes)
     if not len(real):
         return NO_HEALTH
-    tested = tested_only(real)
+    tested = judged_only(real)
     if not len(tested):
         return f"No comparison of how {what} changes a TPR difference was declared; all are described only."
     found, after = (tested[tested.verdict == verdict] for verdict in ("differs", "not after correction"))
@@ -172,7 +172,7 @@ def noise_sentence(noise: pd.DataFrame) -> str:
     noise : pandas.DataFrame
         From `mmlib.questions.story.noise_effects`.
     """
-    real = _health(noise)
+    real = health_only(noise)
     if not len(real):
         return NO_HEALTH
     told = [f"{_auroc(r)} in {r.title}" for r in real.itertuples()]
@@ -191,7 +191,7 @@ def visible_sentence(losses: pd.DataFrame) -> str:
     losses : pandas.DataFrame
         From `mmlib.questions.story.drop_losses`.
     """
-    real = _health(losses)
+    real = health_only(losses)
     if not len(real):
         return NO_HEALTH
     by_rate = real.groupby("rate")[["seen", "seen_elsewhere"]].sum().astype(int)
@@ -213,7 +213,7 @@ def missing_sentence(losses: pd.DataFrame, curves: pd.DataFrame, rate: float = 0
     rate : float
         A large drop rate.
     """
-    real, levels = _health(losses), _health(curves)
+    real, levels = health_only(losses), health_only(curves)
     if not len(real) or not len(levels):
         return NO_HEALTH
     wide = levels.pivot_table(index="run", columns="rate", values="estimate")
@@ -225,10 +225,10 @@ def missing_sentence(losses: pd.DataFrame, curves: pd.DataFrame, rate: float = 0
     visible = f"could show in {_of(seen, len(small), 'cohort')}" if seen else "cannot show"
     text = (
         f"Missing modalities cost AUROC on average. At a drop rate of {small.rate.iloc[0]:g} the loss is "
-        f"{_span(small.estimate)}, which one test run {visible}; at {large.rate.iloc[0]:g} it is "
-        f"{_span(large.estimate)}"
+        f"{span(small.estimate)}, which one test run {visible}; at {large.rate.iloc[0]:g} it is "
+        f"{span(large.estimate)}"
     )
-    return f"{text}, and at {rate:g} it is {_span(half)}." if half is not None else f"{text}."
+    return f"{text}, and at {rate:g} it is {span(half)}." if half is not None else f"{text}."
 
 
 def absence_sentence(absences: pd.DataFrame) -> str:
@@ -239,11 +239,11 @@ def absence_sentence(absences: pd.DataFrame) -> str:
     absences : pandas.DataFrame
         From `mmlib.questions.story.real_absences`.
     """
-    real = _health(absences)
+    real = health_only(absences)
     real = real[real.metric == "auroc"]
     if not len(real):
         return "In no real health cohort do enough samples lack a modality to compare masking with real absence."
-    off, agree = real[(real.low > 0) | (real.high < 0)], real[(real.low <= 0) & (real.high >= 0)]
+    off, agree = real[is_clear(real)], real[(real.low <= 0) & (real.high >= 0)]
     said = []
     if len(off):
         told = [
@@ -266,7 +266,7 @@ def missed_sentence(rates: pd.DataFrame) -> str:
     rates : pandas.DataFrame
         From `mmlib.questions.story.group_rates`; groups with fewer than 30 positives are left out.
     """
-    lowest = _health(lowest_rates_of_runs(_health(rates))) if len(_health(rates)) else _health(rates)
+    lowest = health_only(lowest_rates_of_runs(health_only(rates))) if len(health_only(rates)) else health_only(rates)
     if not len(lowest):
         return NO_HEALTH
     told = []
@@ -287,10 +287,10 @@ def contrasts_sentence(contrasts: pd.DataFrame) -> str:
     contrasts : pandas.DataFrame
         From `mmlib.questions.story.full_contrasts`.
     """
-    real = _health(contrasts)
+    real = health_only(contrasts)
     if not len(real):
         return NO_HEALTH
-    tested, found = tested_only(real), real[real.verdict == "differs"]
+    tested, found = judged_only(real), real[real.verdict == "differs"]
     if not len(tested):
         return "No TPR difference of the full model was declared; all are described only."
     told = [f"{r.title}, {contrast(r)}: {_rate(r)}" for r in found.itertuples()]
@@ -318,7 +318,7 @@ def training_sentence(regimes: pd.DataFrame, regime: str = VARIED, rate: float =
     rate : float
         The drop rate of ``at random``.
     """
-    own = _health(regimes)
+    own = health_only(regimes)
     own = own[own.regime == regime]
     if not len(own):
         return NO_HEALTH
@@ -340,7 +340,7 @@ def training_sentence(regimes: pd.DataFrame, regime: str = VARIED, rate: float =
 
 def signs_sentence(regimes: pd.DataFrame) -> str:
     """Which regimes read absence as a sign of the outcome, and are not recommended."""
-    real = _health(regimes)
+    real = health_only(regimes)
     signs = real[real["sign"].astype(bool)].drop_duplicates(["run", "regime"])
     if not len(signs):
         return "No regime gains clearly under a mechanism and loses clearly under its mirror."
@@ -356,7 +356,7 @@ def signs_sentence(regimes: pd.DataFrame) -> str:
 
 def chosen_sentence(regimes: pd.DataFrame) -> str:
     """Which regime validation chose in each real health cohort, and what it gains."""
-    real = _health(regimes)
+    real = health_only(regimes)
     chosen = real[real.chosen.eq(True) & (real.case == "at random")]
     if not len(chosen):
         return ""
@@ -366,7 +366,7 @@ def chosen_sentence(regimes: pd.DataFrame) -> str:
 
 def levelling_sentence(rates: pd.DataFrame) -> str:
     """For which groups the chosen regime lowers the true positive rate when modalities go missing."""
-    real = _health(rates)
+    real = health_only(rates)
     if not len(real):
         return ""
     down, up = real[real.high < 0], real[real.low > 0]
@@ -383,7 +383,7 @@ def levelling_sentence(rates: pd.DataFrame) -> str:
 
 def bounded_sentence(margins: pd.DataFrame, margin: float = 0.1) -> str:
     """Whether some subset of modalities can be shown to keep TPR differences within a margin."""
-    real = _health(margins)
+    real = health_only(margins)
     if not len(real):
         return NO_HEALTH
     kept = real[real.bounded.astype(bool)]
@@ -425,7 +425,7 @@ def needed_sentence(claims: pd.DataFrame) -> str:
     claims : pandas.DataFrame
         From `mmlib.questions.claims.collect_claims`.
     """
-    real = _health(claims)
+    real = health_only(claims)
     undecided = real[real.verdict == "undecided"]
     if not len(undecided):
         return "No comparison is undecided."
@@ -445,7 +445,7 @@ def needed_sentence(claims: pd.DataFrame) -> str:
 
 def without_sentence(gains: pd.DataFrame) -> str:
     """Whether all modalities still beat each single one without those that the audit left unresolved."""
-    least = _health(smallest_gains(gains, "without unresolved"))
+    least = health_only(smallest_gains(gains, "without unresolved"))
     told = [f"{r.title} {_auroc(r)}" for r in least.itertuples()]
     return (
         f"Without modalities that the audit left unresolved, the smallest gain is: {'; '.join(told)}."
@@ -464,7 +464,7 @@ def apart_sentence(gains: pd.DataFrame) -> str:
 
 def declared_answer(claims: pd.DataFrame) -> str:
     """How many comparisons that the real health cohorts declared got which verdict."""
-    real = _health(claims)
+    real = health_only(claims)
     if not len(real):
         return NO_HEALTH
     counts = [f"{n} {verdict}" for verdict in VERDICTS if (n := int((real.verdict == verdict).sum()))]
@@ -493,11 +493,11 @@ def landing_answers(
         `group_rates`, `regime_gains`.
     """
     five = {
-        "landing_performance": _landing_performance(_health(smallest_gains(gains)), _health(shares)),
-        "landing_fairness": _landing_fairness(_health(changes)),
+        "landing_performance": _landing_performance(health_only(smallest_gains(gains)), health_only(shares)),
+        "landing_fairness": _landing_fairness(health_only(changes)),
         "landing_missing": missing_sentence(losses, curves),
         "landing_missed": missed_sentence(rates),
-        "landing_do": _landing_do(_health(regimes)),
+        "landing_do": _landing_do(health_only(regimes)),
     }
     return {name: told(text) for name, text in five.items()}
 
@@ -519,7 +519,7 @@ def _landing_performance(least, shares):
 def _landing_fairness(changes):
     if not len(changes):
         return NO_HEALTH
-    tested = tested_only(changes)
+    tested = judged_only(changes)
     if not len(tested):
         return "No change of a difference in true positive rate was declared; all are described only."
     found, undecided = (tested[tested.verdict == verdict] for verdict in ("differs", "undecided"))
@@ -583,10 +583,6 @@ def told(*sentences: str) -> Markdown:
     return Markdown(" ".join(dict.fromkeys(s for s in sentences if s)))
 
 
-def _health(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[frame.kind == "health"]
-
-
 def _and(names: Iterable[str]) -> str:
     names = list(names)
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
@@ -615,9 +611,15 @@ def _of_100(rate: float) -> str:
     return f"{100 * rate:.0f}"
 
 
-def _span(values) -> str:
-    """Smallest to largest of some losses in AUROC, with what rounds to nothing said in words."""
+def span(values: Iterable[float], nothing: str = "less than 0.001") -> str:
+    """Smallest to largest of some losses in AUROC, with what rounds to nothing said in words.
+
+    Examples
+    --------
+    >>> span([0.0201, 0.023])
+    '0.020 to 0.023'
+    """
     low, high = min(values), max(values)
     if high < 0.0005:
-        return "less than 0.001"
+        return nothing
     return f"{high:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{max(low, 0):.3f} to {high:.3f}"

@@ -13,8 +13,8 @@ import pandas as pd
 from IPython.display import HTML
 
 from mmlib.core.schema import MINIMUM
-from mmlib.questions.story import smallest_gains, tested_only
-from mmlib.show.answers import VARIED, short_contrast
+from mmlib.questions.story import health_only, is_clear, judged_only, smallest_gains
+from mmlib.show.answers import VARIED, short_contrast, span
 from mmlib.show.style import COLOURS, GREY, interval, nothing, words
 
 #: Colour of each attribute; others take what is left.
@@ -43,14 +43,14 @@ def positives_figure(rates: pd.DataFrame) -> plt.Axes:
     rates : pandas.DataFrame
         From `mmlib.questions.story.group_rates`.
     """
-    real = rates[rates.kind == "health"]
+    real = health_only(rates)
     few = int((~real.large.astype(bool)).sum())
     title = f"{few} of {len(real)} groups in real cohorts have fewer than {MINIMUM} patients with the outcome"
     if not len(rates):
         return nothing(NOTHING, title)
-    lines = _lines(rates, ["attribute"])
+    lines = _lines(rates, "attribute")
     figure, ax = _figure(lines, title)
-    for at, own in _places(lines, rates, ["attribute"]):
+    for at, own in _places(lines, rates, "attribute"):
         colour = _colour(own.attribute.iloc[0])
         ax.plot(np.maximum(own.n_positive, 0.5), np.full(len(own), at), "o", ms=6, alpha=0.8, color=colour)
         least = own.loc[own.n_positive.idxmin()]
@@ -66,7 +66,7 @@ def positives_figure(rates: pd.DataFrame) -> plt.Axes:
     return ax
 
 
-def lacking_figure(lacking: pd.DataFrame, shown: Sequence[str] = ()) -> plt.Axes:
+def lacking_figure(lacking: pd.DataFrame) -> plt.Axes:
     """Share of samples that lack each modality that anybody lacks, with the groups that lack it least and most.
 
     Parameters
@@ -88,9 +88,10 @@ def lacking_figure(lacking: pd.DataFrame, shown: Sequence[str] = ()) -> plt.Axes
         name = lacking[lacking.run == run].title.iloc[0]
         points = f"{100 * largest:.0f} percentage points for {words(modality)} in {name}"
         title = f"Missing input differs most by {words(attribute)}: {points}"
-    lines = _lines(overall.assign(label=overall.modality.map(words)), ["label"])
+    overall = overall.assign(label=overall.modality.map(words))
+    lines = _lines(overall, "label")
     figure, ax = _figure(lines, title)
-    for at, row in _places(lines, overall.assign(label=overall.modality.map(words)), ["label"]):
+    for at, row in _places(lines, overall, "label"):
         block = groups[(groups.run == row.run.iloc[0]) & (groups.modality == row.modality.iloc[0])]
         for attribute, part in block.groupby("attribute", sort=False):
             ax.plot(part.lacking, np.full(len(part), at), "o", ms=5, alpha=0.7, color=_colour(attribute))
@@ -125,16 +126,16 @@ def adding_figure(
         ]
     )
     rows = rows.sort_values("run", key=lambda names: names.map(list(least.run).index), kind="stable")
-    lines = _lines(rows, ["label"])
+    lines = _lines(rows, "label")
     figure, axes = _figure(lines, _adding_title(least, changes), panels=2)
-    for at, own in _places(lines, rows, ["label"]):
+    for at, own in _places(lines, rows, "label"):
         row = own.iloc[0]
         if row.attribute == "all":
             others = gains[gains.run == row.run]
             axes[0].plot(others.estimate, np.full(len(others), at), "|", ms=9, color=GREY)
-            _point(axes[0], at, row, OVERALL, row.low > 0 or row.high < 0)
+            _point(axes[0], at, row, OVERALL, is_clear(row))
         elif np.isfinite([row.low, row.high]).all():
-            clear = row.verdict == "differs" or (row.verdict == "described" and (row.low > 0 or row.high < 0))
+            clear = row.verdict == "differs" or (row.verdict == "described" and is_clear(row))
             _point(axes[1], at, row, _colour(row.attribute), clear)
         else:
             axes[1].text(
@@ -151,10 +152,10 @@ def adding_figure(
 
 def _adding_title(least, changes):
     """How many real cohorts gain, and how many differences change clearly."""
-    least, changes = least[least.kind == "health"], changes[changes.kind == "health"]
+    least, changes = health_only(least), health_only(changes)
     if not len(least):
         return "Gain in AUROC, and change of the TPR difference"
-    tested = tested_only(changes)
+    tested = judged_only(changes)
     found = int((tested.verdict == "differs").sum())
     raised = int((least.low > 0).sum())
     cohorts = (
@@ -176,7 +177,7 @@ def singles_figure(gains: pd.DataFrame) -> plt.Axes:
     """
     rows = gains[gains.kept == "headline"]
     rows = rows.assign(label=[f"over {words(v)}" for v in rows.versus])
-    real = rows[rows.kind == "health"]
+    real = health_only(rows)
     least = real.estimate.min() if len(real) else np.nan
     title = "Gain of all modalities over each single one"
     title += f": from {least:+.3f} to {real.estimate.max():+.3f} in real cohorts" if len(real) else ""
@@ -197,7 +198,7 @@ def noise_figure(noise: pd.DataFrame) -> plt.Axes:
         if not up
         else f"{up} intervals of noise lie above 0"
     )
-    rows = noise.assign(label=[r.title + KINDS[r.kind] for r in noise.itertuples()], title="")
+    rows = noise.assign(label=_titles(noise), title="")
     return interval_rows(rows, title=title, xlabel="change in AUROC when noise is added to all", form="+z.3f")
 
 
@@ -241,7 +242,8 @@ def dropping_figure(curves: pd.DataFrame, rates: Sequence[float] = (0.002, 0.1, 
     )
     title = "Expected loss of AUROC"
     if real and marked:
-        ends = [f"{_span(lost.loc[r, real])} at a drop rate of {r:g}" for r in dict.fromkeys([marked[0], marked[-1]])]
+        shown = {rate: span(lost.loc[rate, real], "below 0.001") for rate in (marked[0], marked[-1])}
+        ends = [f"{loss} at a drop rate of {rate:g}" for rate, loss in shown.items()]
         title = f"Expected loss of AUROC: {', '.join(ends)}"
     _title(figure, title)
     return ax
@@ -257,8 +259,8 @@ def absence_figure(absences: pd.DataFrame) -> plt.Axes:
     """
     rows = absences[absences.metric == "auroc"]
     rows = rows.assign(label=[f"{words(r.modality)} (n={r.n:,})" for r in rows.itertuples()])
-    real = rows[rows.kind == "health"]
-    off = int(((real.low > 0) | (real.high < 0)).sum())
+    real = health_only(rows)
+    off = int(is_clear(real).sum())
     title = f"Masking at random misjudges real absence clearly in {off or 'none'} of {len(real)} modalities"
     return interval_rows(rows, title=title, xlabel="AUROC: really missing minus masked", form="+z.3f")
 
@@ -300,12 +302,12 @@ def contrasts_figure(contrasts: pd.DataFrame) -> plt.Axes:
     rows = contrasts.assign(
         label=[short_contrast(r) for r in contrasts.itertuples()], clear=contrasts.verdict == "differs"
     )
-    real = tested_only(rows[rows.kind == "health"])
+    real = judged_only(health_only(rows))
     found = int((real.verdict == "differs").sum())
     verb = "is" if found < 2 else "are"
     title = f"{found or 'None'} of {len(real)} tested TPR differences in real cohorts {verb} clear"
     ax = interval_rows(rows, title=title, xlabel="TPR difference (ticks: smallest detectable)", form="+z.2f")
-    for at, own in _places(_lines(rows, ["label"]), rows, ["label"]) if len(rows) else ():
+    for at, own in _places(_lines(rows, "label"), rows, "label") if len(rows) else ():
         size = own.detectable.astype(float).iloc[0]
         if np.isfinite(size):
             ax.plot([-size, size], [at, at], "|", ms=11, mew=1.5, color=COLOURS[3])
@@ -322,7 +324,7 @@ def calibration_figure(calibration: pd.DataFrame) -> plt.Axes:
     """
     rows = calibration[calibration.low.notna() & (calibration.kind == "health")]
     rows = rows.assign(label=rows.group)
-    off = rows[(rows.low > 1) | (rows.high < 1)]
+    off = rows[is_clear(rows, 1)]
     title = (
         f"Predicted risks are clearly too high or too low in {len(off) or 'none'} of {len(rows)} groups shown"
     )
@@ -340,7 +342,7 @@ def claims_figure(claims: pd.DataFrame) -> plt.Axes:
     rows = claims[(claims.kind == "health") & claims.low.notna()]
     groups = ["" if pd.isna(r.reference) else f", {short_contrast(r)}" for r in rows.itertuples()]
     labels = [f"{title}{pair}" for title, pair in zip(rows.title, groups, strict=True)]
-    tested = tested_only(claims[claims.kind == "health"])
+    tested = judged_only(health_only(claims))
     found = int((tested.verdict == "differs").sum())
     title = f"{found} of {len(tested)} tested comparisons in real cohorts differ after Holm"
     rows = rows.assign(
@@ -361,7 +363,7 @@ def paper_table(tables: Mapping[str, pd.DataFrame]) -> HTML:
     """
     least, losses = smallest_gains(tables["gains"]), tables["losses"]
     columns = {}
-    for run, own in least[least.kind == "health"].groupby("run", sort=False):
+    for run, own in health_only(least).groupby("run", sort=False):
         of_run = {name: frame[frame.run == run] for name, frame in tables.items()}
         gain, lost = own.iloc[0], losses[losses.run == run].sort_values("rate")
         cells = [
@@ -381,7 +383,7 @@ def paper_table(tables: Mapping[str, pd.DataFrame]) -> HTML:
 
 def _moved(changes):
     """How many of the tested differences change clearly, in a cell."""
-    tested = tested_only(changes)
+    tested = judged_only(changes)
     return (
         f"{int((tested.verdict == 'differs').sum())} of {len(tested)} clearly"
         if len(tested)
@@ -408,7 +410,7 @@ def cohort_table(sizes: pd.DataFrame, verdicts: pd.DataFrame) -> HTML:
     doubted = verdicts[verdicts.verdict.isin(["leak", "unresolved"])].groupby("run").size()
     shown = pd.DataFrame(
         {
-            "cohort": [r.title + KINDS[r.kind] for r in sizes.itertuples()],
+            "cohort": _titles(sizes),
             "samples": sizes.n,
             "of": [f"{r.patients:,} {r.units}" for r in sizes.itertuples()],
             "outcome": sizes.task,
@@ -443,16 +445,16 @@ def training_figure(regimes: pd.DataFrame, rate: float = 0.5) -> np.ndarray:
         return np.array([nothing(NOTHING, title)])
     rows = rows.sort_values("regime", key=lambda r: r.map([*REGIMES, *rows.regime].index), kind="stable")
     rows = rows.sort_values("run", key=lambda r: r.map(list(regimes.run).index), kind="stable")
-    lines = _lines(rows, ["label"])
+    lines = _lines(rows, "label")
     figure, axes = _figure(lines, title, panels=2)
     panels = {
         "at random": f"gain in AUROC\nat drop rate {rate:g}",
         "complete": "change with\ncomplete inputs",
     }
     for ax, (case, label) in zip(axes, panels.items(), strict=True):
-        for at, own in _places(lines, rows[rows.case == case], ["label"]):
+        for at, own in _places(lines, rows[rows.case == case], "label"):
             row = own.iloc[0]
-            _point(ax, at, row, OVERALL, row.low > 0 or row.high < 0)
+            _point(ax, at, row, OVERALL, is_clear(row))
         ax.axvline(0, color=GREY, lw=1)
         ax.set_xlabel(label)
         ax.locator_params(axis="x", nbins=4)
@@ -477,11 +479,11 @@ def interval_rows(
     """
     if not len(rows):
         return nothing(NOTHING, title)
-    lines = _lines(rows, ["label"])
+    lines = _lines(rows, "label")
     figure, ax = _figure(lines, title)
-    for at, own in _places(lines, rows, ["label"]):
+    for at, own in _places(lines, rows, "label"):
         row = own.iloc[0]
-        clear = row.clear if "clear" in own else zero is not None and (row.low > zero or row.high < zero)
+        clear = row.clear if "clear" in own else zero is not None and is_clear(row, zero)
         colour = _colour(row.attribute) if "attribute" in own else OVERALL
         note = row.note if "note" in own else (f"{row.estimate:{form}}" if form else f"{row.estimate:.2f}")
         if np.isfinite([row.low, row.high]).all():
@@ -546,7 +548,7 @@ def visible_table(losses: pd.DataFrame) -> HTML:
         From `mmlib.questions.story.drop_losses`.
     """
     cells = losses.assign(
-        cohort=[r.title + KINDS[r.kind] for r in losses.itertuples()],
+        cohort=_titles(losses),
         cell=[
             f"{_small(r.estimate)} ± {_small(r.chance)}, {'yes' if r.seen else 'no'}"
             for r in losses.itertuples()
@@ -574,8 +576,8 @@ def single_gains_table(gains: pd.DataFrame) -> HTML:
         rows.append((first.title + KINDS[first.kind], first.n, first.full, ends, over))
     names = ["cohort", "samples", "AUROC, all", "smallest gain [95 %]", "gain over each single modality"]
     shown = pd.DataFrame(rows, columns=names)
-    order = gains.drop_duplicates("run").title + gains.drop_duplicates("run").kind.map(KINDS)
-    shown = shown.sort_values("cohort", key=lambda c: c.map(list(order).index), kind="stable")
+    order = _titles(gains.drop_duplicates("run"))
+    shown = shown.sort_values("cohort", key=lambda c: c.map(order.index), kind="stable")
     return story_table(shown, {"samples": "{:,}", "AUROC, all": "{:.3f}"})
 
 
@@ -589,7 +591,7 @@ def mechanism_table(levels: pd.DataFrame) -> HTML:
     """
     order = ["at random", "all at once", "more at higher predicted risk", "more at lower predicted risk"]
     own = levels[levels.mechanism.isin(order)]
-    own = own.assign(cohort=[r.title + KINDS[r.kind] for r in own.itertuples()])
+    own = own.assign(cohort=_titles(own))
     wide = own.pivot_table(index=["cohort", "rate"], columns="mechanism", values="estimate", sort=False)
     wide = (
         wide.reindex(columns=[name for name in order if name in wide]).reset_index().rename_axis(columns=None)
@@ -645,6 +647,11 @@ def needed_table(claims: pd.DataFrame) -> HTML:
     return story_table(shown)
 
 
+def _titles(rows):
+    """What readers call the cohort of each row, with its kind if it is not counted."""
+    return (rows.title + rows.kind.map(KINDS)).tolist()
+
+
 def _times(times):
     if not np.isfinite(times):
         return "more would not decide"
@@ -654,13 +661,6 @@ def _times(times):
 def _small(value):
     """A loss with as many digits as it needs, up to four."""
     return f"{value:.4f}" if abs(value) < 0.0095 else f"{value:.3f}"
-
-
-def _span(values):
-    low, high = min(values), max(values)
-    if high < 0.0005:
-        return "below 0.001"
-    return f"{high:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{max(low, 0):.3f} to {high:.3f}"
 
 
 def _count(events):
@@ -673,24 +673,23 @@ def _colour(attribute):
     return ATTRIBUTES.get(attribute, COLOURS[4])
 
 
-def _lines(rows: pd.DataFrame, names: Sequence[str]) -> list[tuple]:
-    """What stands on each line: the heading of a cohort (run, title, ""), or (run, names of a row)."""
+def _lines(rows: pd.DataFrame, name: str) -> list[tuple]:
+    """What stands on each line, as (run, entry of a column, label): the heading of a cohort has no entry."""
     lines = []
     for run, own in rows.groupby("run", sort=False):
         title, kind = own[["title", "kind"]].iloc[0]
         if title:
             lines.append((run, None, title + KINDS[kind]))
-        for key in dict.fromkeys(own[list(names)].itertuples(index=False, name=None)):
-            lines.append((run, key, words(str(key[0]))))
+        lines += [(run, key, words(str(key))) for key in dict.fromkeys(own[name])]
     return lines
 
 
-def _places(lines, rows, names):
+def _places(lines, rows, name):
     """Line number of each of these rows, with the rows that stand on it."""
     for at, (run, key, _) in enumerate(lines):
         if key is None:
             continue
-        own = rows[(rows.run == run) & (rows[list(names)] == list(key)).all(axis=1)]
+        own = rows[(rows.run == run) & (rows[name] == key)]
         if len(own):
             yield at, own
 
