@@ -529,7 +529,7 @@ def _landing_fairness(changes):
     if len(found):
         text += f" ({'; '.join(f'{r.title}, {contrast(r)}: {_rate(r)}' for r in found.itertuples())})"
     if len(undecided):
-        text += f"; {len(undecided)} {'is' if len(undecided) == 1 else 'are'} undecided, because the groups are small"
+        text += f"; {len(undecided)} {'is' if len(undecided) == 1 else 'are'} undecided"
     return f"{text}."
 
 

@@ -257,7 +257,7 @@ def test_the_landing_page_has_five_sentences():
     )
     assert plain(five["landing_fairness"].data) == (
         "Of 3 tested differences in true positive rate between groups, 1 changes clearly when all modalities "
-        "replace one (ALPHA, Female minus Male: +0.08 [+0.02, +0.14]); 1 is undecided, because the groups are small."
+        "replace one (ALPHA, Female minus Male: +0.08 [+0.02, +0.14]); 1 is undecided."
     )
     assert "clearly in 1 of 2 real health cohorts (+0.001 to +0.022)" in five["landing_do"].data
     assert "no clear gain here" in answers.landing_answers(
