@@ -5,6 +5,8 @@ is one. It reads tables and sentences of all chapters of these runs, and the cla
 """
 
 import ast
+import base64
+import io
 import json
 import re
 import sys
@@ -19,7 +21,7 @@ from mmlib.questions.declared import DESCRIBED, VERDICTS
 from mmlib.runs import artefacts
 from mmlib.show.answers import declared_answer
 from mmlib.show.claims import declared_name
-from mmlib.show.style import METRIC_NAMES, words
+from mmlib.show.style import METRIC_NAMES
 
 SAID = re.compile("|".join(sorted(VERDICTS, key=len, reverse=True)))
 
@@ -43,16 +45,22 @@ def _in_tables(run, declared, results) -> list[str]:
     given = fairness[fairness.verdict.notna() & (fairness.verdict != DESCRIBED)].set_index(keys).verdict
     gaps = declared[declared.question == "gap"].set_index(keys).verdict
     if given.to_dict() != gaps.to_dict():
-        found.append(f"{run}: the table fairness has the verdicts {given.to_dict()}, declared has {gaps.to_dict()}.")
+        found.append(
+            f"{run}: the table fairness has the verdicts {given.to_dict()}, declared has {gaps.to_dict()}."
+        )
     rq1 = artefacts.read(run, "rq1", root=results)
     rq1 = rq1[rq1.primary.astype(bool) & rq1.versus.notna()]
     for row in declared[declared.question == "rq1"].itertuples():
         same = rq1[(rq1.metric == row.metric) & (rq1.group == row.group) & (rq1.subset == row.subset)]
         same = same[(same.versus == row.versus) & (same.attribute == row.attribute)]
         for other in same.itertuples():
-            ends = ("estimate", "low", "high") if row.each else ("estimate",)  # chapter 3 draws many groups at once
+            ends = (
+                ("estimate", "low", "high") if row.each else ("estimate",)
+            )  # chapter 3 draws many groups at once
             if any(abs(getattr(row, end) - getattr(other, end)) > 1e-6 for end in ends):
-                found.append(f"{run}: {declared_name(row)} is {other.estimate:+.4f} in rq1, {row.estimate:+.4f} here.")
+                found.append(
+                    f"{run}: {declared_name(row)} is {other.estimate:+.4f} in rq1, {row.estimate:+.4f} here."
+                )
     return found
 
 
@@ -71,7 +79,9 @@ def _on_page(page, declared) -> Iterator[str]:
 def _on_claims_page(page, tables) -> Iterator[str]:
     """Yield what the claims page says otherwise, in its answer and in its tables."""
     notebook = json.loads(page.read_text())
-    given = next(c["source"] for c in notebook["cells"] if "injected-parameters" in c["metadata"].get("tags", []))
+    given = next(
+        c["source"] for c in notebook["cells"] if "injected-parameters" in c["metadata"].get("tags", [])
+    )
     assigned = {s.targets[0].id: s.value for s in ast.parse("".join(given)).body}
     runs = ast.literal_eval(assigned["runs"])  # in the order of the page, which metadata do not keep
     if not set(runs) <= set(tables):
@@ -80,22 +90,26 @@ def _on_claims_page(page, tables) -> Iterator[str]:
     for sentence in declared_answer(claims).split(". "):
         if not any(sentence in " ".join(text.split()) for text in _answers(page)):
             yield f"claims: the answer does not say {sentence!r}."
-    cells = {}
-    for table in _tables(page):
-        head, claim = [cell.get_text() for cell in table.select("thead th")], ""
-        for line in table.select("tbody tr"):
-            row = [" ".join(cell.get_text(" | ").split()) for cell in line.find_all("td")]
-            claim = row[0] or claim
-            cells |= {(claim, row[1], title): text for title, text in zip(head[2:], row[2:], strict=False)}
+    shown = _shown_claims(page)
     for run, table in tables.items():
-        for row in table.itertuples() if run in runs else ():
-            by = words(row.attribute) if row.group != "all" else "overall"
-            cell = cells.get((claim_in_words(row), by, runs[run]["title"]), "")
-            if runs[run]["kind"] != "health":
-                continue
-            own = [part for part in cell.split(" | ") if row.group == "all" or part.startswith(f"{row.group} minus")]
-            if not own or SAID.findall(own[0]) != [row.verdict]:
-                yield f"claims: {declared_name(row)} of {run} is {own or 'left out'}, declared says {row.verdict}."
+        for row in table.itertuples() if run in runs and runs[run]["kind"] == "health" else ():
+            group = "" if pd.isna(row.reference) else row.group
+            found = shown.get((runs[run]["title"], claim_in_words(row), group))
+            if found != row.verdict:
+                yield f"claims: {declared_name(row)} of {run} is {found or 'left out'}, declared says {row.verdict}."
+
+
+def _shown_claims(page) -> dict:
+    """Verdicts in the table that the claims page offers, by cohort, claim and group."""
+    for data in _outputs(page):
+        link = BeautifulSoup("".join(data.get("text/html", "")), "html.parser").find(
+            "a", download="declared-comparisons.csv"
+        )
+        if link:
+            table = pd.read_csv(io.BytesIO(base64.b64decode(link["href"].split(",", 1)[1])))
+            groups = table.group.where(table.reference.notna(), "")
+            return dict(zip(zip(table.title, table.claim, groups, strict=True), table.verdict, strict=True))
+    return {}
 
 
 def _units(page) -> Iterator[str]:

@@ -301,7 +301,7 @@ def dropped_contrasts(tables: Mapping, rate: float = 0.2) -> pd.DataFrame:
     """Expected change of each TPR difference shown at a drop rate, with the verdict of its run."""
     rows = _rows(joined(tables, "rq2"), metric="tpr", versus=GIVEN, mechanism=AT_RANDOM, rate=rate)
     rows = _judged(_shown(rows, tables), tables, "rq2", rate)
-    return rows[[*WHOSE, "attribute", "group", "reference", "rate", *ENDS, "n_positive", "verdict"]]
+    return rows[[*WHOSE, "attribute", "group", "reference", "rate", *ENDS, "n_positive", "verdict", "margin"]]
 
 
 def mechanism_levels(tables: Mapping) -> pd.DataFrame:
@@ -469,9 +469,9 @@ def _judged(rows: pd.DataFrame, tables: Mapping, question: str, rate: float | No
     declared = _rows(joined(tables, "declared"), question=question, metric="tpr")
     if rate is not None:
         declared = _rows(declared, rate=rate)
-    keys, told = ["run", "attribute", "group"], ["verdict", "detectable", "times", "n_needed"]
+    keys, told = ["run", "attribute", "group"], ["verdict", "margin", "detectable", "times", "n_needed"]
     own = declared.drop_duplicates(keys)[[*keys, *ENDS, *told]]
-    rows = rows.drop(columns=told).merge(own, on=keys, how="left", suffixes=("", "_declared"))
+    rows = rows.drop(columns=told, errors="ignore").merge(own, on=keys, how="left", suffixes=("", "_declared"))
     for end in ENDS:
         rows[end] = rows[f"{end}_declared"].where(rows.verdict.notna(), rows[end])
     return rows.assign(verdict=rows.verdict.fillna(DESCRIBED))

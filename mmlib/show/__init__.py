@@ -53,6 +53,7 @@ EXPORTS = {
         "missing_sentence",
         "needed_sentence",
         "noise_sentence",
+        "safe_sentence",
         "short_contrast",
         "signs_sentence",
         "span",
@@ -80,7 +81,6 @@ EXPORTS = {
         "skill_table",
     ],
     "claims": [
-        "claims_table",
         "declared_differences",
         "declared_name",
         "declared_sentence",
@@ -154,15 +154,7 @@ EXPORTS = {
         "moved_differences",
         "regime_front",
     ],
-    "paradox": [
-        "example_table",
-        "knobs",
-        "paradox_in_short",
-        "plane",
-        "twin_in_words",
-        "twin_panels",
-        "twin_table",
-    ],
+    "paradox": ["example_table", "knobs", "paradox_in_short", "plane", "twin_panels"],
     "story": [
         "absence_figure",
         "adding_figure",

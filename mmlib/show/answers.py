@@ -57,8 +57,8 @@ def audit_sentence(verdicts: pd.DataFrame) -> str:
     told = []
     for (title, verdict), own in doubtful.groupby(["title", "verdict"], sort=False):
         blocks = list(dict.fromkeys(words(field.split(".")[0]) for field in own.field))
-        what = "found a leak" if verdict == "leak" else "left unresolved whether something is a leak"
-        told.append(f"in {title} it {what} (*{_and(blocks)}*)")
+        what = "found a leak in" if verdict == "leak" else "left unresolved"
+        told.append(f"in {title} it {what} {len(own)} {'entry' if len(own) == 1 else 'entries'} of *{_and(blocks)}*")
     return f"The audit asks whether an input knows the outcome too early: {'; '.join(told)}."
 
 
@@ -123,10 +123,11 @@ def effects_sentence(shares: pd.DataFrame) -> str:
         f"{r.changes:,.0f}"
         for r in real[real.changes.fillna(0) > 0].itertuples()
     ]
-    return f"What single additions do to a TPR difference: {'; '.join(told)}." if told else ""
+    start = "What additions to at least one other modality do to a TPR difference"
+    return f"{start}: {'; '.join(told)}." if told else ""
 
 
-def changes_sentence(changes: pd.DataFrame, what: str = "going from one modality to all") -> str:
+def changes_sentence(changes: pd.DataFrame, what: str = "going from {first} to all modalities") -> str:
     """Where a TPR difference between groups changes clearly, by the verdicts of the real health cohorts.
 
     Parameters
@@ -134,11 +135,14 @@ def changes_sentence(changes: pd.DataFrame, what: str = "going from one modality
     changes : pandas.DataFrame
         From `mmlib.questions.story`: `changed_contrasts` or `dropped_contrasts`.
     what : str
-        What changes it, as a clause.
+        What changes it, as a clause; ``{first}`` stands for the modality that each cohort starts from.
     """
     real = health_only(changes)
     if not len(real):
         return NO_HEALTH
+    if "versus" in real:
+        starts = real.drop_duplicates("run")
+        what = what.format(first=_and(f"*{words(r.versus)}* in {r.title}" for r in starts.itertuples()))
     tested = judged_only(real)
     if not len(tested):
         return f"No comparison of how {what} changes a TPR difference was declared; all are described only."
@@ -150,7 +154,12 @@ def changes_sentence(changes: pd.DataFrame, what: str = "going from one modality
         text = f"{start} clearly in {of}: {'; '.join(told)}."
     else:
         text = f"{start} clearly in {of}."
-    counts = {"undecided": "undecided", "equivalent within the margin": "equivalent within the margin"}
+    within = "equivalent within the margin"
+    margins = sorted(set(tested.margin.dropna())) if "margin" in tested else []
+    counts = {
+        "undecided": "undecided",
+        within: f"{within} of {margins[0]:g}" if len(margins) == 1 else within,
+    }
     rest = [
         f"{n} {name}" for verdict, name in counts.items() if (n := int((tested.verdict == verdict).sum()))
     ]
@@ -242,7 +251,9 @@ def absence_sentence(absences: pd.DataFrame) -> str:
     real = health_only(absences)
     real = real[real.metric == "auroc"]
     if not len(real):
-        return "In no real health cohort do enough samples lack a modality to compare masking with real absence."
+        return (
+            "In no real health cohort do enough samples lack a modality to compare masking with real absence."
+        )
     off, agree = real[is_clear(real)], real[(real.low <= 0) & (real.high >= 0)]
     said = []
     if len(off):
@@ -266,7 +277,11 @@ def missed_sentence(rates: pd.DataFrame) -> str:
     rates : pandas.DataFrame
         From `mmlib.questions.story.group_rates`; groups with fewer than 30 positives are left out.
     """
-    lowest = health_only(lowest_rates_of_runs(health_only(rates))) if len(health_only(rates)) else health_only(rates)
+    lowest = (
+        health_only(lowest_rates_of_runs(health_only(rates)))
+        if len(health_only(rates))
+        else health_only(rates)
+    )
     if not len(lowest):
         return NO_HEALTH
     told = []
@@ -341,17 +356,38 @@ def training_sentence(regimes: pd.DataFrame, regime: str = VARIED, rate: float =
 def signs_sentence(regimes: pd.DataFrame) -> str:
     """Which regimes read absence as a sign of the outcome, and are not recommended."""
     real = health_only(regimes)
-    signs = real[real["sign"].astype(bool)].drop_duplicates(["run", "regime"])
+    signs = real[real["sign"].astype(bool)]
     if not len(signs):
         return "No regime gains clearly under a mechanism and loses clearly under its mirror."
-    told = [
-        f"{title}: {'; '.join(f'*{regime}*' for regime in own.regime)}"
-        for title, own in signs.groupby("title", sort=False)
-    ]
+    names = _and(f"*{regime}*" for regime in dict.fromkeys(signs.regime))
     return (
-        f"Not recommended are, in {'. In '.join(told)}. These gain where sicker (or healthier) patients lack more, and "
-        "lose where the other does: they have read absence as a sign."
+        f"Not recommended, because in some cohort they gain where sicker (or healthier) patients lack more and lose "
+        f"where the other does: {names}. They have read absence as a sign."
     )
+
+
+def safe_sentence(regimes: pd.DataFrame, regime: str = VARIED) -> str:
+    """Which regimes gain in every real health cohort at no clear cost, and how far one of them lies below the best."""
+    real = health_only(regimes)
+    missing, complete = (
+        real[real.case == case].pivot_table(index="regime", columns="run", values=["estimate", "low", "high"])
+        for case in ("at random", "complete")
+    )
+    signs = set(real[real["sign"].astype(bool)].regime)
+    names = list(dict.fromkeys(real.regime))
+    safe = [
+        name
+        for name in names
+        if name not in signs and (missing.low.loc[name] > 0).all() and not (complete.high.loc[name] < 0).any()
+    ]
+    if regime not in safe:
+        return ""
+    told = _and(f"*{name}*" for name in safe if name != regime) if len(safe) > 1 else ""
+    text = f"*{regime}* gains clearly in every cohort, costs nothing clearly and reads no absence as a sign"
+    if not told:
+        return f"{text}; no other way does."
+    behind = (missing.estimate.loc[safe].max() - missing.estimate.loc[regime]).max()
+    return f"{text}. So do {told}; the best of them gains at most {behind:.3f} more."
 
 
 def chosen_sentence(regimes: pd.DataFrame) -> str:
@@ -493,7 +529,10 @@ def landing_answers(
         `group_rates`, `regime_gains`.
     """
     five = {
-        "landing_performance": _landing_performance(health_only(smallest_gains(gains)), health_only(shares)),
+        "landing_performance": _landing_performance(
+            *(health_only(smallest_gains(gains, kept)) for kept in ("headline", "without unresolved")),
+            health_only(shares),
+        ),
         "landing_fairness": _landing_fairness(health_only(changes)),
         "landing_missing": missing_sentence(losses, curves),
         "landing_missed": missed_sentence(rates),
@@ -502,14 +541,19 @@ def landing_answers(
     return {name: told(text) for name, text in five.items()}
 
 
-def _landing_performance(least, shares):
+def _landing_performance(least, without, shares):
     if not len(least):
         return NO_HEALTH
     clear = least[least.low > 0]
     of = _of(len(clear), len(least), "real health cohort")
     text = f"All modalities together have a clearly higher AUROC than each single one in {of}"
     if len(clear):
-        text += f" (by at least {_range(clear.estimate, '.3f')})"
+        text += f" (by at least {_range(clear.estimate, '.3f')}"
+        doubt = [
+            f"; {r.estimate:.3f} in {r.title} without input that the audit doubts"
+            for r in without.itertuples()
+        ]
+        text += f"{''.join(doubt)})"
     if not len(shares) or (shares.raised == shares.additions).all():
         return f"{text}."
     raised = _range(shares.raised / shares.additions, ".0%")

@@ -149,32 +149,6 @@ def declared_sentence(row, units: str = "patients") -> str:
     return f"{declared_name(row)}:{shown} {verdict_in_words(row, units)}"
 
 
-def claims_table(claims: pd.DataFrame, kind: str = "health"):
-    """Claims in rows and the cohorts of one kind in columns, with the verdict that each run gave.
-
-    Parameters
-    ----------
-    claims : pandas.DataFrame
-        From `mmlib.questions.claims.collect_claims`.
-    kind : {"health", "other", "synthetic"}
-    """
-    rows = claims[claims.kind == kind]
-    if not len(rows):
-        return sentence(f"No comparison was declared in {KIND_NAMES[kind]} of this book.")
-    cells = rows.assign(
-        about=[words(r.attribute) if r.group != "all" else "overall" for r in rows.itertuples()],
-        cell=[_cell(r) for r in rows.itertuples()],
-    )
-    keys = ["claim", "about"]
-    wide = cells.groupby([*keys, "title"], sort=False).cell.agg("<br>".join).unstack("title")
-    wide = wide.reindex(columns=list(dict.fromkeys(rows.title)))
-    wide = wide.reindex(pd.MultiIndex.from_frame(cells[keys].drop_duplicates())).reset_index()
-    wide["claim"] = wide.claim.mask(wide.claim.duplicated(), "")
-    wide = wide.rename(columns={"about": "by"}).rename_axis(columns=None)
-    style = wide.style.hide(axis="index").format(na_rep="-")
-    return style.set_properties(**{"min-width": "11em", "vertical-align": "top", "text-align": "left"})
-
-
 def _by_scale(table) -> list[pd.DataFrame]:
     """Split into comparisons of AUROC and of rates, whose scales differ."""
     area = table.metric == "auroc"
@@ -207,15 +181,6 @@ def _explain(figure, table):
     handles = [plt.Line2D([], [], marker="o", color=MARKS[v][0], mfc=MARKS[v][1], label=v) for v in given]
     handles.append(plt.Line2D([], [], marker="|", ms=10, ls="", mew=1.5, color=COLOURS[1], label="margin"))
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
-
-
-def _cell(row) -> str:
-    """Estimate and verdict of one comparison, in a cell of its cohort."""
-    pair = "" if pd.isna(row.reference) else f"{row.group} minus {row.reference}: "
-    if row.verdict == "not tested":
-        return f"{pair}not tested"
-    margin = f" (margin {-row.null:g})" if row.null < 0 else ""
-    return f"{pair}{_estimate(row)}{margin}, {row.verdict}"
 
 
 def _estimate(row) -> str:

@@ -9,10 +9,10 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 from scipy.ndimage import distance_transform_edt
 
-from mmlib.questions.paradox import Group, add_modality, hurdle, is_paradox, scan_plane, tpr_gaps
+from mmlib.questions.paradox import Group, add_modality, is_paradox, scan_plane, tpr_gaps
 from mmlib.questions.twin_study import TwinStudy
 from mmlib.show.explorer import page_part
-from mmlib.show.style import COLOURS, GREY, bars, decimals, interval, words
+from mmlib.show.style import COLOURS, GREY, bars, words
 
 #: What the sliders set: label, lowest and highest value, and the groups that have one (0 is the reference).
 KNOBS = {
@@ -33,7 +33,9 @@ REGIONS = {
 
 def plane(examples: Mapping[str, Sequence[Group]]) -> np.ndarray:
     """What the new modality does for all its separations up to 2, a panel for each pair of groups."""
-    figure, axes = plt.subplots(len(examples), 1, figsize=(5, 4.4 * len(examples)), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(
+        len(examples), 1, figsize=(5, 4.4 * len(examples)), sharex=True, squeeze=False
+    )
     most, at = 2, np.linspace(0, 2, 201)
     for ax, (name, groups) in zip(axes.flat, examples.items(), strict=True):
         gain, (before, after) = scan_plane(groups, at)
@@ -57,7 +59,9 @@ def plane(examples: Mapping[str, Sequence[Group]]) -> np.ndarray:
             weight="bold",
             fontsize=10,
         )
-        ax.set(ylabel=f"new score separates the {other.name} by", xlim=(0, most), ylim=(0, most), aspect="equal")
+        ax.set(
+            ylabel=f"new score separates the {other.name} by", xlim=(0, most), ylim=(0, most), aspect="equal"
+        )
         ax.set_title(name, fontweight="normal", fontsize=11)
         ax.locator_params(nbins=4)
         ax.grid(visible=False)
@@ -74,7 +78,7 @@ def _middle(inside):
 
 
 def example_table(examples: Mapping[str, Sequence[Group]]):
-    """What adding the modality does in each example: AUROC and TPR by group, and both gaps."""
+    """What adding the modality does in each example: AUROC and TPR by group, and the gap in TPR."""
     rows = []
     for name, groups in examples.items():
         table, gaps = add_modality(groups), tpr_gaps(groups)
@@ -82,9 +86,9 @@ def example_table(examples: Mapping[str, Sequence[Group]]):
             row = {"example": name, "modalities": stage}
             for metric, label in (("auroc", "AUROC"), ("tpr", "TPR")):
                 row |= {f"{label} {g.name}": table.loc[(stage, g.name), metric] for g in groups}
-            rows.append(row | {"gap in TPR": gap.gap, "probit gap": gap.probit_gap})
+            rows.append(row | {"gap in TPR": gap.gap})
     shown = pd.DataFrame(rows)
-    forms = {"AUROC": "{:.3f}", "TPR": "{:.2f}", "gap": "{:+.2f}", "probit": "{:+.2f}"}
+    forms = {"AUROC": "{:.3f}", "TPR": "{:.2f}", "gap": "{:+.2f}"}
     forms = {c: forms[c.split()[0]] for c in shown.columns.drop(["example", "modalities"])}
     return shown.style.hide(axis="index").format(forms)
 
@@ -114,7 +118,9 @@ def twin_panels(compared: pd.DataFrame) -> np.ndarray:
     for ax in axes[1:-1]:
         ax.sharey(axes[0])
     axes[0].autoscale(axis="y")
-    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=10, loc="outside lower left", ncols=3)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), frameon=False, fontsize=10, loc="outside lower left", ncols=3
+    )
     rises = compared[compared.metric == "auroc"].groupby("group", sort=False).truth.agg(["first", "last"])
     gap = compared[compared.metric == "tpr"].truth
     title = f"AUROC rises in {int((rises['last'] > rises['first']).sum())} of {len(rises)} groups, and the true TPR "
@@ -123,60 +129,29 @@ def twin_panels(compared: pd.DataFrame) -> np.ndarray:
     return axes
 
 
-def twin_table(compared: pd.DataFrame):
-    """Study, truth and formulas of `mmlib.questions.twin_study.compare_with_truth`, a row per quantity and stage."""
-    digits = [f".{decimals(m)}f" if m == "auroc" else f"+.{decimals(m)}f" for m in compared.metric]
-    shown = {"quantity": _quantity(compared), "modalities": compared.stage.map(words)}
-    ends = compared[["estimate", "low", "high"]].to_numpy()
-    shown["study [95 %]"] = [interval(*r, form) for r, form in zip(ends, digits, strict=True)]
-    for column, label in (("truth", "truth"), ("formula", "formula"), ("correlated", "formula with correlation")):
-        shown[label] = [f"{value:{form}}" for value, form in zip(compared[column], digits, strict=True)]
-    return pd.DataFrame(shown).style.hide(axis="index")
-
-
-def twin_in_words(twin: TwinStudy) -> Markdown:
-    """What the population shows of each modality alone, and what the formulas then say."""
-    (reference, other), (old, both) = twin.measured, twin.stages
-    new = both.removeprefix(f"{old}+")
-    tau = hurdle(twin.measured)
-    rises = sum(g.new > tau * g.old for g in twin.measured)
-    probit = tpr_gaps(twin.measured).probit_gap
-    return Markdown(
-        f"In the population, *{old}* alone separates positives from negatives by {reference.old:.2f} in "
-        f"{reference.name} and by {other.old:.2f} in {other.name} patients, *{new}* alone by {reference.new:.2f} and "
-        f"{other.new:.2f}. In {other.name} patients *{new}* reads {_reads(other.shift)}. The hurdle is {tau:.2f}, so "
-        f"by the formulas AUROC rises in {rises} of 2 groups, and the probit gap changes by "
-        f"{probit['old + new'] - probit['old']:+.2f}."
-    )
-
-
 def paradox_in_short(examples: Mapping[str, Sequence[Group]], twin: TwinStudy) -> Markdown:
-    """The answer of the chapter on the paradox in a paragraph; the first example is told.
+    """What the paradox is, when it happens, and what a simulated study shows of it, in a paragraph.
 
     Parameters
     ----------
     examples : mapping of str to two Group
     twin : TwinStudy
     """
-    name, pair = next(iter(examples.items()))
     found = sum(is_paradox(two) for two in examples.values())
-    auroc, gap = add_modality(pair).auroc.unstack("stage"), tpr_gaps(pair).gap
-    moves = [
-        f"from {auroc.loc[g.name, 'old']:.3f} to {auroc.loc[g.name, 'old + new']:.3f} in the {g.name}"
-        for g in pair
-    ]
     (reference, other), (old, both) = twin.measured, twin.stages
     change, truth = (part.changes([(old, both)]) for part in (twin.study, twin.truth))
     area = change.metric("auroc", "race").sel(stage=both)
-    moved, true = (part.difference("tpr", "race").sel(stage=both, group=other.name) for part in (change, truth))
+    moved, true = (
+        part.difference("tpr", "race").sel(stage=both, group=other.name) for part in (change, truth)
+    )
     return Markdown(
-        f"{'Yes' if found else 'Not here'}: AUROC rises in both groups and the gap in true positive rate widens in "
-        f"{found} of {len(examples)} examples. In the example *{name}*, AUROC goes {' and '.join(moves)}; the gap goes "
-        f"from {gap['old']:+.2f} to {gap['old + new']:+.2f}. In a simulated study of {change.metric('tpr').n:,} "
-        f"patients, *{both.removeprefix(f'{old}+')}* reads {_reads(twin.bias)} for {other.name} patients. Adding it "
-        f"changes AUROC by {area.sel(group=reference.name):+.3f} in {reference.name} and by "
-        f"{area.sel(group=other.name):+.3f} in {other.name} patients, and the difference in true "
-        f"positive rate by {moved:+.2f} (in truth {float(true):+.2f})."
+        "A paradox is here: with a new modality AUROC rises in every group, and yet the difference in true positive "
+        "rate widens. It happens when the group that is behind gets a noisier reading, or one that is too low "
+        f"({found} of {len(examples)} examples below). In a simulated study of {change.metric('tpr').n:,} patients "
+        f"*{both.removeprefix(f'{old}+')}* reads {_reads(twin.bias)} for {other.name} patients. Adding it changes "
+        f"AUROC by {area.sel(group=reference.name):+.3f} in {reference.name} and by {area.sel(group=other.name):+.3f} "
+        f"in {other.name} patients, and the difference in true positive rate by {moved:+.2f} (in truth "
+        f"{float(true):+.2f})."
     )
 
 
@@ -201,7 +176,9 @@ def knobs(settings: Mapping[str, tuple[Sequence[Group], float]], name: str) -> H
         for key, value in setting.items():
             _, low, high, _ = limits[key.partition("-")[0]]
             if not low <= value <= high:
-                raise ValueError(f"The setting {title!r} has {key} {value:g}; its slider goes from {low} to {high}.")
+                raise ValueError(
+                    f"The setting {title!r} has {key} {value:g}; its slider goes from {low} to {high}."
+                )
     first = next(iter(settings.values()))[0]
     data = {
         "groups": [g.name for g in first],
@@ -222,7 +199,9 @@ def _values(groups, selected):
 
 def _quantity(compared: pd.DataFrame) -> pd.Series:
     """Name of what each row of a comparison with the truth is about."""
-    pair = [f"{r.group} minus {r.reference}" if pd.notna(r.reference) else r.group for r in compared.itertuples()]
+    pair = [
+        f"{r.group} minus {r.reference}" if pd.notna(r.reference) else r.group for r in compared.itertuples()
+    ]
     return compared.metric.map({"auroc": "AUROC", "tpr": "TPR"}) + ", " + pd.Series(pair, compared.index)
 
 

@@ -374,8 +374,8 @@ def paper_table(tables: Mapping[str, pd.DataFrame]) -> HTML:
         columns[gain.title] = cells
     claims = [
         "More modalities raise AUROC (all over each single one)",
-        "They move differences between groups (TPR, one modality to all)",
-        "Missing modalities lower AUROC even at small rates (seen in one test run)",
+        "They move differences between groups (TPR, first modality to all)",
+        "Missing modalities lower AUROC even at small rates (seen in one test run on the same patients)",
         "Missing modalities move differences between groups (TPR, drop rate 0.2)",
     ]
     return story_table(pd.DataFrame({"the paper reports": claims} | columns))
@@ -560,24 +560,24 @@ def visible_table(losses: pd.DataFrame) -> HTML:
 
 
 def single_gains_table(gains: pd.DataFrame) -> HTML:
-    """AUROC of all modalities and its gain over each single one, the smallest first, a line for each cohort.
+    """AUROC of all modalities and its smallest gain over a single one, a line for each cohort.
 
     Parameters
     ----------
     gains : pandas.DataFrame
         From `mmlib.questions.story.all_gains`.
     """
-    own = gains[gains.kept == "headline"].sort_values("estimate", kind="stable")
-    rows = []
-    for _, one in own.groupby("run", sort=False):
-        first = one.iloc[0]
-        over = "; ".join(f"{words(r.versus)} {r.estimate:+z.3f}" for r in one.itertuples())
-        ends = interval(first.estimate, first.low, first.high, "+z.3f")
-        rows.append((first.title + KINDS[first.kind], first.n, first.full, ends, over))
-    names = ["cohort", "samples", "AUROC, all", "smallest gain [95 %]", "gain over each single modality"]
-    shown = pd.DataFrame(rows, columns=names)
-    order = _titles(gains.drop_duplicates("run"))
-    shown = shown.sort_values("cohort", key=lambda c: c.map(order.index), kind="stable")
+    least = smallest_gains(gains)
+    ends = [interval(r.estimate, r.low, r.high, "+z.3f") for r in least.itertuples()]
+    shown = pd.DataFrame(
+        {
+            "cohort": _titles(least),
+            "samples": least.n,
+            "AUROC, all": least.full,
+            "smallest gain [95 %]": ends,
+            "over": least.versus.map(words),
+        }
+    )
     return story_table(shown, {"samples": "{:,}", "AUROC, all": "{:.3f}"})
 
 
@@ -600,7 +600,7 @@ def mechanism_table(levels: pd.DataFrame) -> HTML:
 
 
 def parts_table(parts: pd.DataFrame, changes: pd.DataFrame) -> HTML:
-    """Change of each TPR difference and its three parts: ranking, allocation, overall share.
+    """Change of each TPR difference of the real health cohorts and its three parts: ranking, allocation, overall share.
 
     Parameters
     ----------
@@ -609,7 +609,7 @@ def parts_table(parts: pd.DataFrame, changes: pd.DataFrame) -> HTML:
     """
     keys = ["run", "attribute", "group"]
     wide = parts.pivot_table(index=keys, columns="part", values="estimate", sort=False).reset_index()
-    table = changes[changes.low.notna()].merge(wide, on=keys, how="left")
+    table = health_only(changes[changes.low.notna()]).merge(wide, on=keys, how="left")
     names = [name for name in ("ranking", "allocation", "overall share") if name in table]
     shown = pd.DataFrame(
         {
@@ -664,7 +664,7 @@ def _small(value):
 
 
 def _count(events):
-    return f"{events:,.0f}" if abs(events - round(events)) < 0.05 else f"{events:,.1f}"
+    return f"{events:,.0f}"
 
 
 def _colour(attribute):
@@ -699,7 +699,9 @@ def _figure(lines, title, panels=1):
     height = 0.235 * len(lines) + 1.35
     figure, axes = plt.subplots(1, panels, sharey=True, figsize=(WIDTH, height))
     first = np.atleast_1d(axes)[0]
-    first.set_yticks(range(len(lines)), ["" if key is None else label for _, key, label in lines], fontsize=9.5)
+    first.set_yticks(
+        range(len(lines)), ["" if key is None else label for _, key, label in lines], fontsize=9.5
+    )
     place = {"xycoords": ("figure fraction", "data"), "fontweight": "bold", "fontsize": 9.5, "va": "center"}
     for at, (_, key, label) in enumerate(lines):
         if key is None:

@@ -78,20 +78,22 @@ CHANGES = frame(
     SECOND | PAIR | ends(0.05, 0.01, 0.09) | {"verdict": "not after correction"},
     SECOND | PAIR | ends(np.nan, np.nan, np.nan) | {"verdict": "not tested"},
     TWIN | PAIR | ends(0.5, 0.4, 0.6) | {"verdict": "differs"},
-)
+).assign(versus="labs")
 
 
 def test_a_change_is_clear_only_by_its_verdict():
     assert plain(answers.changes_sentence(CHANGES)) == (
-        "Going from one modality to all changes the TPR difference between groups clearly in 1 of 3 comparisons: "
-        "ALPHA, Female minus Male: +0.08 [+0.02, +0.14]. The others: 1 not significant after correction for several "
-        "tests, 1 undecided and 1 not tested (too few events)."
+        "Going from *labs* in ALPHA and *labs* in BETA to all modalities changes the TPR difference between groups "
+        "clearly in 1 of 3 comparisons: ALPHA, Female minus Male: +0.08 [+0.02, +0.14]. The others: 1 not significant "
+        "after correction for several tests, 1 undecided and 1 not tested (too few events)."
     )
     none = answers.changes_sentence(CHANGES[1:2], "dropping")
     assert none == (
         "Dropping changes the TPR difference between groups clearly in none, of one comparison. The others: "
         "1 undecided."
     )
+    same = CHANGES[1:2].assign(verdict="equivalent within the margin", margin=0.05)
+    assert answers.changes_sentence(same, "dropping").endswith("The others: 1 equivalent within the margin of 0.05.")
 
 
 def test_a_difference_that_no_run_declared_is_described_and_never_called_tested():
@@ -202,7 +204,24 @@ def test_training_is_told_with_its_cost():
     assert answers.chosen_sentence(only(REGIMES, "b")) == ""
     assert answers.signs_sentence(REGIMES).startswith("No regime gains clearly")
     told = answers.signs_sentence(REGIMES.assign(sign=True))
-    assert told.startswith("Not recommended are, in ALPHA: *dropout varied*. In BETA: ")
+    assert told.startswith("Not recommended, because in some cohort") and "other does: *dropout varied*. They" in told
+
+
+def test_a_way_to_train_is_safe_if_it_gains_everywhere_at_no_clear_cost():
+    def way(regime, gain, cost=0.0, sign=False):
+        about = {"regime": regime, "sign": sign}
+        return [
+            cohort | about | ends(middle, middle - 0.004, middle + 0.004) | {"case": case}
+            for cohort in (HEALTH, SECOND)
+            for case, middle in (("at random", gain), ("complete", cost))
+        ]
+
+    ways = [way("dropout varied", 0.02), way("best", 0.03), way("weak", 0.001), way("costly", 0.05, -0.01)]
+    rows = frame(*(row for one in [*ways, way("sign", 0.06, sign=True)] for row in one))
+    told = answers.safe_sentence(rows)
+    assert told.endswith("So do *best*; the best of them gains at most 0.010 more.")
+    assert answers.safe_sentence(rows[rows.regime != "best"]).endswith("no other way does.")
+    assert answers.safe_sentence(rows, "weak") == "" == answers.safe_sentence(rows, "sign")
 
 
 def test_levelling_down_names_the_groups_that_lose():
@@ -276,7 +295,7 @@ def test_cohorts_and_doubts_are_named():
         "This book holds 1 real health cohort: ALPHA (9,105 patients; 26% have the outcome *death in hospital*). Of 4 "
         "groups of patients, 1 has fewer than 30 patients with the outcome. Nothing precise can be said about a group "
         "of that size. The audit asks whether an input knows the outcome too early: in ALPHA it left unresolved "
-        "whether something is a leak (*function*); in ALPHA it found a leak (*function*)."
+        "1 entry of *function*; in ALPHA it found a leak in 1 entry of *function*."
     )
     assert answers.audit_sentence(verdicts[:0]) == "The audit found no leak and left no field unresolved."
     lacking = frame(HEALTH | {"group": "all", "modality": "function", "lacking": 0.38})

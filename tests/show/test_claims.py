@@ -96,13 +96,3 @@ def test_names_say_what_is_compared():
     assert show.declared_name(row) == "AUROC: all modalities minus each single one (smallest gain: over labs)"
     row = next(changed(question="rq1", versus="labs+vitals").itertuples())
     assert show.declared_name(row) == "TPR, f minus m: all modalities minus labs + vitals"
-
-
-def test_the_table_has_a_column_for_each_cohort_of_a_kind():
-    table = show.claims_table(CLAIMS).data
-    assert list(table) == ["claim", "by", "SUPPORT2"]
-    cell = table.SUPPORT2[0].replace("\u00a0", " ")
-    assert cell.startswith("f minus m: +0.10 [+0.06, +0.14], differs<br>f minus m: +0.10 [-0.02, +0.22], undecided")
-    assert table.SUPPORT2[1] == "f minus m: not tested"
-    assert list(show.claims_table(CLAIMS, "other").data)[2:] == ["Clothing"]
-    assert "No comparison was declared in synthetic twins" in html(show.claims_table(CLAIMS, "synthetic"))

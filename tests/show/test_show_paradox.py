@@ -131,23 +131,13 @@ def test_a_twin_is_drawn_with_truth_and_formula():
     drawn = {line.get_label(): line for line in axes[2].lines}
     assert drawn["truth"].get_ydata() == pytest.approx([0, -0.25])
     assert drawn["formula"].get_ydata() == pytest.approx(compared.formula.to_numpy()[-2:])
-    text = show.twin_table(compared).to_html().replace("\u00a0", " ")
-    assert "AUROC, White" in text and "labs + echo" in text and ">0.800 [" in text and ">-0.25<" in text
-
-
-def test_the_population_is_told_in_words():
-    told = show.twin_in_words(planted()).data
-    assert "*labs* alone separates positives from negatives by 1.00 in White and by 0.80 in Black patients" in told
-    assert "*echo* reads 0.3 standard deviations too low" in told and "AUROC rises in 2 of 2 groups" in told
-    assert "0.3 standard deviations too high" in show.twin_in_words(planted(0.3)).data
 
 
 def test_the_answer_follows_its_numbers():
     told = show.paradox_in_short(PAIRS, planted()).data.replace("\u00a0", " ")
-    assert told.startswith("Yes: AUROC rises in both groups") and "widens in 1 of 1 examples" in told
-    assert "AUROC goes from 0.760 to 0.841 in the m and from 0.714 to 0.759 in the f" in told
-    assert "from -0.08 to -0.16. In a simulated study of 1,000 patients, *echo* reads 0.3 standard deviations" in told
+    assert told.startswith("A paradox is here: with a new modality AUROC rises in every group")
+    assert "(1 of 1 examples below). In a simulated study of 1,000 patients *echo* reads 0.3 standard" in told
     assert "changes AUROC by +0.100 [" in told and "and by +0.050 [" in told and "by -0.20 [" in told
     assert told.endswith("(in truth -0.25).")
     none = {"no lag": (replace(REFERENCE, name="m"), Group("f", 0.3, 0.3, 0.8, 1.2))}
-    assert show.paradox_in_short(none, planted()).data.startswith("Not here: AUROC rises in both")
+    assert "(0 of 1 examples below)" in show.paradox_in_short(none, planted()).data

@@ -86,7 +86,8 @@ def test_tables_are_small_and_can_be_downloaded():
     assert "0.0002 ± 0.0010, no" in table and "0.020 ± 0.010, yes" in table and "TWIN (synthetic)" in table
     assert 'download="this-table.csv" href="data:text/csv;base64,' in table
     assert ">0.700<" in show.mechanism_table(frames.mechanism_levels(RUNS)).data
-    assert "labs +0.050; age +0.200" in show.single_gains_table(frames.all_gains(RUNS)).data
+    table = show.single_gains_table(frames.all_gains(RUNS)).data
+    assert ">labs<" in table and ">age<" not in table
     parts = show.parts_table(frames.contrast_parts(RUNS), frames.changed_contrasts(RUNS)).data
     assert "Female − Male" in parts and ">+0.03<" in parts
     names = {"gains": frames.all_gains, "changes": frames.changed_contrasts, "losses": frames.drop_losses}
