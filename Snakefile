@@ -33,7 +33,7 @@ CHAPTERS = {
         "files": True,
         "reads": [],
         "writes": ["cohort.parquet", "fields.parquet", "notes.parquet", "audit.parquet", "sizes.parquet"],
-        "threads": 1,
+        "threads": 8,
     },
     "02_encoding": {
         "slow": True,
@@ -163,6 +163,12 @@ def root_of(name):
         return ["-p", "root", ROOT] if ROOT and takes else []
 
     return words
+
+
+def threads_of(name):
+    """Give a chapter the threads it can use, or fewer where others can run beside it: start-up and figures use one."""
+    beside = len(RUNS) * (1 if name < "04" else 4)
+    return max(1, min((CHAPTERS | OWN)[name]["threads"], workflow.cores // beside))
 
 
 def sources_of(name):
@@ -320,7 +326,7 @@ for name, chapter in (CHAPTERS | OWN).items():
             expected=lambda wildcards, rule=name: in_words(seconds(rule, wildcards.run)),
         message:
             f"{{wildcards.run}}: {name}, {{resources.expected}}"
-        threads: chapter["threads"]
+        threads: threads_of(name)
         shell:
             "python -m mmlib execute {input.notebook} {output.executed} -f notebooks/params/{wildcards.run}.yml"
             " {params.root:q} >{log} 2>&1"

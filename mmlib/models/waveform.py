@@ -18,7 +18,7 @@ from mmlib.models.study import Study
 WIDTHS = (16, 24, 32, 48)  # channels of the layers, each of which halves the length
 HIDDEN = 32  # length of the last hidden vector
 CROP = 300  # samples of a recording that a training step sees, at a random place
-EPOCHS, PATIENCE = 30, 6
+EPOCHS, PATIENCE = 20, 6
 BATCH = 64
 RATE = 4e-3  # largest step, of a schedule with one cycle
 

@@ -16,7 +16,7 @@ EXPORTS = {
     "notes": ["join_notes", "typical_note", "write_notes"],
     "radiograph": ["LungFields", "measure_xray", "outline_lungs", "read_image", "smooth_outline"],
     "rhythm": ["judge_rhythm", "rhythm_features"],
-    "signals": ["measure_ecg", "read_ecg", "Recording"],
+    "signals": ["filter_leads", "measure_ecg", "read_ecg", "Recording"],
     "tiny": ["save_qwen"],
     "vision": ["chat", "Composed", "Describer", "generate", "load_checkpoint", "load_describer", "shrunk"],
     "waveforms": ["load_labels", "load_signals", "read_signals"],

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from scipy import signal
 from torch import nn
+
+from mmlib.text.signals import filter_leads
 
 FREQUENCY = 200  # samples per second that the network reads
 BAND = (0.5, 40)  # Hz: what a recording of 100 Hz holds, so that all recordings look alike
@@ -89,11 +90,7 @@ def prepare(data: np.ndarray, frequency: float) -> np.ndarray:
     frequency : float
         Samples per second.
     """
-    if frequency != FREQUENCY:
-        up, down = round(FREQUENCY * 10), round(frequency * 10)
-        common = np.gcd(up, down)
-        data = signal.resample_poly(data, up // common, down // common, axis=1, padtype="line")
-    data = signal.sosfiltfilt(signal.butter(2, BAND, "bandpass", fs=FREQUENCY, output="sos"), data, axis=1)
+    data = filter_leads(data, frequency, FREQUENCY, BAND, padtype="line")
     size = np.median(np.quantile(data, 0.99, axis=1) - np.quantile(data, 0.01, axis=1))
     return (data / max(size, 1e-6)).astype(np.float32)
 

@@ -13,7 +13,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +206,9 @@ def describe_files(
 
 def _measuring(kind: str) -> tuple:
     """For measuring: fingerprint of the cache, settings of the fields, function from paths to results."""
+    # here, so that a cohort without files does not wait for torch
+    from mmlib.core.compute import map_parallel
+
     module, told = (radiograph, MEASURED_XRAY) if kind == "image" else (signals, MEASURED_ECG)
 
     def measure(path):
@@ -216,7 +219,7 @@ def _measuring(kind: str) -> tuple:
     # other rules or other weights, other results
     files = (radiograph if kind == "image" else signals).measuring_files()
     fingerprint = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    return fingerprint, told, lambda paths: [_or_none(measure, path) for path in paths]
+    return fingerprint, told, lambda paths: map_parallel(partial(_or_none, measure), paths)
 
 
 def _telling(kind: str, name: str, prompt: str, settings: Mapping) -> tuple:

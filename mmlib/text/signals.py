@@ -261,13 +261,40 @@ def _rounded(value: float, step: float) -> float:
 
 def _prepared(recording: Recording) -> np.ndarray:
     """Signal at ``FREQUENCY``, without baseline wander and muscle noise."""
-    data = recording.signal
-    if recording.frequency != FREQUENCY:
-        up, down = (int(x) for x in (FREQUENCY * 10, recording.frequency * 10))
+    return filter_leads(recording.signal, recording.frequency, FREQUENCY, (0.5, 40))
+
+
+def filter_leads(data: np.ndarray, frequency: float, to: float, band: tuple, padtype: str = "constant") -> np.ndarray:
+    """Leads at another frequency, without what lies outside a band.
+
+    Parameters
+    ----------
+    data : numpy.ndarray of shape (leads, n)
+    frequency, to : float
+        Samples per second before and after.
+    band : (float, float)
+        In Hz.
+    padtype : str
+        As in `scipy.signal.resample_poly`.
+    """
+    if frequency != to:
+        up, down = round(to * 10), round(frequency * 10)
         common = np.gcd(up, down)
-        data = signal.resample_poly(data, up // common, down // common, axis=1)
-    sections = signal.butter(2, [0.5, 40], "bandpass", fs=FREQUENCY, output="sos")
-    return signal.sosfiltfilt(sections, data, axis=1)
+        up, down = int(up // common), int(down // common)
+        data = signal.resample_poly(data, up, down, axis=1, window=_low_pass(up, down), padtype=padtype)
+    return signal.sosfiltfilt(_band_pass(tuple(band), to), data, axis=1)
+
+
+@lru_cache
+def _low_pass(up: int, down: int) -> np.ndarray:
+    """The filter that `scipy.signal.resample_poly` designs anew for every signal."""
+    most = max(up, down)
+    return signal.firwin(20 * most + 1, 1 / most, window=("kaiser", 5.0))
+
+
+@lru_cache
+def _band_pass(band: tuple, frequency: float) -> np.ndarray:
+    return signal.butter(2, band, "bandpass", fs=frequency, output="sos")
 
 
 def _median_beat(data, waves, typical):
