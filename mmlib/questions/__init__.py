@@ -184,6 +184,7 @@ EXPORTS = {
         "group_rates",
         "health_only",
         "is_clear",
+        "is_found",
         "joined",
         "judged_only",
         "lacking_shares",

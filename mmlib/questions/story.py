@@ -160,15 +160,19 @@ def all_gains(tables: Mapping) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``versus`` (the single modality), ``estimate, low, high``, ``full`` (AUROC of all modalities), ``n, n_positive,
-        primary`` and ``kept``: whether the audit left no modality out (``headline``) or some (``without unresolved``).
+        primary``, ``kept``: whether the audit left no modality out (``headline``) or some (``without unresolved``), and
+        ``verdict``, that of the run on this gain (``described`` where it declared none).
     """
     table = _rows(joined(tables, "rq1"), metric="auroc")
     level = table[(table.row == "level") & (table.group == "all")].drop_duplicates(["run", "subset"])
     level = level.set_index(["run", "subset"]).estimate.rename("full")
     gains = table[table.row.isin(["headline", "without unresolved"])]
     gains = gains.join(level, on=["run", "subset"]).rename(columns={"row": "kept"})
+    declared = _rows(joined(tables, "declared"), question="rq1", metric="auroc", group="all")
+    verdicts = declared.drop_duplicates(["run", "versus"])[["run", "versus", "verdict"]].assign(kept="headline")
+    gains = gains.drop(columns="verdict", errors="ignore").merge(verdicts, how="left", on=["run", "versus", "kept"])
     columns = ["versus", "subset", *ENDS, "full", "n", "n_positive", "primary", "kept"]
-    return gains[[*WHOSE, *columns]].reset_index(drop=True)
+    return gains.assign(verdict=gains.verdict.fillna(DESCRIBED))[[*WHOSE, *columns, "verdict"]]
 
 
 def health_only(rows: pd.DataFrame) -> pd.DataFrame:
@@ -179,6 +183,11 @@ def health_only(rows: pd.DataFrame) -> pd.DataFrame:
 def is_clear(rows, value: float = 0.0):
     """Whether the 95 % interval of each row, or of one, excludes a value."""
     return (rows.low > value) | (rows.high < value)
+
+
+def is_found(rows):
+    """Whether each row, or one, *differs* by the verdict of its run; what is only described, by its interval."""
+    return (rows.verdict == "differs") | ((rows.verdict == DESCRIBED) & is_clear(rows))
 
 
 def judged_only(rows: pd.DataFrame) -> pd.DataFrame:

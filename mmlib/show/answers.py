@@ -11,7 +11,14 @@ from IPython.display import Markdown
 
 from mmlib.core.schema import MINIMUM
 from mmlib.questions.declared import VERDICTS
-from mmlib.questions.story import health_only, is_clear, judged_only, lowest_rates_of_runs, smallest_gains
+from mmlib.questions.story import (
+    health_only,
+    is_clear,
+    is_found,
+    judged_only,
+    lowest_rates_of_runs,
+    smallest_gains,
+)
 from mmlib.show.style import interval, words
 
 NO_HEALTH = "This book holds no real health cohort, so this question is not answered here."
@@ -84,12 +91,22 @@ def gain_sentence(gains: pd.DataFrame) -> str:
     least = health_only(smallest_gains(gains))
     if not len(least):
         return NO_HEALTH
-    told = [f"{r.title} {_auroc(r)}, over *{words(r.versus)}*" for r in least.itertuples()]
-    of = _of(int((least.low > 0).sum()), len(least), "real health cohort")
+    told = [f"{r.title} {_auroc(r)}, over *{words(r.versus)}*{_doubt(r)}" for r in least.itertuples()]
+    of = _of(len(_raised(least)), len(least), "real health cohort")
     return (
         f"All modalities together have a clearly higher AUROC than each single one in {of}. The smallest gain of each: "
         f"{'; '.join(told)}."
     )
+
+
+def _raised(least):
+    """Rows whose gain is found, and is a gain."""
+    return least[is_found(least) & (least.estimate > 0)]
+
+
+def _doubt(row) -> str:
+    """The verdict of a gain that is not found, in brackets."""
+    return "" if row.verdict in ("differs", "described") else f" ({row.verdict})"
 
 
 def additions_sentence(shares: pd.DataFrame) -> str:
@@ -544,7 +561,7 @@ def landing_answers(
 def _landing_performance(least, without, shares):
     if not len(least):
         return NO_HEALTH
-    clear = least[least.low > 0]
+    clear = _raised(least)
     of = _of(len(clear), len(least), "real health cohort")
     text = f"All modalities together have a clearly higher AUROC than each single one in {of}"
     if len(clear):

@@ -13,7 +13,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from mmlib.core.schema import MINIMUM
-from mmlib.questions.story import health_only, is_clear, judged_only, smallest_gains
+from mmlib.questions.story import health_only, is_clear, is_found, judged_only, smallest_gains
 from mmlib.show.answers import VARIED, short_contrast, span
 from mmlib.show.style import COLOURS, GREY, interval, nothing, words
 
@@ -133,10 +133,9 @@ def adding_figure(
         if row.attribute == "all":
             others = gains[gains.run == row.run]
             axes[0].plot(others.estimate, np.full(len(others), at), "|", ms=9, color=GREY)
-            _point(axes[0], at, row, OVERALL, is_clear(row))
+            _point(axes[0], at, row, OVERALL, is_found(row))
         elif np.isfinite([row.low, row.high]).all():
-            clear = row.verdict == "differs" or (row.verdict == "described" and is_clear(row))
-            _point(axes[1], at, row, _colour(row.attribute), clear)
+            _point(axes[1], at, row, _colour(row.attribute), is_found(row))
         else:
             axes[1].text(
                 0, at, "too few", fontsize=8, color=GREY, ha="center", va="center", backgroundcolor="white"
@@ -157,7 +156,7 @@ def _adding_title(least, changes):
         return "Gain in AUROC, and change of the TPR difference"
     tested = judged_only(changes)
     found = int((tested.verdict == "differs").sum())
-    raised = int((least.low > 0).sum())
+    raised = int((is_found(least) & (least.estimate > 0)).sum())
     cohorts = (
         f"{raised} of {len(least)} real cohorts" if len(least) > 1 or not raised else "the one real cohort"
     )
@@ -367,7 +366,8 @@ def paper_table(tables: Mapping[str, pd.DataFrame]) -> HTML:
         of_run = {name: frame[frame.run == run] for name, frame in tables.items()}
         gain, lost = own.iloc[0], losses[losses.run == run].sort_values("rate")
         cells = [
-            f"{'yes' if gain.low > 0 else 'not clearly'}: {interval(gain.estimate, gain.low, gain.high, '+z.3f')}"
+            f"{'yes' if is_found(gain) and gain.estimate > 0 else 'not clearly'}: "
+            f"{interval(gain.estimate, gain.low, gain.high, '+z.3f')}"
         ]
         cells += [_moved(of_run["changes"])]
         cells += [_seen(lost), _moved(of_run["dropped"])]

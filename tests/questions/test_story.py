@@ -146,6 +146,16 @@ def test_gains_are_those_over_each_single_modality():
     assert story.smallest_gains(gains).versus.tolist() == ["labs"]
 
 
+def test_a_gain_is_found_by_the_verdict_of_its_run_and_by_its_interval_only_where_nothing_was_declared():
+    assert story.is_found(one(story.all_gains)).tolist() == [True, True]
+    columns = "question metric attribute group versus verdict"
+    own = rows(columns, ("rq1", "auroc", "sex", "all", "labs", "not after correction"))
+    declared = pd.concat([DECLARED, own], ignore_index=True)
+    gains = story.all_gains({"a": Tables("ALPHA", "health", WHOLE | {"declared": declared})})
+    assert gains.verdict.tolist() == ["not after correction", "described"]
+    assert story.is_found(gains).tolist() == [False, True]
+
+
 def test_a_declared_difference_keeps_the_interval_and_verdict_of_its_run():
     change = one(story.changed_contrasts).iloc[0]
     assert (change.low, change.high, change.verdict, change.gain) == (0.01, 0.07, "differs", 0.05)

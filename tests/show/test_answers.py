@@ -29,7 +29,7 @@ GAINS = frame(
     HEALTH | ends(0.2, 0.1, 0.3) | {"versus": "age"},
     SECOND | ends(0.01, -0.01, 0.03) | {"versus": "diet_recall"},
     TWIN | ends(0.3, 0.2, 0.4) | {"versus": "labs"},
-    kept="headline", primary=False,
+    kept="headline", primary=False, verdict="described",
 )  # fmt: skip
 
 
@@ -43,6 +43,9 @@ def test_gains_count_real_cohorts_by_their_smallest_gain():
         "smallest gain of each: ALPHA +0.080 [+0.070, +0.090], over *labs*; BETA +0.010 [-0.010, +0.030], over "
         "*diet recall*."
     )
+    corrected = GAINS.assign(verdict=["not after correction", *GAINS.verdict[1:]])
+    assert "in none of 2 real" in answers.gain_sentence(corrected)
+    assert "over *labs* (not after correction); BETA" in answers.gain_sentence(corrected)
     assert "in the one real health cohort." in answers.gain_sentence(only(GAINS))
     assert "in none, of one real health cohort." in answers.gain_sentence(only(GAINS, "b"))
 
