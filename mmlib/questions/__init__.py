@@ -36,6 +36,7 @@ EXPORTS = {
         "recorded_items",
         "unresolved_modalities",
     ],
+    "binned": ["BinnedScores", "widest_addition"],
     "choose": [
         "changes_from_all",
         "Choices",

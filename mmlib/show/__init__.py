@@ -9,6 +9,7 @@ import lazy_loader
 #: Module to the names that it exports; a module is imported when one of its names is asked for.
 EXPORTS = {
     "absence": ["absence_dots", "absence_in_short", "absence_table"],
+    "adding": ["landing_part", "try_adding"],
     "additions": [
         "addition_counts",
         "addition_dots",
