@@ -69,7 +69,6 @@ EXPORTS = {
         "mechanism_changes",
         "mechanism_steps",
         "one_run",
-        "pattern_pairs",
         "simulate_runs",
         "slope_at_zero",
         "visibility",

@@ -113,7 +113,6 @@ EXPORTS = {
         "unit_table",
         "without_table",
     ],
-    "explorer": ["drop_explorer", "page_part"],
     "fairness": [
         "crossed_table",
         "detectable_table",
@@ -155,15 +154,7 @@ EXPORTS = {
         "moved_differences",
         "regime_front",
     ],
-    "paradox": [
-        "example_table",
-        "knobs",
-        "paradox_in_short",
-        "plane",
-        "twin_in_words",
-        "twin_panels",
-        "twin_table",
-    ],
+    "paradox": ["example_table", "paradox_in_short", "plane", "twin_in_words", "twin_panels", "twin_table"],
     "story": [
         "absence_figure",
         "adding_figure",

@@ -22,7 +22,8 @@ def planted(kind="health", swapped=False):
                     counts = dict.fromkeys(BINS, 0)
                     counts["b10"] = n - (above if label == "positive" else 0)
                     counts["b30"] = above if label == "positive" else 0
-                    rows.append({"subset": subset, "attribute": attribute, "group": group, "label": label, "n": n} | counts)
+                    about = {"subset": subset, "attribute": attribute, "group": group, "label": label, "n": n}
+                    rows.append(about | counts)
     about = {"kind": "level", "metric": "tpr", "attribute": "sex", "group": "Female", "reference": "Male"}
     level = [about | {"subset": s} | dict(zip(("estimate", "low", "high"), e, strict=True)) for s, e in ENDS.items()]
     tables = {"bins": pd.DataFrame(rows), "rq1": pd.DataFrame(level)}

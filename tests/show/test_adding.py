@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from mmlib.measure.metrics import auroc, rates
 from mmlib.questions.binned import BinnedScores
 from mmlib.show.adding import landing_part, try_adding
-from tests.show.test_explorer import CHROMIUM, browse
+from tests.browser import CHROMIUM, browse
 
 SUBSETS = ("none", "labs", "history", "labs+history")
 GROUPS = ("men </script> & co", "women")
