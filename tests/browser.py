@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import websocket
@@ -31,6 +31,10 @@ class Browser:
     def __init__(self, address):
         self._socket = websocket.create_connection(address, timeout=60, suppress_origin=True)
         self._counter = itertools.count(1)
+
+    def close(self):
+        """End the connection."""
+        self._socket.close()
 
     def call(self, method, **parameters):
         """Result of a call."""
@@ -74,9 +78,11 @@ def browser(folder: Path) -> Iterator[Browser]:
                 break
         else:
             raise RuntimeError("Chromium ended before it could be asked anything.")
-        root = Browser(found[0])
-        target = root.call("Target.createTarget", url="about:blank")["targetId"]
-        yield Browser(f"{found[0].partition('/devtools')[0]}/devtools/page/{target}")
+        with closing(Browser(found[0])) as root:
+            target = root.call("Target.createTarget", url="about:blank")["targetId"]
+            with closing(Browser(f"{found[0].partition('/devtools')[0]}/devtools/page/{target}")) as page:
+                yield page
     finally:
         process.terminate()
         process.wait(timeout=30)
+        process.stderr.close()

@@ -1,8 +1,8 @@
 """Audit pages of a built book with axe-core: the story, the landing page, two pages of a cohort.
 
-``python -m tests.check_accessibility _build/html`` looks at each in light and dark, wide and at 390 px. It prints a line
-for each serious finding in the book's own HTML, which is all of the article, and exits with 1 if there is one. What
-the theme writes around it is listed by rule.
+``python -m tests.check_accessibility _build/html`` looks at each in light and dark, wide and at 390 px. It prints a
+line for each serious finding in the HTML of the book itself, which is all of the article, and exits with 1 if there is
+one. What the theme writes around it is listed by rule.
 """
 
 import json
