@@ -75,6 +75,7 @@
   const names = set => data.subsets[set].map(m => data.modalities[m]).join(" + ") || "nothing";
   const cell = (name, value, text) => {
     const td = table.querySelector(`[data-cell="${name}"]`);
+    if (!td) return; // the small part has fewer rows
     td.textContent = text;
     td.dataset.value = value;
   };
@@ -102,11 +103,11 @@
       : ` AUROC rises only in ${rise[0] > 0 ? one : two}.`;
     const per = g => `${data.groups[g]} ${Math.round(100 * start.selected[g])} \u2192 ${Math.round(100 * now.selected[g])}`;
     const own = operating && data.found[now.set];
-    const sure = own ? ` The study's interval ${own[1] > 0 || own[2] < 0 ? "excludes" : "includes"} 0.` : "";
+    const sure = own ? ` The study's interval ${own[1] > 0 || own[2] < 0 ? "excludes 0" : "includes 0: no clear difference"}.` : "";
     const cost = Math.abs(b) > .05 ? "" : ` Within 0.05; against all modalities, TPR of all ${signed(now.tpr[2] - all.tpr[2], 2)}`
       + ` and AUROC ${signed(now.auroc[2] - all.auroc[2], 3)}.`;
     return `${said}${word[0].toUpperCase()}${word.slice(1)}: ${signed(a, 2)} \u2192 ${signed(b, 2)}.${ranked}`
-      + ` The one line now flags, of 100: ${per(0)}; ${per(1)}.${sure}${cost}`;
+      + ` Flagged of 100: ${per(0)}; ${per(1)}.${sure}${cost}`;
   };
 
   let boxes = [];

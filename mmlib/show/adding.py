@@ -17,8 +17,8 @@ from mmlib.show.style import words
 
 #: Colours of the two groups on light and on dark ground: 4.5:1 or more on either.
 GROUND = {"ONE_LIGHT": "#0062a3", "TWO_LIGHT": "#a84300", "ONE_DARK": "#6cc0f5", "TWO_DARK": "#ffa35c"}
-LEGEND = "One dot is 1 % of a group, placed by its score. Right of the line: flagged."
-TASK = "Your task: bring the difference within 0.05. What does it cost?"
+LEGEND = "One dot: 1 % of a group. Right of the line: flagged."
+TASK = "Task: bring the difference within 0.05. At what cost?"
 
 
 def try_adding(binned: BinnedScores | None, name: str, *, small: bool = False) -> HTML | Markdown:
@@ -55,25 +55,26 @@ def try_adding(binned: BinnedScores | None, name: str, *, small: bool = False) -
     before, after = (binned.metrics(s) for s in (binned.start, binned.added))
     gaps = [m["tpr"][1] - m["tpr"][0] for m in (before, after)]
     parts = {
-        "ASK": f"{binned.title}{synthetic}: a model reads {words(binned.start)}; then it also reads {words(added)}. "
-        f"AUROC rises in both {words(binned.attribute)}s. Does the TPR difference, {two} minus {one}, become narrower "
-        "or wider?",
+        "ASK": f"{binned.title}{synthetic}: a model of {words(binned.start)} also gets {words(added)}. AUROC rises in "
+        f"both {words(binned.attribute)}s. Is the TPR difference, {two} minus {one}, then narrower or wider?",
         "VERDICT": f"AUROC rises in both groups; the TPR difference goes from {gaps[0]:+.2f} to {gaps[1]:+.2f}.",
         "LEGEND": LEGEND,
         "TASK": TASK,
-        "NOTE": "AUROC ranks within a group; TPR counts who passes the one line. Of the additions that raise AUROC in "
-        "both groups, this one widens most. Scores stand in bins: TPR differences are within "
+        "NOTE": ""
+        if small
+        else "AUROC ranks within a group; TPR counts who passes the one line. Of the additions that raise "
+        "AUROC in both groups, this one widens most. TPR differences of these binned scores are within "
         f"{np.ceil(100 * binned.error) / 100:.2f} of the study's.",
     }
     parts = {place: html.escape(text) for place, text in parts.items()} | GROUND
     # "</" would end the script
-    parts |= {"NAME": f"adding-{name}", "TABLE": _table(binned, before, after)}
+    parts |= {"NAME": f"adding-{name}", "TABLE": _table(binned, before, after, small)}
     parts |= {"DATA": json.dumps(data, separators=(",", ":")).replace("</", "<\\/")}
     page, parts["SCRIPT"], parts["STYLE"] = (
         Path(__file__).with_suffix(end).read_text(encoding="utf-8") for end in (".html", ".js", ".css")
     )
     for _ in range(2):  # script and style hold places themselves
-        page = re.sub("@([A-Z_]+)@", lambda place: parts[place[1]], page)
+        page = re.sub("@([A-Z_]+)@", lambda place: parts.get(place[1], place[0]), page)
     return HTML(page)
 
 
@@ -89,10 +90,12 @@ def _ends(row):
     return None if row.isna().any() else [float(value) for value in row]
 
 
-def _table(binned, before, after):
+def _table(binned, before, after, small):
     """Both models beside each other, as a script finds and changes the cells."""
     lines = []
     for metric, label, digits in (("auroc", "AUROC", 3), ("tpr", "TPR", 2), ("selected", "flagged", 2)):
+        if small and metric != "tpr":
+            continue
         for g, group in enumerate(binned.groups):
             own = [m["selection_rate" if metric == "selected" else metric][g] for m in (before, after)]
             lines.append((f"{metric}-{g}", f"{label}, {group}", [f"{value:.{digits}f}" for value in own]))

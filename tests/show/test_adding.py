@@ -102,7 +102,7 @@ def test_without_a_script_the_question_the_table_and_the_answer_stand_there():
     binned = planted()[0]
     page = BeautifulSoup(try_adding(binned, "demo").data, "html.parser")
     hidden = [part.name for part in page.select("[hidden]")]
-    assert "table" not in hidden and "A run: a model reads labs; then it also reads history." in page.text
+    assert "table" not in hidden and "A run: a model of labs also gets history." in page.text
     before, after = (binned.metrics(s)["tpr"] for s in ("labs", "labs+history"))
     gaps = [f"{tpr[1] - tpr[0]:+.2f}" for tpr in (before, after)]
     assert f"goes from {gaps[0]} to {gaps[1]}." in page.select_one(".verdict").text
