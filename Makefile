@@ -22,12 +22,13 @@ test: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # Searches the pages of the book that is built, then of a small one, for words that say more than numbers do and for
-# intervals that cannot be; compares the verdicts of all pages of all runs with the declared ones. It leaves the small book
+# intervals that cannot be, audits pages with axe-core in Chromium, and compares the verdicts of all pages of all runs with the declared ones. It leaves the small book
 # in _build; `make book` brings back the other in seconds.
 check: .venv/ready
 	if [ -d _build/html ]; then $(BIN)/python -m tests.check_pages _build/html; fi
 	$(MAKE) book RUNS=smoke
 	$(BIN)/python -m tests.check_pages _build/html
+	$(BIN)/python -m tests.check_accessibility _build/html
 	$(BIN)/python -m tests.check_verdicts results $$(cd results && ls */declared.parquet | xargs -n 1 dirname)
 
 # Times the fast paths beside what one would otherwise write: ten minutes on two idle cores.

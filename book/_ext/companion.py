@@ -42,6 +42,13 @@ def link_source(app, page, template, context, doctree):
                 item["url"] = item["url"].replace(f"/{page}.", f"/notebooks/{name}.")
 
 
+def drop_launch(app, page, template, context, doctree):
+    """Leave out the launch button where the notebook is not `standalone`: a fresh clone has no results."""
+    if "standalone" not in app.env.metadata.get(page, {}):
+        groups = context.get("header_buttons", [])
+        context["header_buttons"] = [b for b in groups if b.get("label") != "launch-buttons"]
+
+
 def drop_thebe(app, page, template, context, doctree):
     """Leave out Thebe, which the book does not use: its script is added twice, an error in every console."""
     context["script_files"] = [
@@ -61,6 +68,7 @@ def setup(app):
     app.add_enumerable_node(table_figure, "table")
     app.add_transform(NumberTables)
     app.connect("html-page-context", link_source, priority=900)  # after the theme made its buttons
+    app.connect("html-page-context", drop_launch, priority=900)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("autodoc-process-docstring", cite, priority=400)  # before numpydoc renames references
     return {"parallel_read_safe": True, "parallel_write_safe": True}

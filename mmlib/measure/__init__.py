@@ -29,7 +29,6 @@ EXPORTS = {
     "groups": ["choose_groups", "Groups", "load_groups"],
     "mechanisms": ["probabilities_in", "recorded", "tilted", "together"],
     "metrics": ["group_masks", "metrics_by_group", "operating_point", "paper_gaps", "rates", "sizes"],
-    "patterns": ["pattern_tables"],
     "permutation": ["max_min_gap", "permuted_groups", "studentised_difference", "units"],
     "ranking": ["auroc", "average_precision", "check_shapes", "divide", "pooled_ranking"],
     "scenarios": [

@@ -36,6 +36,7 @@ EXPORTS = {
         "recorded_items",
         "unresolved_modalities",
     ],
+    "binned": ["BinnedScores", "widest_addition"],
     "choose": [
         "changes_from_all",
         "Choices",
@@ -68,7 +69,6 @@ EXPORTS = {
         "mechanism_changes",
         "mechanism_steps",
         "one_run",
-        "pattern_pairs",
         "simulate_runs",
         "slope_at_zero",
         "visibility",

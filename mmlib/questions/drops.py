@@ -19,7 +19,6 @@ from mmlib.measure.bootstrap import average_seeds, resample_patients
 from mmlib.measure.estimates import Estimate, stack
 from mmlib.measure.evaluation import Evaluation, evaluate, evaluate_masked
 from mmlib.measure.groups import Groups
-from mmlib.measure.patterns import pattern_tables
 from mmlib.measure.scenarios import AT_RANDOM, decompose, default_mechanisms, distribution, with_mirrors
 from mmlib.measure.significance import loss_margin
 from mmlib.models.masking import DROPOUT
@@ -475,45 +474,6 @@ def mechanism_steps(compared: Mapping[str, Evaluation], groups: Groups) -> dict[
             by_mechanism = {n: e.difference(metric, attribute).sel(group=group) for n, e in compared.items()}
             quantities[metric] = stack(by_mechanism, "mechanism")
     return {metric: decompose(quantity) for metric, quantity in quantities.items()}
-
-
-def pattern_pairs(
-    scores: xr.Dataset, study: Study, groups: Groups, *, rule: str = "prevalence"
-) -> list[tuple[str, list[dict]]]:
-    """What two groups of each attribute meet under every pattern, from which a page answers any drop rates.
-
-    Parameters
-    ----------
-    scores : xarray.Dataset
-        The artefact ``masking`` of one regime; tables are averaged over seeds.
-    study : Study
-    groups : Groups
-    rule : str
-
-    Returns
-    -------
-    list of (attribute, two groups)
-        The group shown and its reference, as `mmlib.show.explorer` takes them; attributes of which one has fewer than
-        30 positives or negatives are left out.
-    """
-    y, pairs = study.cohort["label"].to_numpy(), []
-    cuts = scores.threshold.sel(rule=rule).transpose("seed", "fold").values[:, study.fold]
-    by_seed = scores.score.transpose("seed", "pattern", "sample").values
-    for attribute, group in groups.contrasts.items():
-        names = [group, groups.reference(attribute)]
-        members = np.array([(study.cohort[attribute] == name).to_numpy() for name in names])
-        n, n_positive = metrics.sizes(y, members)
-        if min(*n_positive, *(n - n_positive)) < MINIMUM:
-            continue
-        found = [pattern_tables(y, score, own, members) for score, own in zip(by_seed, cuts, strict=True)]
-        tables = {key: np.mean([t[key] for t in found], axis=0) for key in found[0]}
-        about = zip(names, n, n_positive, strict=True)
-        pair = [
-            {"name": name, "n": size, "n_positive": positive} | {k: v[i] for k, v in tables.items()}
-            for i, (name, size, positive) in enumerate(about)
-        ]
-        pairs.append((attribute, pair))
-    return pairs
 
 
 def drop_table(

@@ -7,6 +7,7 @@ EXPORTS = {
     "artefacts": ["about", "content_digest", "path", "read", "write"],
     "disclosure": ["guard", "Protected", "protected_of", "violations"],
     "execution": ["drawing_digest", "drawn_earlier", "execute"],
+    "origin": ["put_address", "repository", "web_address"],
     "parameters": [
         "check_type",
         "notebook_parameters",
@@ -19,7 +20,16 @@ EXPORTS = {
     "plan": ["plan_run"],
     "run": ["Run"],
     "shared": ["code_digest", "Made", "read_runs", "RunTables", "share"],
-    "staging": ["glued_text", "label", "named_images", "put_answers", "stage", "stage_notebook", "stage_toc"],
+    "staging": [
+        "glued_text",
+        "label",
+        "named_images",
+        "put_answers",
+        "stage",
+        "stage_config",
+        "stage_notebook",
+        "stage_toc",
+    ],
     "summary": ["summary_page"],
     "suppression": ["refusals", "suppress"],
 }

@@ -34,6 +34,7 @@ from pathlib import Path
 import yaml
 
 from mmlib.runs.disclosure import guard
+from mmlib.runs.origin import put_address, repository
 from mmlib.runs.parameters import run_parameters, shared_runs
 from mmlib.runs.shared import code_digest, read_runs
 from mmlib.runs.summary import summary_page
@@ -104,7 +105,9 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(root / "book", part / "book", ignore=shutil.ignore_patterns("__pycache__", "runs"))
-    shutil.copy(root / "_config.yml", part)
+    origin = repository(root)
+    config = stage_config((root / "_config.yml").read_text(encoding="utf-8"), origin)
+    (part / "_config.yml").write_text(config, encoding="utf-8")
     (part / "figures").mkdir()
     story = {name: _executed(BOOK, name, root) for name in _chapters(toc, STORY)}
     for name, executed in story.items():
@@ -130,7 +133,7 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
         for name, executed in notebooks.items():
             _write(stage_notebook(executed, run, title, notice), part, folder, name)
     for page in (part / "book").rglob("*.md"):
-        text = label(page.read_text(encoding="utf-8"), runs[0])
+        text = put_address(label(page.read_text(encoding="utf-8"), runs[0]), origin.get("url", ""))
         page.write_text(put_answers(text, told, glued_text(story.values(), BOOK)), encoding="utf-8")
     mathjax = part / "book" / "_static" / "mathjax"
     mathjax.mkdir(parents=True)
@@ -144,6 +147,28 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     shutil.rmtree(out, ignore_errors=True)
     os.replace(part, out)
     return out
+
+
+def stage_config(config: str, origin: Mapping[str, str]) -> str:
+    """Configuration of the book, with buttons that lead to the repository and to Binder if it has an address.
+
+    Parameters
+    ----------
+    config : str
+        Text of ``_config.yml``.
+    origin : mapping of str to str
+        From `mmlib.runs.origin.repository`.
+    """
+    if not origin:
+        return config
+    added = {
+        "repository": dict(origin),
+        "launch_buttons": {"notebook_interface": "jupyterlab", "binderhub_url": "https://mybinder.org"},
+    }
+    read = yaml.safe_load(config)
+    buttons = dict.fromkeys(("use_repository_button", "use_issues_button", "use_edit_page_button"), True)
+    html = {"html": read.get("html", {}) | buttons}
+    return yaml.safe_dump(read | added | html, sort_keys=False, allow_unicode=True)
 
 
 def label(text: str, run: str) -> str:

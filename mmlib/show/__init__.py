@@ -9,6 +9,7 @@ import lazy_loader
 #: Module to the names that it exports; a module is imported when one of its names is asked for.
 EXPORTS = {
     "absence": ["absence_dots", "absence_in_short", "absence_table"],
+    "adding": ["landing_part", "try_adding"],
     "additions": [
         "addition_counts",
         "addition_dots",
@@ -112,7 +113,6 @@ EXPORTS = {
         "unit_table",
         "without_table",
     ],
-    "explorer": ["drop_explorer", "page_part"],
     "fairness": [
         "crossed_table",
         "detectable_table",
@@ -154,7 +154,7 @@ EXPORTS = {
         "moved_differences",
         "regime_front",
     ],
-    "paradox": ["example_table", "knobs", "paradox_in_short", "plane", "twin_panels"],
+    "paradox": ["example_table", "paradox_in_short", "plane", "twin_panels"],
     "story": [
         "absence_figure",
         "adding_figure",

@@ -1,4 +1,4 @@
-"""Figures and the interactive part of the chapter on the paradox: what formulas say, and what a twin shows."""
+"""Figures of the chapter on the paradox: what formulas say, and what a twin shows."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -6,22 +6,13 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import HTML, Markdown
+from IPython.display import Markdown
 from scipy.ndimage import distance_transform_edt
 
 from mmlib.questions.paradox import Group, add_modality, is_paradox, scan_plane, tpr_gaps
 from mmlib.questions.twin_study import TwinStudy
-from mmlib.show.explorer import page_part
 from mmlib.show.style import COLOURS, GREY, bars, words
 
-#: What the sliders set: label, lowest and highest value, and the groups that have one (0 is the reference).
-KNOBS = {
-    "old": ("old score separates by", 0.1, 3, (0, 1)),
-    "new": ("new score separates by", 0, 3, (0, 1)),
-    "shift": ("new score reads too high by", -1.5, 1.5, (1,)),
-    "prevalence": ("share of positives", 0.02, 0.98, (0, 1)),
-    "share": ("share of the population", 0.02, 0.98, (1,)),
-}
 #: Regions of the plane, and their colours.
 REGIONS = {
     "AUROC\nfalls in\none group": "0.85",
@@ -153,48 +144,6 @@ def paradox_in_short(examples: Mapping[str, Sequence[Group]], twin: TwinStudy) -
         f"in {other.name} patients, and the difference in true positive rate by {moved:+.2f} (in truth "
         f"{float(true):+.2f})."
     )
-
-
-def knobs(settings: Mapping[str, tuple[Sequence[Group], float]], name: str) -> HTML:
-    """An interactive page part: sliders for two groups, and what adding the modality then does.
-
-    Parameters
-    ----------
-    settings : mapping of str to (two Group, float)
-        What a reader can start from: the groups, the reference first and without shift, and the share selected.
-        The groups of all settings are called as in the first.
-    name : str
-        Unique on the page.
-
-    Returns
-    -------
-    IPython.display.HTML
-    """
-    values = {title: _values(groups, selected) for title, (groups, selected) in settings.items()}
-    limits = KNOBS | {"selected": ("share selected", 0.01, 0.99, (0,))}
-    for title, setting in values.items():
-        for key, value in setting.items():
-            _, low, high, _ = limits[key.partition("-")[0]]
-            if not low <= value <= high:
-                raise ValueError(
-                    f"The setting {title!r} has {key} {value:g}; its slider goes from {low} to {high}."
-                )
-    first = next(iter(settings.values()))[0]
-    data = {
-        "groups": [g.name for g in first],
-        "settings": [{"name": title, "values": setting} for title, setting in values.items()],
-        "knobs": [
-            {"key": key, "label": label, "low": low, "high": high, "of": of}
-            for key, (label, low, high, of) in limits.items()
-        ],
-    }
-    return page_part("paradox", f"paradox-{name}", data)
-
-
-def _values(groups, selected):
-    """Name the position of every slider, as the page does."""
-    own = {f"{key}-{i}": getattr(groups[i], key) for key, (*_, of) in KNOBS.items() for i in of}
-    return own | {"selected-0": selected}
 
 
 def _quantity(compared: pd.DataFrame) -> pd.Series:

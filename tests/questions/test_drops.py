@@ -152,7 +152,6 @@ def test_without_two_large_groups_there_is_no_gap():
     scores, study = case(n=60)
     assert drops.simulate_runs(scores.sel(regime=PLAIN), study, GROUPS, realisations=2).gap.isna().all()
     assert drops.expected_runs(scores.sel(regime=PLAIN), study, GROUPS).gap.isna().all()
-    assert drops.pattern_pairs(scores.sel(regime=PLAIN), study, GROUPS) == []
 
 
 @pytest.fixture(scope="module")
@@ -199,15 +198,6 @@ def test_steps_of_mechanisms_add_up(compared):
     assert list(drops.mechanism_steps(compared, ALONE)) == ["auroc"]
 
 
-def test_tables_of_patterns_give_the_rates_of_complete_inputs():
-    ((attribute, pair),) = drops.pattern_pairs(ONE, STUDY, GROUPS)
-    assert (attribute, [g["name"] for g in pair]) == ("sex", ["f", "m"])
-    tpr = LOSS[PLAIN].metric("tpr", "sex").sel(rate=0.0)
-    for group in pair:
-        assert group["tpr"][-1] == pytest.approx(float(tpr.sel(group=group["name"])))
-        assert group["n"] == (STUDY.cohort.sex == group["name"]).sum() and group["auroc"].shape == (8, 8)
-
-
 def test_the_table_holds_regimes_mechanisms_and_changes_and_keeps_its_contract(compared):
     run_sd = pd.DataFrame({"one_run": 0.01, "one_run_unit": 0.02}, [0.0, 0.002, 0.2])
     visible = drops.visibility(LOSS[PLAIN], run_sd, STUDY, rates=[0.002, 0.2], margin=0.01)
@@ -252,4 +242,3 @@ def test_a_single_modality_and_a_single_attribute_are_enough():
     RESULTS.validate(drops.drop_table(loss, {AT_RANDOM: compared[AT_RANDOM]}, visible).assign(run="toy"))
     slope, each = (f(one, study, groups, **SETTINGS) for f in (drops.slope_at_zero, drops.drop_each))
     assert slope.labels == each.labels == ["a"] and not slope.contrasts("tpr")
-    assert drops.pattern_pairs(one, study, groups) == []

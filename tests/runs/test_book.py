@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 import subprocess
@@ -72,7 +73,13 @@ and [the chapter](../notebooks/01_first.ipynb).
 
 The one figure.
 ```
+
+<ORIGIN-URL>
 """
+
+
+def git(folder, *words):
+    subprocess.run(["git", "-C", folder, *words], check=True, capture_output=True)
 
 
 def build(folder):
@@ -124,6 +131,11 @@ def checkout(tmp_path_factory, write_notebook):
         ),
         ("parameters", 'run = "none"'),
     )
+    alone = json.loads(second.read_text())
+    alone["metadata"]["standalone"] = True
+    second.write_text(json.dumps(alone))
+    git(folder, "init")
+    git(folder, "remote", "add", "origin", "git@github.com:a-team/book.git")
     (folder / "notebooks" / "params").mkdir()
     for run, title, value in (("alpha", "Alpha", 0.8312), ("beta_run", "Beta run", 0.2468)):
         (folder / "notebooks" / "params" / f"{run}.yml").write_text(f"run: {run}\ntitle: {title}\n")
@@ -208,14 +220,17 @@ def test_the_contents_name_the_runs(page):
 
 @pytest.mark.parametrize("folder", ["notebooks", "beta_run"])
 def test_launch_and_source_buttons_lead_to_the_file_in_the_repository(page, folder):
-    links = {link["href"] for link in page(f"{folder}/01_first").find_all("a", href=True)}
-    repository = "multimodal-paradox/companion"
-    assert {
-        f"https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/notebooks/01_first.ipynb",
-        f"https://colab.research.google.com/github/{repository}/blob/main/notebooks/01_first.ipynb",
-        f"https://github.com/{repository}/edit/main/notebooks/01_first.ipynb",
-    } <= links
-    assert f"../_sources/{folder}/01_first.ipynb" in links  # the download is the executed copy
+    pages = (page(f"{folder}/{name}") for name in ("01_first", "02_second"))
+    first, second = ({link["href"] for link in one.find_all("a", href=True)} for one in pages)
+    assert "https://github.com/a-team/book/edit/main/notebooks/01_first.ipynb" in first
+    assert f"../_sources/{folder}/01_first.ipynb" in first  # the download is the executed copy
+    binder = "https://mybinder.org/v2/gh/a-team/book/main?urlpath=lab/tree/notebooks/"
+    assert f"{binder}02_second.ipynb" in second
+    assert not [link for link in first if "binder" in link]  # it reads results, which the repository lacks
+
+
+def test_the_address_of_the_repository_is_that_of_origin(page):
+    assert page("book/index").find("article").find("a", href="https://github.com/a-team/book")
 
 
 def test_the_parameters_used_are_shown_and_defaults_only_where_they_were_used(page):

@@ -159,10 +159,9 @@ def test_sources_hold_the_pages_scripts_and_styles_of_a_module(tmp_path, write_n
     def files(code):
         return {Path(file).name for file in sources(write_notebook(tmp_path / "nb.ipynb", code))}
 
-    own = {"explorer.html", "explorer.js", "explorer.css"}
-    assert own <= files("from mmlib.show.explorer import drop_explorer")
-    assert "paradox.js" not in files("from mmlib.show.explorer import drop_explorer")
-    assert own | {"paradox.html", "paradox.js"} <= files("from mmlib.show import paradox")
+    own = {"adding.html", "adding.js", "adding.css"}
+    assert own <= files("from mmlib.show.adding import try_adding")
+    assert not own & files("from mmlib.show import paradox")
 
 
 def test_no_file_of_the_library_escapes_the_sources():

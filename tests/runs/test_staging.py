@@ -1,5 +1,6 @@
 import base64
 import json
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -194,6 +195,31 @@ def test_the_executed_copy_is_left_alone():
 
 def test_images_of_named_cells_are_found():
     assert named_images(stage_notebook(executed(), "one", "One")) == {"one-fig-a.png": b"an image"}
+
+
+@pytest.mark.parametrize("remote", ["", "../book.git", "https://example.org/a-team/book"])
+def test_without_an_address_of_the_repository_none_is_named(checkout, remote):
+    page = checkout / "book" / "more.md"
+    page.write_text("# More\n\ngit clone ORIGIN-URL\nmake book\n")
+    subprocess.run(["git", "init"], check=True, capture_output=True)
+    if remote:
+        subprocess.run(["git", "remote", "add", "origin", remote], check=True)
+    out = stage(["one", "two"], "_build/src")
+    assert (out / "book" / "more.md").read_text() == "# More\n\nmake book\n"
+    assert (out / "_config.yml").read_text() == "title: T\n"
+
+
+def test_buttons_and_pages_lead_to_the_address_of_the_repository(checkout):
+    (checkout / "book" / "more.md").write_text("# More\n\ngit clone ORIGIN-URL\n")
+    subprocess.run(["git", "init"], check=True, capture_output=True)
+    remote = "https://me:secret@gitlab.com/a-team/part/book.git"
+    subprocess.run(["git", "remote", "add", "origin", remote], check=True)
+    out = stage(["one", "two"], "_build/src")
+    address = "https://gitlab.com/a-team/part/book"
+    assert (out / "book" / "more.md").read_text() == f"# More\n\ngit clone {address}\n"
+    config = yaml.safe_load((out / "_config.yml").read_text())
+    assert config["repository"] == {"url": address, "branch": "main"} and config["title"] == "T"
+    assert config["html"]["use_edit_page_button"] and "colab_url" not in config["launch_buttons"]
 
 
 def test_label_leaves_longer_words_alone():
