@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 import xarray as xr
 from pyarrow import ArrowException
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from mmlib.core import schema
 
@@ -109,6 +108,8 @@ def write(
         elif isinstance(data, xr.Dataset):
             data.assign_attrs(made_by=made_by).to_netcdf(scratch, engine="h5netcdf")
         else:
+            from safetensors.torch import save_file  # torch, which runs of scores alone do not need
+
             save_file(data, scratch, metadata={"made_by": made_by})
         os.replace(scratch, target)
     finally:
