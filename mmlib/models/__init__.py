@@ -19,6 +19,7 @@ EXPORTS = {
         "train_powerset",
         "train_variants",
     ],
+    "predictions": ["load_scored", "read_predictions", "Scored"],
     "reduction": ["principal_components", "scaled_columns"],
     "regimes": [
         "BASE",

@@ -8,6 +8,7 @@ EXPORTS = {
     "disclosure": ["guard", "Protected", "protected_of", "violations"],
     "execution": ["drawing_digest", "drawn_earlier", "execute"],
     "parameters": [
+        "chapters_of",
         "check_type",
         "notebook_parameters",
         "own_parameters",
@@ -19,7 +20,16 @@ EXPORTS = {
     "plan": ["plan_run"],
     "run": ["Run"],
     "shared": ["code_digest", "Made", "read_runs", "RunTables", "share"],
-    "staging": ["glued_text", "label", "named_images", "put_answers", "stage", "stage_notebook", "stage_toc"],
+    "staging": [
+        "glued_text",
+        "label",
+        "named_images",
+        "put_answers",
+        "stage",
+        "stage_notebook",
+        "stage_toc",
+        "without_run",
+    ],
     "summary": ["summary_page"],
     "suppression": ["refusals", "suppress"],
 }

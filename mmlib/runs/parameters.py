@@ -9,7 +9,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import yaml
@@ -32,6 +32,9 @@ RUN_KEYS = {
     "encode_shards": 1,
     "chapters": ["10_leak"],
 }
+
+#: What a run of ``cohort: predictions`` starts and ends with.
+PREDICTIONS, FAIRNESS = "14_predictions", "05_fairness"
 
 #: Names that no run may have: that of chapters over all runs, and that of all runs.
 RESERVED = ("book", "all")
@@ -150,6 +153,21 @@ def shared_runs(folder: str | Path, besides: Iterable[str] = ()) -> dict[str, di
     files = [file for file in sorted(Path(folder).glob("*/run.yml")) if file.parent.name not in besides]
     found = {file.parent.name: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
     return {name: about for name, about in found.items() if about.get("schema") == SHARED_SCHEMA}
+
+
+def chapters_of(about: Mapping, usual: Iterable[str]) -> list[str]:
+    """Notebooks that a run goes through, in order.
+
+    Parameters
+    ----------
+    about : mapping
+        What the file of the run says.
+    usual : iterable of str
+        The chapters of a run whose models are trained here. A run of predictions reads scores instead, and goes on
+        with the chapters that it names and with fairness.
+    """
+    own = list(about.get("chapters", []))
+    return [PREDICTIONS, *own, FAIRNESS] if about.get("cohort") == "predictions" else [*usual, *own]
 
 
 def own_parameters(notebook: str | Path, file: str | Path) -> dict:
