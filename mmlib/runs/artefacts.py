@@ -225,6 +225,15 @@ def _checked(table: pd.DataFrame, name: str, target: Path) -> pd.DataFrame:
         first = error
     except pandera.errors.SchemaErrors as errors:  # values that cannot become the type
         first = errors.schema_errors[0]
-    raise ValueError(
-        f"{target} does not keep its contract: {str(first).splitlines()[0].rstrip(':')}."
-    ) from first
+    said = str(first).splitlines()[0].partition(" failure cases: ")[0].rstrip(":")
+    raise ValueError(f"{target} does not keep its contract: {said}{_cases(first)}.") from first
+
+
+def _cases(error) -> str:
+    """Three of the values that broke a contract, and how many there are."""
+    cases = getattr(error, "failure_cases", None)
+    if not isinstance(cases, pd.DataFrame) or "failure_case" not in cases:
+        return ""
+    values = cases["failure_case"].tolist()
+    shown = ", ".join(str(value)[:60] for value in values[:3])
+    return f", by {shown}" + (f" and {len(values) - 3:,} more" if len(values) > 3 else "")
