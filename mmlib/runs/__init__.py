@@ -10,6 +10,7 @@ EXPORTS = {
     "parameters": [
         "chapters_of",
         "check_type",
+        "check_value",
         "notebook_parameters",
         "own_parameters",
         "run_parameters",
@@ -18,6 +19,7 @@ EXPORTS = {
         "unknown_parameter",
     ],
     "plan": ["plan_run"],
+    "release": ["footer", "pack", "Source", "source"],
     "run": ["Run"],
     "shared": ["code_digest", "Made", "read_runs", "RunTables", "share"],
     "staging": [

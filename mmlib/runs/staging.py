@@ -28,6 +28,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -35,6 +36,7 @@ import yaml
 
 from mmlib.runs.disclosure import guard
 from mmlib.runs.parameters import PREDICTIONS, chapters_of, run_parameters, shared_runs
+from mmlib.runs.release import footer, source
 from mmlib.runs.shared import code_digest, read_runs
 from mmlib.runs.summary import summary_page
 
@@ -105,7 +107,11 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(root / "book", part / "book", ignore=shutil.ignore_patterns("__pycache__", "runs"))
-    shutil.copy(root / "_config.yml", part)
+    made = source(root)
+    titles = [[run.title for run in tables.values() if run.computed == here] for here in (True, False)]
+    config = (root / "_config.yml").read_text(encoding="utf-8")
+    config = config.replace('extra_footer: ""', f"extra_footer: {json.dumps(footer(made, *titles))}")
+    (part / "_config.yml").write_text(config, encoding="utf-8")
     (part / "figures").mkdir()
     story = {name: _executed(BOOK, name, root) for name in _chapters(toc, STORY)}
     for name, executed in story.items():
@@ -117,7 +123,8 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
         (part / folder).mkdir(exist_ok=True)
         synthetic = tables[run].kind == "synthetic"
         notice = SYNTHETIC if synthetic else ""
-        page = summary_page(tables[run], notice=notice, code=code)
+        built = date.fromisoformat(made.date) if made.time else None
+        page = summary_page(tables[run], notice=notice, code=code, today=built)
         (part / folder / f"{SUMMARY}.md").write_text(page, encoding="utf-8")
         if run not in settings:
             continue
