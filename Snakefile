@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from mmlib.runs.execution import drawn_earlier
-from mmlib.runs.parameters import notebook_parameters, own_parameters, run_parameters, shared_runs, sources
+from mmlib.runs.parameters import chapters_of, notebook_parameters, own_parameters, run_parameters, shared_runs, sources
 
 # Jobs find this environment's python and jupyter-book even if it was not activated; nothing reports home.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -82,6 +82,17 @@ OWN = {
     },
     "13_elsewhere": {"reads": ["cohort.parquet", "embeddings.nc"], "writes": ["elsewhere.parquet"], "threads": 4},
 }
+# Runs of `cohort: predictions` read scores instead of training models, and go on with 05_fairness.
+SCORES = {
+    "14_predictions": {
+        "files": True,
+        "reads": [],
+        "writes": ["cohort.parquet", "sizes.parquet", "powerset.nc", "masking.nc", "bins.parquet"],
+        "threads": 1,
+    },
+    "15_adding": {"reads": ["cohort.parquet", "powerset.nc"], "writes": ["rq1.parquet"], "threads": 4},
+    "16_missing": {"reads": ["cohort.parquet", "masking.nc"], "writes": ["rq2.parquet"], "threads": 4},
+}
 
 
 # Seconds that a chapter takes for a cohort such as SUPPORT2 on two idle cores, until it has run once.
@@ -149,7 +160,7 @@ def twin_of(name):
     """Give the folder of the twin that this notebook reads, if its run is of one."""
 
     def folder(wildcards):
-        run, chapter = settings(wildcards.run), (CHAPTERS | OWN)[name]
+        run, chapter = settings(wildcards.run), (CHAPTERS | OWN | SCORES)[name]
         return [run["root"]] if "twin" in run and chapter.get("files") else []
 
     return folder
@@ -173,7 +184,7 @@ def threads_of(name):
 
 def sources_of(name):
     """Give the modules behind a notebook, without those of the room `show` if it is slow."""
-    slow = (CHAPTERS | OWN)[name].get("slow", False)
+    slow = (CHAPTERS | OWN | SCORES)[name].get("slow", False)
     return [file for file in sources(f"notebooks/{name}.ipynb") if not (slow and "/mmlib/show/" in f"/{file}")]
 
 
@@ -195,6 +206,17 @@ if EARLIER:
     print(f"Figures of {', '.join(EARLIER)} were drawn by an earlier mmlib/show: `make redraw` draws them anew.", file=sys.stderr)
 
 
+# Runs of predictions: the story, which needs all chapters, goes without them.
+SCORED = [run for run in RUNS if settings(run).get("cohort") == "predictions"]
+
+
+def runs_of(name):
+    """Give the runs that a chapter is for, as a pattern."""
+    if name in SCORES:
+        return "|".join(SCORED) or "(?!)"
+    return "[^/]+" if name == "05_fairness" or not SCORED else f"(?!({'|'.join(SCORED)})/)[^/]+"
+
+
 wildcard_constraints:
     run="[^/]+",
 
@@ -214,7 +236,7 @@ rule book:
         [
             f"results/{run}/notebooks/{name}.ipynb"
             for run in RUNS
-            for name in [*CHAPTERS, *settings(run).get("chapters", [])]
+            for name in chapters_of(settings(run), CHAPTERS)
         ],
         [f"results/book/notebooks/{notebook.name}" for notebook in STORY],
         PAGES,
@@ -238,7 +260,7 @@ rule book:
 
 def titles():
     """Give the title and kind of each run: real health cohorts are counted, others and twins stand apart."""
-    about = {run: settings(run) for run in RUNS} | SHARED
+    about = {run: settings(run) for run in RUNS if run not in SCORED} | SHARED
     return json.dumps(
         {run: {"title": own.get("title", run), "kind": own.get("kind", "health")} for run, own in about.items()}
     )
@@ -248,7 +270,7 @@ def tables_of(notebook):
     """Give the tables of all runs, if the notebook is over runs."""
     if "runs" not in notebook_parameters(notebook):
         return []
-    made_here = expand("results/{run}/{table}.parquet", run=RUNS, table=TABLES)
+    made_here = [f"results/{run}/{table}.parquet" for run in RUNS if run not in SCORED for table in TABLES]
     return made_here + expand("book/runs/{run}/run.yml", run=SHARED)
 
 
@@ -302,11 +324,13 @@ rule twin:
         "python -m mmlib twins {params.arguments} {output} >{log} 2>&1"
 
 
-for name, chapter in (CHAPTERS | OWN).items():
+for name, chapter in (CHAPTERS | OWN | SCORES).items():
 
     rule:
         name:
             name
+        wildcard_constraints:
+            run=runs_of(name),
         input:
             [f"results/{{run}}/{file}" for file in chapter["reads"]],
             [f"book/tables/{file}" for file in chapter.get("tables", [])],

@@ -8,7 +8,9 @@ from importlib import import_module
 VERBS = {
     "encode": ("mmlib.text.encode", "embed the texts of notes into the cache that all runs share"),
     "execute": ("mmlib.runs.execution", "execute one notebook for one run"),
+    "mend": ("mmlib.runs.mend", "remove what is damaged among results, so that it is made again"),
     "plan": ("mmlib.runs.plan", "tell what a run will do, before it does it"),
+    "release": ("mmlib.runs.release", "pack the book that is built, with the tables of runs and checksums"),
     "share": ("mmlib.runs.shared", "write the tables of a finished run to a folder that may be passed on"),
     "stage": ("mmlib.runs.staging", "assemble the book from pages and executed notebooks"),
     "twins": ("mmlib.twins.write", "write a synthetic twin of a data set"),

@@ -1,18 +1,25 @@
 """Where and how work is computed: the GPU if there is one, and independent tasks on all cores."""
 
+import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
-import torch
 from tqdm import tqdm
+
+if TYPE_CHECKING:  # scores that were made elsewhere are compared without torch
+    import torch
 
 
 def choose_device(name: str) -> str:
     """Name of the device: ``"auto"`` means ``"cuda"`` if there is a GPU, else ``"cpu"``; other names stay."""
+    import torch
+
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
-def move(model: torch.nn.Module, device: str) -> torch.nn.Module:
+def move(model: "torch.nn.Module", device: str) -> "torch.nn.Module":
     """Network, moved to a device.
 
     Raises
@@ -43,14 +50,24 @@ def map_parallel(work: Callable, items: Sequence, name: str = "") -> list:
     list
         Results of ``work``, in the order of ``items``.
     """
-    cores, hide = torch.get_num_threads(), None if name else True
-    workers = 1 if torch.cuda.is_available() else min(cores, len(items))
+    torch = sys.modules.get("torch")  # without it there is no GPU to share, and no threads of its own to hold back
+    cores = torch.get_num_threads() if torch else _cores()
+    hide = None if name else True
+    workers = 1 if torch and torch.cuda.is_available() else min(cores, len(items))
     if workers < 2:
         return [work(item) for item in tqdm(items, desc=name, disable=hide)]
-    torch.set_num_threads(1)
+    if torch:
+        torch.set_num_threads(1)
     pool = ThreadPoolExecutor(workers)
     try:
         return list(tqdm(pool.map(work, items), desc=name, total=len(items), disable=hide))
     finally:
         pool.shutdown(cancel_futures=True)  # after an interrupt, only tasks that have started are finished
-        torch.set_num_threads(cores)
+        if torch:
+            torch.set_num_threads(cores)
+
+
+def _cores() -> int:
+    """As many as torch would take: what OpenMP is told, or else all that there are."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return int(told) if told.isdigit() else os.cpu_count() or 1

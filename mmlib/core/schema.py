@@ -8,7 +8,7 @@ import pandas as pd
 import pandera.pandas as pa
 import xarray as xr
 
-from mmlib.core.subsets import NONE
+from mmlib.core.subsets import NONE, full_subset, members, subset_masks
 
 #: Fewest positives (or negatives) of a group that is tested, and fewest samples to which a model is fitted.
 MINIMUM = 30
@@ -21,6 +21,8 @@ FEW = 200
 SMALLEST_CELL = 11
 #: Regime of the models that chapter 3 trained, absent modalities masked: its name in artefacts and tables.
 PLAIN = "plain, mask"
+#: Regime of the same network trained with modality dropout, absent modalities masked.
+DROPOUT = "dropout, mask"
 #: What a run's cohort is: of health and real, real but of something else, or simulated.
 RUN_KINDS = ("health", "other", "synthetic")
 KINDS = ("number", "category", "text", "list", "image", "ecg")
@@ -258,6 +260,10 @@ def check_array(data: xr.Dataset, kind: str) -> xr.Dataset:
             raise ValueError(f"{kind} has no variable {name!r}; expected {sorted(DIMENSIONS[kind])}.")
         if data[name].dims != dims:
             raise ValueError(f"{kind}.{name} has dimensions {data[name].dims}, expected {dims}.")
+    if kind == "powerset" and len(names := [str(s) for s in data["subset"].values]) > 1:
+        every = subset_masks(members(full_subset(names)))[0]
+        if lacking := [name for name in every if name not in names]:
+            raise ValueError(f"powerset lacks the subset {lacking[0]!r} of {len(every)}; expected all of them.")
     if "score" in data:
         low, high = float(np.nanmin(data.score)), float(np.nanmax(data.score))
         if not (low >= 0 and high <= 1) or data.score.isnull().any():

@@ -7,10 +7,11 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from mmlib.core.schema import Cohort, Field
-from mmlib.data import mds_ed, mimic_eye, mimic_iv_ed, nhanes, ptb_xl, reviews, support2, table
+from mmlib.data import mds_ed, meds, mimic_eye, mimic_iv_ed, nhanes, ptb_xl, reviews, support2, table
 
 LOADERS = {
     "mds_ed": mds_ed.load,
+    "meds": meds.load,
     "mimic_eye": mimic_eye.load,
     "mimic_iv_ed": mimic_iv_ed.load,
     "nhanes": nhanes.load,

@@ -10,6 +10,9 @@ from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import members
 from mmlib.measure.metrics import group_masks, sizes
 
+#: Groups of one attribute; more are an identifier, or too small to be compared.
+MOST_GROUPS = 50
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -144,6 +147,11 @@ def choose_groups(
                 f"protected names {absent[0]!r}, which the cohort lacks; it has {', '.join(found)}."
             )
         names, masks = group_masks(samples, [attribute])[attribute]
+        if attribute in protected and len(names) - 1 > MOST_GROUPS:
+            raise ValueError(
+                f"{attribute!r} has {len(names) - 1} groups, such as {_listed(names[1:4])}; expected at most "
+                f"{MOST_GROUPS}: join some, or leave it out of protected."
+            )
         if "all" in names[1:]:
             raise ValueError(
                 f"A group of {attribute!r} is called 'all', as all samples are; expected another name."

@@ -5,7 +5,6 @@ nan.
 """
 
 import numpy as np
-import torch
 from scipy.sparse import csr_matrix
 
 from mmlib.core.compute import map_parallel
@@ -131,24 +130,24 @@ def _totals(mass, sample, of_class, run, n):
 
 def _area(negatives, positives, tied):
     negatives, positives = _by_resample(negatives), _by_resample(positives)
-    below = negatives.cumsum(1)
-    product = below[:, -1] * positives.sum(1)
+    below = negatives.cumsum(axis=1)
+    product = below[:, -1] * positives.sum(axis=1)
     below[:, tied] -= negatives[:, tied] / 2
-    return divide((below * positives).sum(1).numpy(), product.numpy())
+    return divide((below * positives).sum(axis=1), product)
 
 
 def _precision(negatives, positives, _):
     positives = _by_resample(positives)
-    hit = positives.cumsum(1)
-    flagged = _by_resample(negatives).cumsum(1) + hit
+    hit = positives.cumsum(axis=1)
+    flagged = _by_resample(negatives).cumsum(axis=1) + hit
     # A run that no resampled patient is in adds nothing.
-    precision = torch.where(flagged > 0, hit / flagged, 0)
-    return divide((precision * positives).sum(1).numpy(), hit[:, -1].numpy())
+    precision = np.nan_to_num(divide(hit, flagged))
+    return divide((precision * positives).sum(axis=1), hit[:, -1])
 
 
 def _by_resample(totals):
-    """Totals (runs, b) as a tensor (b, runs): sums along contiguous memory are several times faster."""
-    return torch.from_numpy(totals).T.contiguous()
+    """Totals (runs, b) as an array (b, runs): sums along contiguous memory are several times faster."""
+    return np.ascontiguousarray(totals.T)
 
 
 def divide(over, under) -> np.ndarray:

@@ -7,7 +7,7 @@ EXPORTS = {
     "baselines": ["boosting", "counted_words", "free_text", "late_fusion", "late_patterns", "table_columns"],
     "fusion": ["Architecture", "join", "logits", "Models", "train"],
     "logistic": ["fit_many", "log_odds"],
-    "masking": ["DROPOUT", "score_patterns", "train_masking_regimes"],
+    "masking": ["score_patterns", "train_masking_regimes"],
     "network": ["attend", "forward", "initial"],
     "powerset": [
         "fit",
@@ -19,6 +19,7 @@ EXPORTS = {
         "train_powerset",
         "train_variants",
     ],
+    "predictions": ["load_scored", "read_predictions", "Scored"],
     "reduction": ["principal_components", "scaled_columns"],
     "regimes": [
         "BASE",

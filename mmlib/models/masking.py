@@ -7,14 +7,11 @@ import pandas as pd
 import xarray as xr
 
 from mmlib.core.compute import map_parallel
-from mmlib.core.schema import PLAIN
+from mmlib.core.schema import DROPOUT, PLAIN
 from mmlib.core.subsets import subset_masks
 from mmlib.models.fusion import Models, join
 from mmlib.models.powerset import fit, outcome, probabilities, tested_scores
 from mmlib.models.study import Study
-
-#: Regime of the same network trained with modality dropout, absent modalities masked.
-DROPOUT = "dropout, mask"
 
 
 def train_masking_regimes(

@@ -408,6 +408,13 @@ def strongest_single(powerset: xr.Dataset, cohort: pd.DataFrame) -> str:
     str
     """
     singles = [str(s) for s in powerset["subset"].values if len(members(str(s))) == 1]
+    if len(singles) > 1 and powerset["validation_score"].isnull().all():
+        raise ValueError(
+            f"These scores have no validation samples, which would choose one of {', '.join(singles)}; expected versus "
+            "in each declared comparison of rq1 that is not about AUROC."
+        )
+    if len(singles) == 1:
+        return singles[0]
     held = powerset["validation_score"].sel(subset=singles).transpose("subset", "seed", "fold", "sample").values
     y = np.broadcast_to(cohort["label"].to_numpy(), held.shape[2:])
     areas = [np.mean([roc_auc_score(y[~np.isnan(v)], v[~np.isnan(v)]) for v in by_seed]) for by_seed in held]

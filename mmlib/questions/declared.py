@@ -169,10 +169,13 @@ def compare_declared(
     complete, found = full_subset(names), {"gap": full}
     of = {question: [d for d in declared if d["question"] == question] for question in QUESTIONS}
     if of["rq1"]:
-        baseline = strongest_single(powerset, cohort)
+        chosen = any("versus" not in entry and not _against_each(entry) for entry in of["rq1"])
+        baseline = strongest_single(powerset, cohort) if chosen else complete
         befores = [_before(entry, names, order, baseline) for entry in of["rq1"]]
         found["rq1"] = _additions(befores, powerset, cohort, patient_weights, rule, wanted)
     if of["rq2"]:
+        if len(masking["pattern"]) < 2 ** len(members(full_subset(masking["pattern"].values))):
+            raise ValueError("declared names rq2, but there are no scores of patterns; expected a column for each.")
         found["rq2"] = _losses(of["rq2"], masking, cohort, patient_weights, rule, wanted)
     masks, rows = asked.masks(cohort), []
     for entry in declared:

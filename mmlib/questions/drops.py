@@ -7,12 +7,13 @@ that their estimates may be subtracted.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmlib.core.schema import MINIMUM, PLAIN
+from mmlib.core.schema import DROPOUT, MINIMUM, PLAIN
 from mmlib.core.subsets import subset_masks, subset_name
 from mmlib.measure import expectation, metrics
 from mmlib.measure.bootstrap import average_seeds, resample_patients
@@ -21,9 +22,10 @@ from mmlib.measure.evaluation import Evaluation, evaluate, evaluate_masked
 from mmlib.measure.groups import Groups
 from mmlib.measure.scenarios import AT_RANDOM, decompose, default_mechanisms, distribution, with_mirrors
 from mmlib.measure.significance import loss_margin
-from mmlib.models.masking import DROPOUT
-from mmlib.models.study import Study
 from mmlib.questions.absence import Absence
+
+if TYPE_CHECKING:  # a study brings torch along, which scores that were made elsewhere do not need
+    from mmlib.models.study import Study
 
 #: The paper's "0.1-0.2 %" is read as rates below this, and as rates above it.
 SMALL = 0.01
@@ -37,7 +39,7 @@ OBSERVED = "as it happened"
 
 def evaluate_drops(
     scores: xr.Dataset,
-    study: Study,
+    study: "Study",
     groups: Groups,
     *,
     rates: Sequence[float],
@@ -86,7 +88,7 @@ def evaluate_drops(
         found = evaluate_masked(
             one["score"],
             one["threshold"].sel(rule=rule),
-            pattern_probabilities(each, masks, study.present.numpy()),
+            pattern_probabilities(each, masks, np.asarray(study.present)),
             rates,
             study.cohort,
             resample_patients(study.cohort["patient_id"], resamples, seed),
@@ -114,7 +116,7 @@ def evaluate_drops(
 
 def one_run(
     scores: xr.Dataset,
-    study: Study,
+    study: "Study",
     *,
     rates: Sequence[float],
     rule: str = "prevalence",
@@ -154,7 +156,7 @@ def one_run(
 
 
 def visibility(
-    plain: Evaluation, run_sd: pd.DataFrame, study: Study, *, rates: Sequence[float], margin: float
+    plain: Evaluation, run_sd: pd.DataFrame, study: "Study", *, rates: Sequence[float], margin: float
 ) -> pd.DataFrame:
     """Expected change in AUROC at some drop rates, beside the noise that it would have to stand out from.
 
@@ -182,7 +184,7 @@ def visibility(
     spread = {name: run_sd[name].loc[list(rates)].to_numpy() for name in run_sd}
     limit = np.array([loss_margin(margin, rate) for rate in rates])
     table = change.frame().assign(**spread, margin=limit)
-    kept = [np.prod(1 - rate * study.present.numpy(), axis=1).mean() for rate in rates]
+    kept = [np.prod(1 - rate * np.asarray(study.present), axis=1).mean() for rate in rates]
     return table.assign(
         touched=1 - np.array(kept),
         retrain=change.s_retrain.values,
@@ -206,7 +208,7 @@ def both_readings(visible: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 
 def slope_at_zero(
     scores: xr.Dataset,
-    study: Study,
+    study: "Study",
     groups: Groups,
     *,
     rule: str = "prevalence",
@@ -232,7 +234,7 @@ def slope_at_zero(
     overall = np.ones((1, len(cohort)), bool)
     every = np.concatenate([overall, *[members[1:] for _, members in masks.values()]])
     cuts = scores.threshold.sel(rule=rule).transpose("seed", "fold").values[:, study.fold]
-    patterns, present = subset_masks(study.modalities)[1], study.present.numpy()
+    patterns, present = subset_masks(study.modalities)[1], np.asarray(study.present)
     full = subset_name(study.modalities)
     by_seed = [
         expectation.slopes(y, score, own, patterns, weights, every, present, ranked=overall)
@@ -255,7 +257,7 @@ def slope_at_zero(
 
 def drop_each(
     scores: xr.Dataset,
-    study: Study,
+    study: "Study",
     groups: Groups,
     *,
     rule: str = "prevalence",
@@ -308,7 +310,7 @@ def drop_each(
 
 def simulate_runs(
     scores: xr.Dataset,
-    study: Study,
+    study: "Study",
     groups: Groups,
     *,
     rates: Sequence[float] = SIMULATED,
@@ -345,7 +347,7 @@ def simulate_runs(
 
 def expected_runs(
     scores: xr.Dataset,
-    study: Study,
+    study: "Study",
     groups: Groups,
     *,
     rates: Sequence[float] = EXPECTED,
@@ -372,7 +374,7 @@ def expected_runs(
 
 def compare_mechanisms(
     scores: xr.Dataset,
-    study: Study,
+    study: "Study",
     groups: Groups,
     *,
     rates: Sequence[float],
@@ -503,7 +505,7 @@ def drop_table(
     """
     plain, parts = loss[PLAIN], []
     differences = [(metric, a) for metric in FOLLOWED for a in plain.groups.protected]
-    for regime in (PLAIN, DROPOUT):
+    for regime in (name for name in (PLAIN, DROPOUT) if name in loss):
         result, about = loss[regime], {"regime": regime, "mechanism": AT_RANDOM}
         estimates = [result.metric("auroc"), *(result.difference(m, a) for m, a in differences)]
         parts += [e.frame().assign(**about) for e in estimates]
@@ -524,7 +526,7 @@ def drop_table(
 def _at_random(study, rates):
     """Distributions over patterns (R, n, P) when all modalities are lost independently, at some rates."""
     drop = np.multiply.outer(np.asarray(rates), np.ones((1, len(study.modalities))))
-    return expectation.pattern_probabilities(drop, subset_masks(study.modalities)[1], study.present.numpy())
+    return expectation.pattern_probabilities(drop, subset_masks(study.modalities)[1], np.asarray(study.present))
 
 
 def _first_seed(scores, study, rule):

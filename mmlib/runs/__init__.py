@@ -9,7 +9,9 @@ EXPORTS = {
     "execution": ["drawing_digest", "drawn_earlier", "execute"],
     "origin": ["put_address", "repository", "web_address"],
     "parameters": [
+        "chapters_of",
         "check_type",
+        "check_value",
         "notebook_parameters",
         "own_parameters",
         "run_parameters",
@@ -18,6 +20,7 @@ EXPORTS = {
         "unknown_parameter",
     ],
     "plan": ["plan_run"],
+    "release": ["footer", "pack", "Source", "source"],
     "run": ["Run"],
     "shared": ["code_digest", "Made", "read_runs", "RunTables", "share"],
     "staging": [
@@ -29,6 +32,7 @@ EXPORTS = {
         "stage_config",
         "stage_notebook",
         "stage_toc",
+        "without_run",
     ],
     "summary": ["summary_page"],
     "suppression": ["refusals", "suppress"],

@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 import xarray as xr
 from pyarrow import ArrowException
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from mmlib.core import schema
 
@@ -109,6 +108,8 @@ def write(
         elif isinstance(data, xr.Dataset):
             data.assign_attrs(made_by=made_by).to_netcdf(scratch, engine="h5netcdf")
         else:
+            from safetensors.torch import save_file  # torch, which runs of scores alone do not need
+
             save_file(data, scratch, metadata={"made_by": made_by})
         os.replace(scratch, target)
     finally:
@@ -224,6 +225,15 @@ def _checked(table: pd.DataFrame, name: str, target: Path) -> pd.DataFrame:
         first = error
     except pandera.errors.SchemaErrors as errors:  # values that cannot become the type
         first = errors.schema_errors[0]
-    raise ValueError(
-        f"{target} does not keep its contract: {str(first).splitlines()[0].rstrip(':')}."
-    ) from first
+    said = str(first).splitlines()[0].partition(" failure cases: ")[0].rstrip(":")
+    raise ValueError(f"{target} does not keep its contract: {said}{_cases(first)}.") from first
+
+
+def _cases(error) -> str:
+    """Three of the values that broke a contract, and how many there are."""
+    cases = getattr(error, "failure_cases", None)
+    if not isinstance(cases, pd.DataFrame) or "failure_case" not in cases:
+        return ""
+    values = cases["failure_case"].tolist()
+    shown = ", ".join(str(value)[:60] for value in values[:3])
+    return f", by {shown}" + (f" and {len(values) - 3:,} more" if len(values) > 3 else "")

@@ -13,6 +13,7 @@ import yaml
 
 from mmlib.runs.parameters import (
     check_type,
+    check_value,
     notebook_parameters,
     own_parameters,
     run_parameters,
@@ -137,6 +138,7 @@ def main(arguments: list[str]) -> int:
                 raise unknown_parameter(name, defaults, owner=str(options.notebook))
             parameters[name] = _value(text, defaults[name])
             check_type(name, parameters[name], defaults[name])
+            check_value(name, parameters[name])
         credentialed = True  # without a file, it may show data of any run
         if options.file:
             run = run_parameters(options.file, sorted(options.notebook.parent.glob("*.ipynb")))

@@ -9,7 +9,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import yaml
@@ -32,6 +32,24 @@ RUN_KEYS = {
     "encode_shards": 1,
     "chapters": ["10_leak"],
 }
+
+#: Parameters of few values, and those with a smallest and a largest one, each element of a list too.
+CHOICES = {
+    "rule": ("prevalence", "f1", "half"),
+    "unit": ("field", "note"),
+    "protected_inputs": ("none", "modality", "lineage"),
+}
+RANGES = {
+    "folds": (2, 100),
+    **dict.fromkeys(("seeds", "retrainings", "realisations", "dimensions"), (1, 10_000)),
+    **dict.fromkeys(("resamples", "permutations", "test_permutations"), (1, 1_000_000)),
+    **dict.fromkeys(("rates", "paper_rates", "structured_rates", "modality_dropout"), (0, 1)),
+    "validation": (0.01, 0.5),
+    "margin": (0, 1),
+}
+
+#: What a run of ``cohort: predictions`` starts and ends with.
+PREDICTIONS, FAIRNESS = "14_predictions", "05_fairness"
 
 #: Names that no run may have: that of chapters over all runs, and that of all runs.
 RESERVED = ("book", "all")
@@ -127,6 +145,7 @@ def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
             raise unknown_parameter(name, set().union(*known), owner="any notebook", where=f"{file}: ")
         for defaults in owners:
             check_type(name, value, defaults[name], where=f"{file}: ")
+        check_value(name, value, where=f"{file}: ")
     if values.get("kind", "health") not in RUN_KINDS:
         raise ValueError(f"{file}: kind is {values['kind']!r}, expected one of {', '.join(RUN_KINDS)}.")
     if values.get("public") and values.get("credentialed"):
@@ -152,6 +171,21 @@ def shared_runs(folder: str | Path, besides: Iterable[str] = ()) -> dict[str, di
     return {name: about for name, about in found.items() if about.get("schema") == SHARED_SCHEMA}
 
 
+def chapters_of(about: Mapping, usual: Iterable[str]) -> list[str]:
+    """Notebooks that a run goes through, in order.
+
+    Parameters
+    ----------
+    about : mapping
+        What the file of the run says.
+    usual : iterable of str
+        The chapters of a run whose models are trained here. A run of predictions reads scores instead, and goes on
+        with the chapters that it names and with fairness.
+    """
+    own = list(about.get("chapters", []))
+    return [PREDICTIONS, *own, FAIRNESS] if about.get("cohort") == "predictions" else [*usual, *own]
+
+
 def own_parameters(notebook: str | Path, file: str | Path) -> dict:
     """Parameters of a run that one notebook takes, after a check of all of them.
 
@@ -174,6 +208,23 @@ def check_type(name: str, value, default, *, where: str = "") -> None:
         f"{where}parameter {name!r} is {_kind(value)} ({value!r}), expected {_kind(default)} "
         f"like its default {default!r}{hint}."
     )
+
+
+def check_value(name: str, value, *, where: str = "") -> None:
+    """Raise a `ValueError` if a value is not one of the few, or outside of the range, that a parameter has."""
+    few = _cohorts() if name == "cohort" else CHOICES.get(name, (value,))
+    if value not in few:
+        raise ValueError(f"{where}parameter {name!r} is {value!r}, expected one of {', '.join(few)}.")
+    low, high = RANGES.get(name, (None, None))
+    for one in (value if isinstance(value, list) else [value]) if low is not None else ():
+        if isinstance(one, bool) or not isinstance(one, int | float) or not low <= one <= high:
+            raise ValueError(f"{where}parameter {name!r} holds {one!r}, expected numbers from {low} to {high:,}.")
+
+
+def _cohorts() -> list[str]:
+    """Modules of the room `data` with a loader, found without importing them, and predictions."""
+    files = (Path(__file__).resolve().parents[1] / "data").glob("*.py")
+    return sorted({file.stem for file in files if "\ndef load(" in file.read_text(encoding="utf-8")} | {"predictions"})
 
 
 def unknown_parameter(name: str, known: Iterable[str], *, owner: str, where: str = "") -> ValueError:

@@ -6,7 +6,7 @@ folder, so that relative links stay right and lead to the same run. Labels and g
 ``RUN-`` becomes ``<run>-`` in Markdown cells and in the names and captions of cell metadata (code writes
 ``f"{run}-..."``). In pages ``RUN-`` is the first run. A notebook of the story is over all runs: it is executed once,
 for ``book``, which its labels carry. Runs of ``book/runs`` that were not computed here have their summary alone. The
-table of contents names the chapters that every run has; the ``chapters`` of a run follow.
+table of contents names the chapters that runs have whose models are trained here; the ``chapters`` of a run follow.
 """
 
 # How a glued number reaches another page: the text role, with the notebook's path, a double colon, the key
@@ -28,6 +28,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -35,7 +36,8 @@ import yaml
 
 from mmlib.runs.disclosure import guard
 from mmlib.runs.origin import put_address, repository
-from mmlib.runs.parameters import run_parameters, shared_runs
+from mmlib.runs.parameters import PREDICTIONS, chapters_of, run_parameters, shared_runs
+from mmlib.runs.release import footer, source
 from mmlib.runs.shared import code_digest, read_runs
 from mmlib.runs.summary import summary_page
 
@@ -93,8 +95,9 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     if out.exists() and not _is_staged(out):
         raise ValueError(f"{out} holds something else than a staged book; give --out a folder of its own.")
     settings = {run: _settings(run, root) for run in runs}
-    own = {run: settings[run].get("chapters", []) for run in runs}
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    own = {run: chapters_of(settings[run], _chapters(toc)) for run in runs}
+    runs = sorted(runs, key=lambda run: PREDICTIONS in own[run])  # pages quote a run that has all chapters
     folders = {
         "results": root / "results",
         "shared": root / "book" / "runs",
@@ -105,8 +108,11 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(root / "book", part / "book", ignore=shutil.ignore_patterns("__pycache__", "runs"))
-    origin = repository(root)
-    config = stage_config((root / "_config.yml").read_text(encoding="utf-8"), origin)
+    origin, made = repository(root), source(root)
+    titles = [[run.title for run in tables.values() if run.computed == here] for here in (True, False)]
+    config = (root / "_config.yml").read_text(encoding="utf-8")
+    config = config.replace('extra_footer: ""', f"extra_footer: {json.dumps(footer(made, *titles))}")
+    config = stage_config(config, origin)
     (part / "_config.yml").write_text(config, encoding="utf-8")
     (part / "figures").mkdir()
     story = {name: _executed(BOOK, name, root) for name in _chapters(toc, STORY)}
@@ -119,11 +125,12 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
         (part / folder).mkdir(exist_ok=True)
         synthetic = tables[run].kind == "synthetic"
         notice = SYNTHETIC if synthetic else ""
-        page = summary_page(tables[run], notice=notice, code=code)
+        built = date.fromisoformat(made.date) if made.time else None
+        page = summary_page(tables[run], notice=notice, code=code, today=built)
         (part / folder / f"{SUMMARY}.md").write_text(page, encoding="utf-8")
         if run not in settings:
             continue
-        notebooks = {name: _executed(run, name, root) for name in [*_chapters(toc), *own[run]]}
+        notebooks = {name: _executed(run, name, root) for name in own[run]}
         if settings[run].get("credentialed"):
             guard(run, notebooks | story, root=root / "results")
         title = tables[run].title
@@ -133,7 +140,9 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
         for name, executed in notebooks.items():
             _write(stage_notebook(executed, run, title, notice), part, folder, name)
     for page in (part / "book").rglob("*.md"):
-        text = put_address(label(page.read_text(encoding="utf-8"), runs[0]), origin.get("url", ""))
+        text = page.read_text(encoding="utf-8")
+        text = without_run(text) if PREDICTIONS in own[runs[0]] else label(text, runs[0])
+        text = put_address(text, origin.get("url", ""))
         page.write_text(put_answers(text, told, glued_text(story.values(), BOOK)), encoding="utf-8")
     mathjax = part / "book" / "_static" / "mathjax"
     mathjax.mkdir(parents=True)
@@ -174,6 +183,18 @@ def stage_config(config: str, origin: Mapping[str, str]) -> str:
 def label(text: str, run: str) -> str:
     """Text with the run's name in place of the token ``RUN-`` of labels and glue keys."""
     return re.sub(r"\bRUN-", f"{run}-", text)
+
+
+def without_run(text: str) -> str:
+    """Page of a book in which no run has all chapters: words in place of what it quotes from one.
+
+    Examples
+    --------
+    >>> without_run("as {numref}`RUN-tab-audit` shows")
+    'as a table or figure of a run with all chapters shows'
+    """
+    text = re.sub(r"{numref}`RUN-[^`]*`", "a table or figure of a run with all chapters", text)
+    return re.sub(r"{glue:\w+}`[^`]*RUN-[^`]*`", "the", text)
 
 
 def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "") -> dict:
@@ -323,7 +344,7 @@ def stage_toc(toc: Mapping, runs: Iterable[str], own: Mapping[str, Sequence[str]
     runs : iterable of str
         In the order in which they appear.
     own : mapping of str to sequence of str
-        Run computed here to the names of notebooks that it has beyond those of the table. Others have a summary only.
+        Run computed here to the names of its chapters. Others have a summary only.
 
     Returns
     -------
@@ -339,8 +360,7 @@ def stage_toc(toc: Mapping, runs: Iterable[str], own: Mapping[str, Sequence[str]
         for run, folder in _folders(runs).items():
             entry = {"file": f"{folder}/{SUMMARY}"}
             if run in own:
-                names = [file.rpartition("/")[2] for file in _files(part)] + list(own[run])
-                entry["sections"] = [{"file": f"{folder}/{name}"} for name in names]
+                entry["sections"] = [{"file": f"{folder}/{name}"} for name in own[run]]
             chapters.append(entry)
         parts.append({**part, "chapters": chapters})
     return {**toc, "parts": parts}

@@ -23,7 +23,7 @@ def summary_page(run: RunTables, *, notice: str = "", code: str = "", today: dat
         Sha256 of the chapters of this checkout and the modules behind them; the page says if those that made a shared
         run were others.
     today : datetime.date, optional
-        From which the age of a shared run counts; today by default.
+        From which the age of a shared run counts: the date of the commit; today by default.
     """
     share = f" ({run.positives / run.n:.1%})" if run.n else ""
     who = f"{run.n:,} {run.samples} of {run.patients:,} {run.units}"

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from mmlib.core.schema import PLAIN
-from mmlib.models.masking import DROPOUT
+from mmlib.core.schema import DROPOUT, PLAIN
 from mmlib.questions.absence import Absence
 from mmlib.show import style
 from mmlib.show.style import METRIC_NAMES, decimals, words

@@ -1,6 +1,7 @@
 """Figures and tables of chapter 3: what adding a modality does."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +12,6 @@ from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import NONE, full_subset, members
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation
-from mmlib.models.study import Study
 from mmlib.questions.additions import EFFECTS, against_each, change_between, smallest_gain, without_modalities
 from mmlib.questions.parts import PARTS
 from mmlib.questions.presence import PAIRS
@@ -30,11 +30,14 @@ from mmlib.show.style import (
     words,
 )
 
+if TYPE_CHECKING:
+    from mmlib.models.study import Study
+
 #: Columns of the table of single modalities: metric -> heading.
 ALONE = {"auroc": "AUROC", "average_precision": "AUPRC", "f1": "F1", "balanced_accuracy": "balanced accuracy"}
 
 
-def unimodal_table(alone: Evaluation, study: Study):
+def unimodal_table(alone: Evaluation, study: "Study"):
     """Metrics of each modality alone, of all together, and of flagging all samples.
 
     Parameters
@@ -48,7 +51,7 @@ def unimodal_table(alone: Evaluation, study: Study):
     -------
     pandas.io.formats.style.Styler
     """
-    lacking = dict(zip(study.modalities, (~study.present.numpy()).sum(axis=0), strict=True))
+    lacking = dict(zip(study.modalities, (~np.asarray(study.present)).sum(axis=0), strict=True))
     prevalence = float(study.y.mean())
     names = [*study.modalities, "all"][: len(alone.labels)]
     cells = {heading: estimate_cells(alone.metric(metric), ".3f") for metric, heading in ALONE.items()}

@@ -94,3 +94,14 @@ def test_labelled_arrays_are_checked(data, message):
     assert check_array(array(), "masking").identical(array())
     with pytest.raises(ValueError, match=message):
         check_array(data, "masking")
+
+
+def test_a_power_set_that_lacks_a_subset_is_named():
+    dims = {"score": ("subset", "seed", "sample"), "threshold": ("subset", "seed", "fold", "rule")}
+    dims["validation_score"] = ("subset", "seed", "fold", "sample")
+    names = ["none", "a", "b", "a+b"]
+    whole = xr.Dataset({k: (d, np.full([4 if x == "subset" else 1 for x in d], 0.5)) for k, d in dims.items()})
+    whole = whole.assign_coords(subset=names)
+    check_array(whole, "powerset")
+    with pytest.raises(ValueError, match="powerset lacks the subset 'b' of 4; expected all of them"):
+        check_array(whole.sel(subset=["none", "a", "a+b"]), "powerset")

@@ -90,3 +90,9 @@ def test_groups_that_the_cohort_lacks_are_one_sentence(given, message):
     with pytest.raises(ValueError, match=message) as error:
         choose_groups(SITES.assign(one="x", whole=["all", "some"] * 75), *given)
     assert "\n" not in str(error.value)
+
+
+def test_an_identifier_is_no_attribute():
+    cohort = pd.DataFrame({"id": [f"p{i}" for i in range(60)] * 2, "label": [0] * 60 + [1] * 60})
+    with pytest.raises(ValueError, match="'id' has 60 groups, such as 'p0', 'p1', 'p10'; expected at most 50"):
+        choose_groups(cohort, {"id": None})

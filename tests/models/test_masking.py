@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmlib.core.schema import PLAIN
+from mmlib.core.schema import DROPOUT, PLAIN
 from mmlib.models import powerset
-from mmlib.models.masking import DROPOUT, score_patterns, train_masking_regimes
+from mmlib.models.masking import score_patterns, train_masking_regimes
 from mmlib.models.study import prepare
 from tests.models.test_powerset import SMALL
 from tests.models.test_study import cohort_and_embeddings

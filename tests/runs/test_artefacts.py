@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 import xarray as xr
 from safetensors import safe_open
@@ -160,6 +161,14 @@ def test_what_breaks_the_contract_is_neither_written_nor_read(tmp_path, name, ch
         artefacts.read("toy", name, root=tmp_path)
 
 
+def test_a_broken_contract_shows_three_cases_and_a_count(tmp_path):
+    many = pd.concat([examples()["cohort"].head(1)] * 1000, ignore_index=True)
+    many = many.assign(label=np.int8(2), sample_id=[f"s{i}" for i in range(1000)], patient_id="p", fold=np.int8(0))
+    with pytest.raises(ValueError, match=r"by 2, 2, 2 and 997 more\.$") as error:
+        artefacts.write(many, "toy", "cohort", root=tmp_path)
+    assert len(str(error.value)) < 300
+
+
 @pytest.mark.parametrize("name", ["cohort", "embeddings", "models"])
 def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path, monkeypatch, name):
     data = examples()[name]
@@ -174,7 +183,7 @@ def test_a_write_that_fails_half_way_leaves_the_old_file(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", full_disk)
     monkeypatch.setattr(xr.Dataset, "to_netcdf", full_disk)
-    monkeypatch.setattr(artefacts, "save_file", full_disk)
+    monkeypatch.setattr(safetensors.torch, "save_file", full_disk)
     with pytest.raises(OSError, match="No space left"):
         artefacts.write(data, "toy", name, root=tmp_path)
     assert file.read_bytes() == before

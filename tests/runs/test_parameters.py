@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -6,7 +7,16 @@ import papermill
 import pytest
 
 import mmlib
-from mmlib.runs.parameters import notebook_parameters, own_parameters, run_parameters, shared_runs, sources
+from mmlib.data.cohorts import LOADERS
+from mmlib.runs.parameters import (
+    chapters_of,
+    check_value,
+    notebook_parameters,
+    own_parameters,
+    run_parameters,
+    shared_runs,
+    sources,
+)
 
 PACKAGE = Path(mmlib.__file__).parent
 FIRST = """\
@@ -210,3 +220,36 @@ def test_no_run_is_public_and_credentialed(tmp_path):
     (tmp_path / "mine.yml").write_text("public: true\ncredentialed: true\n")
     with pytest.raises(ValueError, match="marked both public and credentialed"):
         run_parameters(tmp_path / "mine.yml", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("cohort", "suport2", "parameter 'cohort' is 'suport2', expected one of mds_ed, meds, .*support2, table"),
+        ("rule", "youden", "parameter 'rule' is 'youden', expected one of prevalence, f1, half"),
+        ("unit", "notes", "parameter 'unit' is 'notes', expected one of field, note"),
+        ("folds", 1, "parameter 'folds' holds 1, expected numbers from 2 to 100"),
+        ("resamples", -5, "parameter 'resamples' holds -5, expected numbers from 1 to 1,000,000"),
+        ("rates", [0.1, 20], "parameter 'rates' holds 20, expected numbers from 0 to 1"),
+        ("rates", [0.1, "much"], "parameter 'rates' holds 'much', expected numbers"),
+        ("validation", 0.9, "parameter 'validation' holds 0.9, expected numbers from 0.01 to 0.5"),
+    ],
+)
+def test_a_value_that_no_chapter_could_use_is_refused_before_one_starts(tmp_path, write_notebook, name, value, message):
+    default = value if not isinstance(value, list) else [0.5]
+    notebook = write_notebook(tmp_path / "a.ipynb", ("parameters", f"{name} = {default!r}"))
+    (tmp_path / "demo.yml").write_text(json.dumps({name: value}))
+    with pytest.raises(ValueError, match=message):
+        run_parameters(tmp_path / "demo.yml", [notebook])
+
+
+def test_the_cohorts_are_those_that_have_a_loader():
+    for name in [*LOADERS, "predictions"]:
+        check_value("cohort", name)
+
+
+def test_a_run_of_predictions_has_the_chapters_of_scores():
+    usual = ["01_cohort", "05_fairness"]
+    assert chapters_of({"cohort": "support2", "chapters": ["10_leak"]}, usual) == [*usual, "10_leak"]
+    found = chapters_of({"cohort": "predictions", "chapters": ["16_missing"]}, usual)
+    assert found == ["14_predictions", "16_missing", "05_fairness"]

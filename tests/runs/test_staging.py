@@ -227,7 +227,8 @@ def test_label_leaves_longer_words_alone():
 
 
 def test_the_part_of_notebooks_holds_an_entry_for_each_run_with_its_chapters_folded_under_it():
-    pages, cohorts = stage_toc(TOC, ["one", "two", "three"], {"one": [], "two": ["03_c"]})["parts"]
+    own = {"one": ["01_a", "02_b"], "two": ["01_a", "02_b", "03_c"]}
+    pages, cohorts = stage_toc(TOC, ["one", "two", "three"], own)["parts"]
     assert pages == TOC["parts"][0]
     assert cohorts["caption"] == "Results" and "numbered" not in cohorts
     one, two, shared = cohorts["chapters"]

@@ -1,0 +1,58 @@
+"""Remove what is damaged among results, so that it is made again: ``python -m mmlib mend``, before a build.
+
+A disk or a copy can leave a file that is not what was written. Every artefact carries the sha256 of its content.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def mend(results: str | Path = "results") -> list[str]:
+    """Files that were removed since they are damaged: artefacts of every run, and executed notebooks.
+
+    Parameters
+    ----------
+    results : path
+        Folder of all runs.
+
+    Returns
+    -------
+    list of str
+        A sentence for each.
+    """
+    notebooks = [file for file in sorted(Path(results).glob("*/notebooks/*.ipynb")) if not _is_json(file)]
+    found = [f"{file} is damaged; it was removed and will be made again." for file in notebooks]
+    damaged = notebooks
+    if runs := sorted({folder.parent.name for folder in Path(results).glob("*/notebooks")}):
+        from mmlib.runs import artefacts  # slow to import: only if there is something to read
+
+        for run in runs:
+            for name in artefacts.ARTEFACTS:
+                file = artefacts.path(run, name, results)
+                try:
+                    if file.is_file():
+                        artefacts.read(run, name, root=results)
+                except ValueError as error:
+                    damaged = [*damaged, file]
+                    found.append(f"{str(error).partition('; ')[0].rstrip('.')}; it was removed and will be made again.")
+    for file in damaged:
+        file.unlink()
+    return found
+
+
+def _is_json(file: Path) -> bool:
+    try:
+        json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code of the command line: 0, after a sentence for each file that was removed."""
+    argparse.ArgumentParser(prog="python -m mmlib mend", description=__doc__.partition(":")[0]).parse_args(arguments)
+    for sentence in mend():
+        print(sentence, file=sys.stderr)
+    return 0

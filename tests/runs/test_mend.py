@@ -1,0 +1,38 @@
+import pytest
+
+from mmlib.runs import artefacts
+from mmlib.runs.mend import mend
+from tests.runs.test_artefacts import examples
+
+
+@pytest.mark.parametrize("name", ["cohort", "embeddings", "models", "rq1"])
+@pytest.mark.parametrize("kind", ["cut", "flipped"])
+def test_a_damaged_file_is_removed_and_others_stay(tmp_path, name, kind):
+    for each, data in examples().items():
+        artefacts.write(data, "toy", each, root=tmp_path)
+    notebook = tmp_path / "toy" / "notebooks" / "01_cohort.ipynb"
+    notebook.parent.mkdir()
+    notebook.write_text("{}")
+    assert mend(tmp_path) == []
+    file = artefacts.path("toy", name, tmp_path)
+    content = bytearray(file.read_bytes())
+    place = len(content) // 2 if name != "models" else len(content) - 2
+    content = content[: len(content) - 30] if kind == "cut" else content
+    if kind == "flipped":
+        content[place] ^= 0xFF
+    file.write_bytes(bytes(content))
+    there = {each for each in artefacts.ARTEFACTS if artefacts.path("toy", each, tmp_path).is_file()}
+    told = mend(tmp_path)
+    left = {each for each in artefacts.ARTEFACTS if artefacts.path("toy", each, tmp_path).is_file()}
+    if told:  # a flipped byte may lie where nothing is read
+        assert there - left == {name} and told[0].endswith("it was removed and will be made again.")
+    else:
+        assert kind == "flipped" and artefacts.content_digest(artefacts.read("toy", name, root=tmp_path))
+
+
+def test_a_notebook_that_ends_early_is_removed(tmp_path):
+    notebook = tmp_path / "toy" / "notebooks" / "01_cohort.ipynb"
+    notebook.parent.mkdir(parents=True)
+    notebook.write_text('{"cells": [')
+    assert len(mend(tmp_path)) == 1 and not notebook.exists()
+    assert mend(tmp_path / "nothing") == []
