@@ -8,6 +8,7 @@ from importlib import import_module
 VERBS = {
     "encode": ("mmlib.text.encode", "embed the texts of notes into the cache that all runs share"),
     "execute": ("mmlib.runs.execution", "execute one notebook for one run"),
+    "lessons": ("mmlib.runs.lessons", "write the lessons for students and with solutions"),
     "plan": ("mmlib.runs.plan", "tell what a run will do, before it does it"),
     "share": ("mmlib.runs.shared", "write the tables of a finished run to a folder that may be passed on"),
     "stage": ("mmlib.runs.staging", "assemble the book from pages and executed notebooks"),

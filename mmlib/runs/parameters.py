@@ -33,11 +33,13 @@ RUN_KEYS = {
     "chapters": ["10_leak"],
 }
 
+#: Folder of the lessons, which are executed once per book, with their solutions.
+LESSONS = "notebooks/lessons"
 #: Names that no run may have: that of chapters over all runs, and that of all runs.
 RESERVED = ("book", "all")
 
 #: Suffixes of what a module may have beside it under its own name.
-BESIDE = (".html", ".js", ".css", ".safetensors", ".json", ".csv")
+BESIDE = (".yml", ".html", ".js", ".css", ".safetensors", ".json", ".csv")
 
 _NAMES = {
     bool: "true or false",
