@@ -34,19 +34,7 @@ def quick_scores(cohort: Cohort, modalities: Sequence[str] | None = None, *, fol
     -------
     numpy.ndarray of shape (n_samples,)
     """
-    modalities = cohort.modalities if modalities is None else modalities
-    if unknown := [m for m in modalities if m not in cohort.modalities]:
-        raise ValueError(f"There is no modality {unknown[0]!r}; {cohort.name} has {', '.join(cohort.modalities)}.")
-    x, y = _columns(cohort, modalities), cohort.samples["label"].to_numpy()
-    if not x.shape[1]:
-        return np.full(len(y), y.mean())
-    fold, risk = assign_folds(cohort.samples, folds=folds).to_numpy(), np.empty(len(y))
-    for f in range(folds):
-        train, test = fold != f, fold == f
-        mean, sd = x[train].mean(axis=0), x[train].std(axis=0)
-        z = np.clip((x - mean) / np.where(sd > 0, sd, 1), -4, 4)[None]
-        risk[test] = expit(log_odds(z[:, test], fit_many(z[:, train], y[train]))[0])
-    return risk
+    return _risks(cohort, [cohort.modalities if modalities is None else modalities], folds)[0]
 
 
 def quick_subsets(cohort: Cohort, modalities: Sequence[str]) -> pd.DataFrame:
@@ -59,7 +47,7 @@ def quick_subsets(cohort: Cohort, modalities: Sequence[str]) -> pd.DataFrame:
         Three have eight subsets; the order of columns is that of `mmlib.core.subsets.subset_masks`.
     """
     names, _ = subset_masks(list(modalities))
-    return pd.DataFrame({name: quick_scores(cohort, members(name)) for name in names})
+    return pd.DataFrame(dict(zip(names, _risks(cohort, [members(name) for name in names]), strict=True)))
 
 
 def rates_at(samples: pd.DataFrame, score, attribute: str, threshold: float) -> pd.DataFrame:
@@ -182,6 +170,27 @@ def _mean(found: pd.DataFrame) -> tuple[float, float]:
     mean = found["value"].mean()
     residuals = (found["value"] - mean).groupby(found["patient_id"]).sum()
     return mean, float(np.sqrt((residuals**2).sum()) / len(found))
+
+
+def _risks(cohort: Cohort, subsets: Sequence[Sequence[str]], folds: int = 5) -> list[np.ndarray]:
+    """Out-of-fold risks for each subset; the folds, which take longest, are drawn once."""
+    fold = assign_folds(cohort.samples, folds=folds).to_numpy()
+    return [_risk(cohort, subset, fold) for subset in subsets]
+
+
+def _risk(cohort: Cohort, modalities: Sequence[str], fold: np.ndarray) -> np.ndarray:
+    if unknown := [m for m in modalities if m not in cohort.modalities]:
+        raise ValueError(f"There is no modality {unknown[0]!r}; {cohort.name} has {', '.join(cohort.modalities)}.")
+    x, y = _columns(cohort, modalities), cohort.samples["label"].to_numpy()
+    if not x.shape[1]:
+        return np.full(len(y), y.mean())
+    risk = np.empty(len(y))
+    for f in np.unique(fold):
+        train, test = fold != f, fold == f
+        mean, sd = x[train].mean(axis=0), x[train].std(axis=0)
+        z = np.clip((x - mean) / np.where(sd > 0, sd, 1), -4, 4)[None]
+        risk[test] = expit(log_odds(z[:, test], fit_many(z[:, train], y[train]))[0])
+    return risk
 
 
 def _columns(cohort: Cohort, modalities: Sequence[str]) -> np.ndarray:
