@@ -62,7 +62,7 @@ def other_errors(notebook: Mapping) -> list[str]:
     import nbformat
     from nbclient import NotebookClient
 
-    node = nbformat.from_dict(copy.deepcopy(dict(notebook)))
+    node = nbformat.reads(json.dumps(notebook), as_version=4)
     NotebookClient(node, timeout=300, allow_errors=True, kernel_name="python3").execute()
     outputs = [output for cell in node.cells for output in cell.get("outputs", [])]
     errors = [output for output in outputs if output["output_type"] == "error"]

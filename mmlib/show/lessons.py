@@ -35,7 +35,7 @@ def quiz(lesson: str, numbers: Sequence[int]) -> HTML:
     """
     questions = quiz_questions()
     if lesson not in questions or not set(numbers) <= set(range(1, len(questions.get(lesson, [])) + 1)):
-        raise ValueError(f"There is no quiz {lesson!r} with the questions {list(numbers)}; there are {list(questions)}.")
+        raise ValueError(f"There is no quiz {lesson!r} with the questions {list(numbers)}; it knows {list(questions)}.")
     asked = {number: questions[lesson][number - 1] for number in numbers}
     page = "".join(_question(f"quiz-{lesson}-{number}", number, question) for number, question in asked.items())
     told = "".join(
