@@ -6,7 +6,7 @@ CORES ?= all
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book redraw release test check faults bench bench-large serve clean
+.PHONY: book redraw release lessons lab test check faults bench bench-large serve clean
 
 book: .venv/ready
 	$(BIN)/python -m mmlib mend
@@ -20,16 +20,26 @@ redraw: book
 release: book
 	$(BIN)/python -m mmlib release $(RUNS)
 
+# Executes the six lessons with their solutions, checks the students' copies, and zips both into _build/lessons.
+lessons: .venv/ready
+	$(BIN)/snakemake lessons --cores $(CORES) --rerun-incomplete --nolock --show-failed-logs --quiet host reason
+
+# Opens JupyterLab at the first lesson; what a student writes stays in my_lessons/.
+lab: .venv/ready
+	$(BIN)/python -m mmlib lessons my_lessons
+	$(BIN)/jupyter lab --notebook-dir=my_lessons my_lessons/1_thresholds.ipynb
+
 test: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo --no-cache
-	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb notebooks/story/*.ipynb
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb notebooks/story/*.ipynb notebooks/lessons/*.ipynb
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # Searches the pages of the book that is built, then of a small one, for words that say more than numbers do and for
 # intervals that cannot be, audits pages with axe-core in Chromium, and compares the verdicts of all pages of all runs with the declared ones. It leaves the small book
 # in _build; `make book` brings back the other in seconds.
 check: .venv/ready
+	$(MAKE) lessons
 	if [ -d _build/html ]; then $(BIN)/python -m tests.check_pages _build/html; fi
 	$(MAKE) book RUNS=smoke
 	$(BIN)/python -m tests.check_pages _build/html

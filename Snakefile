@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from mmlib.runs.execution import drawn_earlier
-from mmlib.runs.parameters import chapters_of, notebook_parameters, own_parameters, run_parameters, shared_runs, sources
+from mmlib.runs.parameters import LESSONS, chapters_of, notebook_parameters, own_parameters, run_parameters, shared_runs, sources
 
 # Jobs find this environment's python and jupyter-book even if it was not activated; nothing reports home.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -125,6 +125,7 @@ onstart:
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
 # Executed once per book, over the tables of all runs.
 STORY = sorted(Path("notebooks/story").glob("*.ipynb"))
+LESSON = sorted(Path(LESSONS).glob("*.ipynb"))
 TABLES = ["rq1", "rq2", "fairness", "declared", "selection", "mitigation", "audit", "sizes"]
 
 
@@ -238,7 +239,7 @@ rule book:
             for run in RUNS
             for name in chapters_of(settings(run), CHAPTERS)
         ],
-        [f"results/book/notebooks/{notebook.name}" for notebook in STORY],
+        [f"results/book/notebooks/{notebook.name}" for notebook in STORY + LESSON],
         PAGES,
         "_config.yml",
         "_toc.yml",
@@ -274,11 +275,11 @@ def tables_of(notebook):
     return made_here + expand("book/runs/{run}/run.yml", run=SHARED)
 
 
-for notebook in STORY:
+for notebook in STORY + LESSON:
 
     rule:
         name:
-            f"story_{notebook.stem}"
+            f"{notebook.parent.name}_{notebook.stem}"
         input:
             tables_of(notebook),
             notebook=str(notebook),
@@ -290,9 +291,22 @@ for notebook in STORY:
         log:
             f"results/book/logs/{notebook.stem}.log",
         message:
-            f"the story: {notebook.stem}"
+            f"{notebook.parent.name}: {notebook.stem}"
         shell:
             "python -m mmlib execute {input.notebook} {output.executed} {params.runs:q} >{log} 2>&1"
+
+
+rule lessons:
+    input:
+        "mmlib/runs/lessons.py",
+        executed=[f"results/book/notebooks/{notebook.name}" for notebook in LESSON],
+    output:
+        "_build/lessons/students.zip",
+        "_build/lessons/solutions.zip",
+    message:
+        "the lessons, for students and with solutions: _build/lessons"
+    shell:
+        "python -m mmlib lessons _build/lessons {input.executed}"
 
 
 rule encode_shard:

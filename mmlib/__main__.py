@@ -8,6 +8,7 @@ from importlib import import_module
 VERBS = {
     "encode": ("mmlib.text.encode", "embed the texts of notes into the cache that all runs share"),
     "execute": ("mmlib.runs.execution", "execute one notebook for one run"),
+    "lessons": ("mmlib.runs.lessons", "write the lessons for students and with solutions"),
     "mend": ("mmlib.runs.mend", "remove what is damaged among results, so that it is made again"),
     "plan": ("mmlib.runs.plan", "tell what a run will do, before it does it"),
     "release": ("mmlib.runs.release", "pack the book that is built, with the tables of runs and checksums"),

@@ -134,6 +134,14 @@ EXPORTS = {
         "train_small_studies",
     ],
     "learned": ["compare_labels", "learned_table", "score_views"],
+    "lessons": [
+        "compare_recorded",
+        "name_fault",
+        "quick_scores",
+        "quick_subsets",
+        "rates_at",
+        "sweep_shares",
+    ],
     "mitigation": [
         "absence_as_sign",
         "auroc_lost",

@@ -51,11 +51,13 @@ RANGES = {
 #: What a run of ``cohort: predictions`` starts and ends with.
 PREDICTIONS, FAIRNESS = "14_predictions", "05_fairness"
 
+#: Folder of the lessons, which are executed once per book, with their solutions.
+LESSONS = "notebooks/lessons"
 #: Names that no run may have: that of chapters over all runs, and that of all runs.
 RESERVED = ("book", "all")
 
 #: Suffixes of what a module may have beside it under its own name.
-BESIDE = (".html", ".js", ".css", ".safetensors", ".json", ".csv")
+BESIDE = (".yml", ".html", ".js", ".css", ".safetensors", ".json", ".csv")
 
 _NAMES = {
     bool: "true or false",

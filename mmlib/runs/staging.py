@@ -36,7 +36,7 @@ import yaml
 
 from mmlib.runs.disclosure import guard
 from mmlib.runs.origin import put_address, repository
-from mmlib.runs.parameters import PREDICTIONS, chapters_of, run_parameters, shared_runs
+from mmlib.runs.parameters import LESSONS, PREDICTIONS, chapters_of, run_parameters, shared_runs
 from mmlib.runs.release import footer, source
 from mmlib.runs.shared import code_digest, read_runs
 from mmlib.runs.summary import summary_page
@@ -118,6 +118,9 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     story = {name: _executed(BOOK, name, root) for name in _chapters(toc, STORY)}
     for name, executed in story.items():
         _write(stage_notebook(executed, BOOK), part, STORY, name)
+    for file in (file for file in _files(toc) if file.startswith(f"{LESSONS}/")):
+        name = file.removeprefix(f"{LESSONS}/")
+        _write(stage_notebook(_executed(BOOK, name, root), BOOK, lesson=True), part, LESSONS, name)
     told, code = {}, code_digest(root / "notebooks") if len(tables) > len(runs) else ""
     for run, folder in _folders(tables).items():
         if folder == run and (part / folder).exists():
@@ -197,7 +200,9 @@ def without_run(text: str) -> str:
     return re.sub(r"{glue:\w+}`[^`]*RUN-[^`]*`", "the", text)
 
 
-def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "") -> dict:
+def stage_notebook(
+    notebook: Mapping, run: str, title: str = "", notice: str = "", *, lesson: bool = False
+) -> dict:
     """An executed notebook as it appears in the book for one run.
 
     Parameters
@@ -208,6 +213,8 @@ def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "
         Name and title of the run; without a title the heading stays.
     notice : str
         Markdown to insert under the first heading.
+    lesson : bool
+        Whether code is shown, solutions folded.
 
     Returns
     -------
@@ -229,8 +236,11 @@ def stage_notebook(notebook: Mapping, run: str, title: str = "", notice: str = "
         if "mystnb" in cell["metadata"]:
             cell["metadata"]["mystnb"] = _relabel(cell["metadata"]["mystnb"], run)
         if cell["cell_type"] == "code":
-            hidden = "remove-input" if run == BOOK else FOLDED  # the story shows no code
-            cell["metadata"]["tags"] = sorted({*cell["metadata"].get("tags", []), hidden})
+            tags = set(cell["metadata"].get("tags", []))
+            hidden = {"remove-input" if run == BOOK else FOLDED}  # the story shows no code
+            if lesson:
+                hidden = {FOLDED} if "solution" in tags else set()
+            cell["metadata"]["tags"] = sorted(tags | hidden)
         if cell["cell_type"] == "markdown":
             text = label("".join(cell["source"]), run)
             if title and not headed:

@@ -126,6 +126,7 @@ EXPORTS = {
     ],
     "leak": ["leak_differences", "leak_dots", "leak_in_short", "record_dots"],
     "learned": ["labels_table", "learned_in_short", "views_table"],
+    "lessons": ["quiz", "quiz_questions", "share_slider"],
     "masking": [
         "difference_curves",
         "drop_curve",

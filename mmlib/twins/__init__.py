@@ -8,6 +8,7 @@ EXPORTS = {
     "drawings": ["draw_ecgs", "draw_xray", "outline_xray"],
     "ed": ["tables"],
     "mds": ["ecg_of", "write_mds_ed"],
+    "students": ["faulty_knobs", "write_student", "write_students"],
     "write": ["findings_of", "report_of", "write_twin"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

@@ -206,10 +206,16 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("name", choices=list(KNOBS))
     parser.add_argument("folder", type=Path, help="folder of the twin; must not exist, or be empty")
-    parser.add_argument("--patients", type=int, default=2000)
+    parser.add_argument("--patients", type=int, help="2,000; for students 3,000")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--mess", type=float, default=0.01, help="share of untidy rows")
     parser.add_argument("--wfdb", action="store_true", help="write ECGs as WFDB records too")
+    parser.add_argument(
+        "--students",
+        type=Path,
+        metavar="CSV",
+        help="a list of names: each gets a folder with a twin that hides a fault; a key lies beside FOLDER",
+    )
     parser.add_argument(
         "--knob",
         nargs=2,
@@ -226,10 +232,20 @@ def main(arguments: list[str]) -> int:
             if name not in known:
                 raise ValueError(f"There is no knob {name!r}; expected one of {', '.join(sorted(known))}.")
             turned[name] = yaml.safe_load(text)
+        size = {} if options.patients is None else {"patients": options.patients}
+        if options.students:
+            from mmlib.twins.students import write_students  # it writes each twin by `write_twin`
+
+            if turned or options.wfdb:
+                raise ValueError("--students takes neither --knob nor --wfdb: each twin hides a fault of its own.")
+            shared = {"seed": options.seed, "mess": options.mess}
+            key = write_students(options.name, options.folder, options.students, **size, **shared)
+            print(f"{options.folder} holds the twins, without the truth; {key} is for the teacher.")
+            return 0
         write_twin(
             options.name,
             options.folder,
-            patients=options.patients,
+            **size,
             seed=options.seed,
             knobs=replace(KNOBS[options.name], **turned),
             mess=options.mess,

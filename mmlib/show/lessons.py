@@ -1,0 +1,81 @@
+"""The interactive parts of the lessons: questions with their answers, and one slider for a threshold."""
+
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from IPython.display import HTML
+
+from mmlib.show.explorer import page_part
+
+
+@cache
+def quiz_questions() -> dict[str, list[dict]]:
+    """Questions of every lesson: ``ask``, ``options`` and the ``why`` of the answer, which is the first option."""
+    return yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
+
+
+def quiz(lesson: str, numbers: Sequence[int]) -> HTML:
+    """Questions of a lesson with radio buttons; without JavaScript a list of questions and folded answers.
+
+    Parameters
+    ----------
+    lesson : str
+        A key of `quiz_questions`.
+    numbers : sequence of int
+        Which of its questions, from 1.
+
+    Returns
+    -------
+    IPython.display.HTML
+        The same bytes every time.
+    """
+    questions = quiz_questions()
+    if lesson not in questions or not set(numbers) <= set(range(1, len(questions.get(lesson, [])) + 1)):
+        raise ValueError(f"There is no quiz {lesson!r} with the questions {list(numbers)}; it knows {list(questions)}.")
+    asked = {number: questions[lesson][number - 1] for number in numbers}
+    page = "".join(_question(f"quiz-{lesson}-{number}", number, question) for number, question in asked.items())
+    told = "".join(
+        f"<li value='{number}'><strong>{escape(q['options'][0])}.</strong> {escape(q['why'])}</li>"
+        for number, q in asked.items()
+    )
+    style, script = (
+        Path(__file__).with_name(f"quiz.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
+    )
+    name = f"quiz-{lesson}-{'-'.join(map(str, numbers))}"
+    return HTML(
+        f'<div class="quiz" id="{name}"><style>{style}</style>{page}<details><summary>Answers</summary><ol>{told}</ol>'
+        f"</details><script>{script.replace('NAME', name)}</script></div>"
+    )
+
+
+def share_slider(table: pd.DataFrame, name: str) -> HTML:
+    """One slider for the share selected, and the true positive rates of two groups there.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `mmlib.questions.lessons.sweep_shares`.
+    name : str
+        Unique on the page.
+    """
+    group, reference = [c for c in table if c not in ("share", "threshold", "difference")]
+    data = {"groups": [reference, group], "share": [round(float(s), 4) for s in table["share"]]}
+    data |= {"threshold": [round(float(t), 4) for t in table["threshold"]]}
+    data |= {"tpr": [[round(float(v), 4) for v in table[g]] for g in (reference, group)]}
+    return page_part("slider", f"slider-{name}", data)
+
+
+def _question(name, number, question) -> str:
+    """One fieldset; options stand in alphabetical order, so that the right one is not always the first."""
+    right, buttons = question["options"][0], []
+    for at, option in enumerate(sorted(question["options"], key=str.lower)):
+        about = f'name="{name}" id="{name}-{at}" data-right="{int(option == right)}"'
+        buttons.append(f'<div><input type="radio" {about}><label for="{name}-{at}">{escape(option)}</label></div>')
+    return (
+        f"<fieldset data-why=\"{escape(question['why'])}\"><legend>{number}. {escape(question['ask'])}</legend>"
+        f'{"".join(buttons)}<p role="status"></p></fieldset>'
+    )
