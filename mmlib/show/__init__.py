@@ -126,7 +126,6 @@ EXPORTS = {
     ],
     "leak": ["leak_differences", "leak_dots", "leak_in_short", "record_dots"],
     "learned": ["labels_table", "learned_in_short", "views_table"],
-    "lessons": ["quiz", "quiz_questions", "share_slider"],
     "masking": [
         "difference_curves",
         "drop_curve",
@@ -156,6 +155,8 @@ EXPORTS = {
         "regime_front",
     ],
     "paradox": ["example_table", "paradox_in_short", "plane", "twin_panels"],
+    "quizzes": ["quiz", "quiz_questions"],
+    "slider": ["share_slider"],
     "story": [
         "absence_figure",
         "adding_figure",

@@ -12,7 +12,7 @@ import pytest
 
 from mmlib import questions
 from mmlib.runs.lessons import student_copy
-from mmlib.show.lessons import quiz_questions
+from mmlib.show.quizzes import quiz_questions
 
 matplotlib.use("Agg")
 FOLDER = Path(__file__).parents[2] / "notebooks" / "lessons"

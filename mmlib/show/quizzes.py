@@ -1,15 +1,12 @@
-"""The interactive parts of the lessons: questions with their answers, and one slider for a threshold."""
+"""Questions of the lessons, with their answers."""
 
 from collections.abc import Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
 
-import pandas as pd
 import yaml
 from IPython.display import HTML
-
-from mmlib.show.explorer import page_part
 
 
 @cache
@@ -43,30 +40,13 @@ def quiz(lesson: str, numbers: Sequence[int]) -> HTML:
         for number, q in asked.items()
     )
     style, script = (
-        Path(__file__).with_name(f"quiz.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
+        Path(__file__).with_suffix(f".{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
     )
     name = f"quiz-{lesson}-{'-'.join(map(str, numbers))}"
     return HTML(
         f'<div class="quiz" id="{name}"><style>{style}</style>{page}<details><summary>Answers</summary><ol>{told}</ol>'
         f"</details><script>{script.replace('NAME', name)}</script></div>"
     )
-
-
-def share_slider(table: pd.DataFrame, name: str) -> HTML:
-    """One slider for the share selected, and the true positive rates of two groups there.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `mmlib.questions.lessons.sweep_shares`.
-    name : str
-        Unique on the page.
-    """
-    group, reference = [c for c in table if c not in ("share", "threshold", "difference")]
-    data = {"groups": [reference, group], "share": [round(float(s), 4) for s in table["share"]]}
-    data |= {"threshold": [round(float(t), 4) for t in table["threshold"]]}
-    data |= {"tpr": [[round(float(v), 4) for v in table[g]] for g in (reference, group)]}
-    return page_part("slider", f"slider-{name}", data)
 
 
 def _question(name, number, question) -> str:

@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from mmlib.show.lessons import quiz, quiz_questions, share_slider
+from mmlib.show.quizzes import quiz, quiz_questions
+from mmlib.show.slider import share_slider
 
 
 @pytest.mark.parametrize("lesson", quiz_questions())
