@@ -70,6 +70,7 @@ bench-large: .venv/ready
 	$(BIN)/python tests/benchmarks/flag_modalities.py
 	$(BIN)/python tests/benchmarks/hospital_tables.py
 	$(BIN)/python -m tests.benchmarks.hospital
+	$(BIN)/python -m tests.benchmarks.student_twins
 	$(BIN)/pytest -m slow
 
 serve:
