@@ -1,5 +1,6 @@
 """Figures and tables of chapter 3: what adding a modality does."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -610,7 +611,7 @@ def operating_points(rules: Mapping[str, Evaluation], auroc: Estimate) -> np.nda
         ax.set_title(RULE_NAMES[rule], fontsize=11, fontweight="normal")
         found.append(f"{float(level.sel(subset=full_subset(names))):+.2f} ({RULE_NAMES[rule]})")
     label = next(iter(contrasts.values()))[0]
-    axes[0, 0].set_ylabel(f"TPR, {label}".replace(" (", "\n("), fontsize=10)
+    axes[0, 0].set_ylabel(textwrap.fill(f"TPR, {label}", 34), fontsize=10)
     figure.colorbar(points, ax=axes[0], label="share selected")
     signs = {int(level.sel(subset=full_subset(names)).clear()) for _, level in contrasts.values()}
     change = "the sign depends on the operating point" if {1, -1} <= signs else "no clear change of sign"

@@ -77,8 +77,12 @@ def decision_panels(curves: Mapping[str, Mapping[str, Estimate]]) -> np.ndarray:
     curves : mapping of str to mapping of str to Estimate
         From `mmlib.questions.fairness.decision_curves`; acting on all is dashed.
     """
-    figure, axes = plt.subplots(1, len(curves), sharey=True, squeeze=False, figsize=(3.1 * len(curves) + 1, 4))
-    for ax, (panel, lines) in zip(axes[0], curves.items(), strict=True):
+    below = -(-len(curves) // 2)  # two panels beside each other, as wide as a page
+    figure, axes = plt.subplots(below, 2, sharex=True, sharey=True, squeeze=False, figsize=(8, 3.2 * below + 0.6))
+    for ax in axes.flat[len(curves) :]:
+        ax.remove()
+    axes = axes.flat[: len(curves)]
+    for ax, (panel, lines) in zip(axes, curves.items(), strict=True):
         for i, (name, benefit) in enumerate(lines.items()):
             prices = benefit.labels("threshold")
             if name == "act on all":
@@ -87,14 +91,15 @@ def decision_panels(curves: Mapping[str, Mapping[str, Estimate]]) -> np.ndarray:
                 band(ax, prices, benefit, COLOURS[i], f"{name} (n={int(benefit.n):,})")
         ax.axhline(0, color=GREY, lw=1)
         ax.set_title("overall" if panel == "all" else words(panel), fontsize=11, fontweight="normal")
-        ax.set(xlabel="act from this probability")
-        ax.legend(frameon=False, fontsize=7)
+        ax.legend(frameon=False, fontsize=9)
     shown = [end for lines in curves.values() for name, b in lines.items() if name != "act on all" for end in ends(b)]
     values = np.concatenate([[-0.25, 1], *map(np.ravel, shown)])  # a group may have no interval at all
     low, high = np.nanmin(values), np.nanmax(values)
-    axes[0, 0].set(ylabel="standardised net benefit, 95 %", ylim=(low, high))
+    axes[0].set_ylim(low, high)
+    figure.supxlabel("act from this probability", fontsize=11)
+    figure.supylabel("standardised net benefit, 95 %", fontsize=11)
     figure.suptitle(_worth(curves["all"]), x=0.01, ha="left", fontweight="bold", fontsize=12)
-    return axes[0]
+    return axes
 
 
 def calibration_table(table: pd.DataFrame):

@@ -1,5 +1,6 @@
 """Figures and tables of chapter 6: which modalities one would choose, and what was known beforehand."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -139,7 +140,7 @@ def front(points: pd.DataFrame, *, n: int) -> np.ndarray:
         for at, row in enumerate(chosen.itertuples(), start=1):
             look = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
             ax.annotate(f"{at}", (row.auroc, row.size), xytext=(0, 7), **look)
-        ax.set_title(name.replace(" (", "\n("), fontsize=10, fontweight="normal")
+        ax.set_title(textwrap.fill(name, 30), fontsize=10, fontweight="normal")
         ax.set(xlabel=f"AUROC (n = {n:,})")
     axes[0, 0].set_ylim(bottom=-0.01)  # once all panels, which share it, are drawn
     axes[0, 0].set(ylabel="size of the TPR difference, tested")
@@ -201,7 +202,7 @@ def prices(choices: Choices, outcome: Evaluation) -> np.ndarray:
     left, at, change = axes[0, 0], np.array([every.index(way) for way in ways]), changes_from_all(outcome)
     left.plot(0, at[0], "o", ms=5, color=COLOURS[0])
     dots(left, at[1:], change, COLOURS[0])
-    left.set(xlabel=f"AUROC minus that of all modalities (n = {change.n:,})")
+    left.set(xlabel=f"AUROC minus that of all\nmodalities (n = {change.n:,})")
     left.set_yticks(range(len(every)), every)
     left.set_ylim(len(every) - 0.5, -0.5)
     left.xaxis.set_major_locator(MaxNLocator(5))
@@ -216,7 +217,7 @@ def prices(choices: Choices, outcome: Evaluation) -> np.ndarray:
         for i, (name, level) in enumerate(contrasts.items()):
             dots(right, at + 0.16 * (i - (len(contrasts) - 1) / 2), level, COLOURS[i + 1], name)
         right.axvspan(-choices.margin, choices.margin, color=GREY, alpha=0.12, lw=0)
-        right.set(xlabel="TPR, group minus reference (shaded: margin)")
+        right.set(xlabel="TPR, group minus reference\n(shaded: margin)")
         right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))
     figure.suptitle(_prices_title(choices, outcome), x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes[0]
