@@ -192,7 +192,8 @@ def main() -> int:
     rows = [row for row in rows if row[1] != "not tried"]
     rows += [(kind, f"{untried.count(kind)} more", "not tried", 0) for kind in dict.fromkeys(untried)]
     table = pd.DataFrame(rows, columns=["fault", "what", "tables afterwards", "seconds"])
-    table["date"], table["command"] = date.today().isoformat(), " ".join(["python -m tests.faults", *(Path(word).name for word in sys.argv[1:])])
+    command = ["python -m tests.faults", *(Path(word).name for word in sys.argv[1:])]
+    table["date"], table["command"] = date.today().isoformat(), " ".join(command)
     table.to_csv(options.out, index=False)
     return int(table["tables afterwards"].isin(["OTHER", "FAILED"]).any())
 
