@@ -27,17 +27,18 @@ from mmlib.runs import artefacts
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-#: Artefacts of which one of each kind of file is damaged.
+#: What is built, and artefacts of which one of each kind of file is damaged.
+CHAPTERS = ["01_cohort", "02_encoding", "03_rq1_addition", "04_rq2_masking", "05_fairness"]
 KINDS = ("cohort", "notes", "embeddings", "powerset", "models", "rq1")
 MEGABYTE = 2**20
 
 
 class Checkout:
-    """A copy of the repository in which a run is built, up to its fairness chapter."""
+    """A copy of the repository in which some chapters of a run are built."""
 
-    def __init__(self, folder: Path, run: str, cache: Path):
+    def __init__(self, folder: Path, run: str, chapters: list[str], cache: Path):
         """Copy what a build reads."""
-        self.folder, self.run, self.cache = folder, run, cache
+        self.folder, self.run, self.chapters, self.cache = folder, run, chapters, cache
         folder.mkdir(parents=True)
         for part in ("mmlib", "book", "notebooks"):
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -46,10 +47,9 @@ class Checkout:
 
     def start(self, *before: str, limit: int = 0, **settings: str) -> subprocess.Popen:
         """Process of a build, in a group of its own."""
-        chapters = [f"results/{self.run}/notebooks/0{n}" for n in ("1_cohort", "2_encoding", "3_rq1_addition")]
-        chapters += [f"results/{self.run}/notebooks/0{n}" for n in ("4_rq2_masking", "5_fairness")]
+        executed = [f"results/{self.run}/notebooks/{chapter}.ipynb" for chapter in self.chapters]
         words = [*before, str(BIN / "snakemake"), "--cores", "2", "--rerun-incomplete", "--nolock", "--quiet", "all"]
-        words += ["--show-failed-logs", "--config", f"runs={self.run}", "--", *(f"{name}.ipynb" for name in chapters)]
+        words += ["--show-failed-logs", "--config", f"runs={self.run}", "--", *executed]
         own = {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1", "MMLIB_CACHE": str(self.cache)}
         small = (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))) if limit else None
         return subprocess.Popen(
@@ -140,7 +140,8 @@ def faults(whole: Checkout, took: float, kills: int) -> Iterator[tuple[str, Call
     """Kind of each fault, what it does, and whether it strikes a build that is done."""
     moments = random.Random(0)
     killed = [partial(kill, seconds=moments.uniform(0.5, took)) for _ in range(kills)]
-    spoiled = [partial(damage, name=name, how=how) for name in KINDS for how in ("truncated", "with a bit flipped")]
+    there = [name for name in KINDS if whole.file(name).is_file()]
+    spoiled = [partial(damage, name=name, how=how) for name in there for how in ("truncated", "with a bit flipped")]
     others = [("clock set back", old_clock, True), ("two at once", twice, False), ("no network", cut_off, False)]
     others += [("full disk", partial(fill, size=size), False) for size in (MEGABYTE // 10, MEGABYTE)]
     kinds = [[("killed", one, False) for one in killed], [("damaged file", one, True) for one in spoiled], others]
@@ -151,19 +152,23 @@ def main() -> int:
     """Exit code: 0 if every build after a fault ended with equal tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("--run", default="smoke", help="the run that is built")
+    parser.add_argument("--chapters", nargs="+", default=CHAPTERS, help="those that are built, by default five")
+    parser.add_argument("--cache", type=Path, help="folder to copy as the cache; an empty one by default")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=600, help="no further fault after so many")
     parser.add_argument("--out", type=Path, default=ROOT / "book" / "tables" / "faults.csv")
     options = parser.parse_args()
     rows, begun = [], time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        cache = Path(scratch) / "cache"
-        whole = Checkout(Path(scratch) / "whole", options.run, cache)
+        cache, about = Path(scratch) / "cache", (options.run, options.chapters)
+        if options.cache:
+            shutil.copytree(options.cache, cache)
+        whole = Checkout(Path(scratch) / "whole", *about, cache)
         if whole.build():
             print((whole.folder / "last.log").read_text()[-2000:], file=sys.stderr)
             return 1
         start = time.monotonic()
-        timed = Checkout(Path(scratch) / "timed", options.run, cache)
+        timed = Checkout(Path(scratch) / "timed", *about, cache)
         same = not timed.build() and timed.digests() == whole.digests()
         took, expected = time.monotonic() - start, whole.digests()
         rows.append(("none", "the same again", "equal" if same else "OTHER", round(took)))
@@ -172,7 +177,7 @@ def main() -> int:
             if time.monotonic() - begun > options.minutes * 60:
                 rows.append((kind, "not tried", "not tried", 0))
                 continue
-            build = Checkout(Path(scratch) / "struck", options.run, cache)
+            build = Checkout(Path(scratch) / "struck", *about, cache)
             if done:
                 build.like(whole)
             what, start = strike(build), time.monotonic()
@@ -183,8 +188,12 @@ def main() -> int:
             rows.append((kind, what, found, round(time.monotonic() - start)))
             print(*rows[-1], sep="; ", flush=True)
             shutil.rmtree(build.folder)
+    untried = [kind for kind, what, *_ in rows if what == "not tried"]
+    rows = [row for row in rows if row[1] != "not tried"]
+    rows += [(kind, f"{untried.count(kind)} more", "not tried", 0) for kind in dict.fromkeys(untried)]
     table = pd.DataFrame(rows, columns=["fault", "what", "tables afterwards", "seconds"])
-    table["date"], table["command"] = date.today().isoformat(), " ".join(["python -m tests.faults", *sys.argv[1:]])
+    command = ["python -m tests.faults", *(Path(word).name for word in sys.argv[1:])]
+    table["date"], table["command"] = date.today().isoformat(), " ".join(command)
     table.to_csv(options.out, index=False)
     return int(table["tables afterwards"].isin(["OTHER", "FAILED"]).any())
 

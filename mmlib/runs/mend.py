@@ -8,9 +8,13 @@ import json
 import sys
 from pathlib import Path
 
+#: Chapters of a run of predictions that write artefacts of other chapters.
+OF_SCORES = dict.fromkeys(("cohort", "sizes", "powerset", "masking", "bins"), "14_predictions")
+OF_SCORES |= {"rq1": "15_adding", "rq2": "16_missing"}
+
 
 def mend(results: str | Path = "results") -> list[str]:
-    """Files that were removed since they are damaged: artefacts of every run, and executed notebooks.
+    """What was removed: damaged artefacts of every run with the executed copy of their chapter, and damaged copies.
 
     Parameters
     ----------
@@ -35,10 +39,12 @@ def mend(results: str | Path = "results") -> list[str]:
                     if file.is_file():
                         artefacts.read(run, name, root=results)
                 except ValueError as error:
-                    damaged = [*damaged, file]
+                    # a chapter counts as done while its executed copy is there
+                    makers = (artefacts.ARTEFACTS[name][1], OF_SCORES.get(name, ""))
+                    damaged = [*damaged, file, *(file.parent / "notebooks" / f"{maker}.ipynb" for maker in makers)]
                     found.append(f"{str(error).partition('; ')[0].rstrip('.')}; it was removed and will be made again.")
     for file in damaged:
-        file.unlink()
+        file.unlink(missing_ok=True)
     return found
 
 

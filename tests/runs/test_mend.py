@@ -10,9 +10,11 @@ from tests.runs.test_artefacts import examples
 def test_a_damaged_file_is_removed_and_others_stay(tmp_path, name, kind):
     for each, data in examples().items():
         artefacts.write(data, "toy", each, root=tmp_path)
-    notebook = tmp_path / "toy" / "notebooks" / "01_cohort.ipynb"
-    notebook.parent.mkdir()
-    notebook.write_text("{}")
+    maker = artefacts.ARTEFACTS[name][1]
+    for chapter in (maker, "06_selection"):
+        notebook = tmp_path / "toy" / "notebooks" / f"{chapter}.ipynb"
+        notebook.parent.mkdir(exist_ok=True)
+        notebook.write_text("{}")
     assert mend(tmp_path) == []
     file = artefacts.path("toy", name, tmp_path)
     content = bytearray(file.read_bytes())
@@ -25,6 +27,7 @@ def test_a_damaged_file_is_removed_and_others_stay(tmp_path, name, kind):
     told = mend(tmp_path)
     left = {each for each in artefacts.ARTEFACTS if artefacts.path("toy", each, tmp_path).is_file()}
     if told:  # a flipped byte may lie where nothing is read
+        assert [file.stem for file in notebook.parent.iterdir()] == ["06_selection"]
         assert there - left == {name} and told[0].endswith("it was removed and will be made again.")
     else:
         assert kind == "flipped" and artefacts.content_digest(artefacts.read("toy", name, root=tmp_path))

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 CHAPTERS = ["01_cohort", "02_encoding", "03_rq1_addition", "04_rq2_masking", "05_fairness"]
 CHAPTERS += ["06_selection", "07_mitigation"]
 OWN = ["10_leak", "12_learned", "13_elsewhere"]
+SCORES = ["14_predictions", "15_adding", "16_missing"]  # of runs of predictions
 WRITES = {
     name: [f"{key}{suffix}" for key, (suffix, by) in ARTEFACTS.items() if by == name]
     for name in CHAPTERS + OWN
@@ -52,11 +53,11 @@ def checkout(tmp_path_factory, write_notebook):
     shutil.copytree(ROOT / "book" / "tables", folder / "book" / "tables")
     for name in ("_config.yml", "_toc.yml"):
         (folder / name).write_text("")
-    for name in CHAPTERS + OWN:
+    for name in CHAPTERS + OWN + SCORES:
         parameters = f'run = "none"\nrate_{name} = 0.1'
         code = (
             "if False:\n    from mmlib.show.style import words\n"
-            f"for file in {WRITES[name]}:\n    open(f'results/{{run}}/{{file}}', 'w').write(str(rate_{name}))"
+            f"for file in {WRITES.get(name, [])}:\n    open(f'results/{{run}}/{{file}}', 'w').write(str(rate_{name}))"
         )
         write_notebook(folder / "notebooks" / f"{name}.ipynb", ("parameters", parameters), code)
     shown = "print(runs, open('results/demo/declared.parquet').read())"
@@ -197,3 +198,18 @@ def test_a_change_of_figures_leaves_the_slow_chapters_alone_and_says_so(checkout
     module.write_text(before + "# another\n")
     assert stale(checkout) == []  # no notebook here imports it
     module.write_text(before)
+
+
+def test_a_run_of_predictions_has_the_chapters_of_scores_and_no_part_in_the_story(checkout):
+    file = checkout / "notebooks/params/demo.yml"
+    text = file.read_text()
+    first = checkout / "notebooks" / "01_cohort.ipynb"
+    before = first.read_text()
+    first.write_text(before.replace('run = \\"none\\"', 'cohort = \\"table\\"\\nrun = \\"none\\"'))
+    file.write_text(text + "cohort: predictions\nchapters: [16_missing]\n")
+    said = snakemake(checkout, "--dry-run", "--quiet", "host", "reason", "--forceall")
+    file.write_text(text)
+    first.write_text(before)
+    assert said.returncode == 0, said.stderr
+    asked = [name for name in CHAPTERS + OWN + SCORES if f"\n{name} " in said.stdout]
+    assert asked == ["05_fairness", "14_predictions", "16_missing"]

@@ -410,3 +410,35 @@ def test_pages_quote_the_answers_of_the_first_run_or_of_every_run():
     with pytest.raises(ValueError, match="no-answer.*'one' tell none"):
         put_answers("% answer no-answer", found)
     assert put_answers("% answers rq1-answer", found | {"three": ("Three", {})}).count("**") == 4
+
+
+def as_scores(checkout, write_notebook):
+    """Turn the run ``one`` into one of predictions."""
+    for name in ("14_predictions", "05_fairness"):
+        parameters = 'run = "one"\ncohort = "predictions"'
+        write_notebook(checkout / "notebooks" / f"{name}.ipynb", ("parameters", parameters))
+        (checkout / "results" / "one" / "notebooks" / f"{name}.ipynb").write_text(json.dumps(executed()))
+    (checkout / "notebooks" / "params" / "one.yml").write_text("run: one\ntitle: Scores\ncohort: predictions\n")
+
+
+def test_a_run_of_predictions_has_its_own_chapters_and_pages_quote_another_run(checkout, write_notebook):
+    as_scores(checkout, write_notebook)
+    out = stage(["one", "two"], "_build/src")
+    cohorts = yaml.safe_load((out / "_toc.yml").read_text())["parts"][1]["chapters"]
+    assert [entry["file"] for entry in cohorts] == ["notebooks/summary", "one/summary"]
+    assert [s["file"] for s in cohorts[1]["sections"]] == ["one/14_predictions", "one/05_fairness"]
+    assert "::two-n:d" in (out / "book" / "methods.md").read_text()
+
+
+def test_pages_of_a_book_of_predictions_alone_quote_no_number(checkout, write_notebook):
+    as_scores(checkout, write_notebook)
+    page = (stage(["one"], "_build/src") / "book" / "methods.md").read_text()
+    assert page == "# Page\n\nthe\n"
+
+
+def test_every_page_says_at_its_foot_what_was_computed_here(checkout):
+    (checkout / "_config.yml").write_text('html:\n  extra_footer: ""\n')
+    write_run(checkout / "elsewhere", tables=make_tables(make_cohort()), public=True)
+    config = yaml.safe_load((stage(["one", "two"], "_build/src") / "_config.yml").read_text())
+    assert "Computed in this build: Run one, Run two. Shown from shared" in config["html"]["extra_footer"]
+    assert "commit unknown, date unknown" in config["html"]["extra_footer"]
