@@ -1,4 +1,9 @@
-"""Where and how work is computed: the GPU if there is one, and independent tasks on all cores."""
+"""Where and how work is computed: the GPU if there is one, and independent tasks on all cores.
+
+Torch takes seconds to load. Modules that every page needs import it where it is used.
+"""
+
+from __future__ import annotations
 
 import os
 import sys

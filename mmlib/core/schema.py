@@ -197,8 +197,6 @@ RESULTS = pa.DataFrameSchema(
     },
     coerce=True,
 )
-#: Number of the form of shared tables; a folder of another one is left out of the book.
-SHARED_SCHEMA = 1
 #: Columns of equal bins of scores, from 0 to 1.
 BINS = tuple(f"b{place:02d}" for place in range(50))
 _count = pa.Column(int, pa.Check.ge(0))

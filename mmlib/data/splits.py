@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from mmlib.core.schema import MINIMUM
 
@@ -29,6 +28,8 @@ def assign_folds(samples: pd.DataFrame, *, folds: int = 5, seed: int = 0) -> pd.
     >>> sorted(assign_folds(samples, folds=2).value_counts())
     [4, 4]
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     rarest = samples.drop_duplicates("patient_id").label.value_counts().min()
     if not 2 <= folds <= rarest:
         raise ValueError(
@@ -70,6 +71,8 @@ def hold_out(samples: pd.DataFrame, fold: int, *, share: float = 0.15, seed: int
     ValueError
         If one label is missing among these samples or those that are left to train on.
     """
+    from sklearn.model_selection import StratifiedKFold
+
     rest = samples["fold"].to_numpy() != fold
     y = samples["label"].to_numpy()
     positive = samples[rest].groupby("patient_id", sort=False)["label"].max()

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from statsmodels.genmod.families import Binomial
-from statsmodels.genmod.generalized_linear_model import GLM
-from statsmodels.stats.proportion import proportion_confint
 
+from mmlib.measure.exact import exact_interval
 from mmlib.measure.ranking import check_shapes, divide
 
 #: Events below which the bins of a group are too uncertain to be shown.
@@ -48,7 +46,7 @@ def calibration_by_group(y, scores, groups, names: Sequence[str]) -> pd.DataFram
     table = []
     for name, group in zip(names, groups, strict=True):
         n, events, expected = int(group.sum()), int(y[group].sum()), scores[group].sum()
-        low, high = np.array(proportion_confint(events, n, method="beta")) * n if n else (np.nan, np.nan)
+        low, high = np.array(exact_interval(events, n)) * n
         ratios = [v / expected if expected > 0 else np.nan for v in (events, low, high)]
         table.append((name, n, events, *ratios, *_recalibrate(y[group], scores[group])))
     columns = ["group", "n", "n_positive", "observed_expected", "low", "high"]
@@ -81,8 +79,8 @@ def reliability(y, scores, groups, names: Sequence[str], *, bins: int = 5) -> pd
         cell = pd.qcut(scores[group], bins, labels=False, duplicates="drop")
         for b in np.unique(cell):
             p, events = scores[group][cell == b], y[group][cell == b]
-            low, high = proportion_confint(events.sum(), len(p), method="beta")
-            rows.append((name, p.mean(), events.mean(), low, high, len(p), int(events.sum())))
+            low, high = exact_interval(events.sum(), len(p))
+            rows.append((name, p.mean(), events.mean(), float(low), float(high), len(p), int(events.sum())))
     return pd.DataFrame(rows, columns=["group", "predicted", "observed", "low", "high", "n", "n_positive"])
 
 
@@ -119,6 +117,9 @@ def net_benefit(y, scores, thresholds, patient_weights, groups) -> np.ndarray:
 
 def _recalibrate(y, scores) -> list[float]:
     """Return the intercept with its interval, then the slope with its own."""
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
+
     if not 0 < y.sum() < len(y):
         return [np.nan] * 6
     clipped = np.clip(scores, 1e-6, 1 - 1e-6)  # a score of exactly 0 or 1 has no finite logit

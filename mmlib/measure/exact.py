@@ -1,7 +1,6 @@
 """Intervals of rates near 0 or 1, where resampling misleads: exact for a rate, Newcombe's for a difference."""
 
 import numpy as np
-from statsmodels.stats.proportion import proportion_confint
 
 from mmlib.measure.ranking import divide
 
@@ -77,6 +76,8 @@ def effective_number(patient_id, members) -> np.ndarray:
 
 def _interval(events, total, level, method) -> tuple[np.ndarray, np.ndarray]:
     """Interval of rates by a method of statsmodels; nan where ``total`` is 0."""
+    from statsmodels.stats.proportion import proportion_confint
+
     events, total = np.broadcast_arrays(np.asarray(events, float), np.asarray(total, float))
     with np.errstate(invalid="ignore", divide="ignore"):
         ends = proportion_confint(events, total, alpha=1 - level, method=method)

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
 
 from mmlib.core.schema import MINIMUM
 
@@ -89,6 +88,8 @@ def recorded(present, covariates: pd.DataFrame) -> np.ndarray:
     ndarray of shape (n, M)
         Probability of absence; the plain share where a modality is absent, or there, in fewer than 30 samples.
     """
+    from sklearn.linear_model import LogisticRegression
+
     present = np.asarray(present, dtype=bool)
     if len(covariates) != len(present):
         raise ValueError(f"covariates have {len(covariates)} rows; expected {len(present)}, as present has.")

@@ -7,10 +7,8 @@ for K score vectors. One rule for empty denominators: 0/0 is nan, never 0 or 1.
 
 from collections.abc import Callable, Sequence
 
-import fairlearn.metrics as fm
 import numpy as np
 import pandas as pd
-from sklearn import metrics as skm
 
 from mmlib.core.subsets import members
 from mmlib.measure.ranking import auroc, average_precision, check_shapes, divide
@@ -60,7 +58,9 @@ def operating_point(y, scores, rule: str = "prevalence") -> float:
         selected = np.r_[0, np.cumsum(counts)]  # in samples, so that equal distances are exactly equal
         return float(thresholds[np.argmin(np.abs(selected - y.sum()))])
     if rule == "f1":
-        precision, recall, thresholds = skm.precision_recall_curve(y, scores)
+        from sklearn.metrics import precision_recall_curve
+
+        precision, recall, thresholds = precision_recall_curve(y, scores)
         f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
         return float(thresholds[np.argmax(f1[:-1])])
     raise ValueError(f"rule is {rule!r}; expected 'prevalence', 'f1' or 'half'.")
@@ -173,12 +173,14 @@ def metrics_by_group(y, scores, selected, frame: pd.DataFrame, attribute: str) -
         balanced_accuracy, f1, auroc, average_precision``; nan where a group lacks the class that a metric
         needs.
     """
+    import fairlearn.metrics as fm
+
     y, scores, selected = np.asarray(y), np.asarray(scores, dtype=float), np.asarray(selected).astype(int)
     names, groups = group_masks(frame, [attribute])[attribute]
     label = np.array([*names[1:], None], dtype=object)[np.where(groups[1:].any(0), groups[1:].argmax(0), -1)]
     known = groups[1:].any(axis=0)
     columns = {}
-    for prediction, table in ((selected, _DECIDED), (scores, _RANKED)):
+    for prediction, table in zip((selected, scores), _shown_metrics(), strict=True):
         frame_of = fm.MetricFrame(
             metrics=table, y_true=y[known], y_pred=prediction[known], sensitive_features=label[known]
         )
@@ -197,6 +199,8 @@ def paper_gaps(y, selected, frame: pd.DataFrame, attribute: str) -> dict[str, fl
         ``demographic_parity_difference`` over all groups, ``equalized_odds_difference`` over the groups that
         have both classes (a group without positives has no TPR; fairlearn would call it 0).
     """
+    import fairlearn.metrics as fm
+
     y, selected = np.asarray(y), np.asarray(selected).astype(int)
     names, groups = group_masks(frame, [attribute])[attribute]
     both = np.array([np.ptp(y[g]) > 0 if g.any() else False for g in groups[1:]])
@@ -227,19 +231,25 @@ def _has_both(y):
     return _has_positives(y) and _has_negatives(y)
 
 
-_DECIDED = {
-    "n": fm.count,
-    "n_positive": lambda y, _: int(np.sum(y)),
-    "selection_rate": fm.selection_rate,
-    "tpr": _needs(_has_positives, lambda y, d: fm.true_positive_rate(y, d, pos_label=1)),
-    "fpr": _needs(_has_negatives, lambda y, d: fm.false_positive_rate(y, d, pos_label=1)),
-    "fnr": _needs(_has_positives, lambda y, d: fm.false_negative_rate(y, d, pos_label=1)),
-    "ppv": lambda y, d: skm.precision_score(y, d, zero_division=np.nan),
-    "accuracy": skm.accuracy_score,
-    "balanced_accuracy": _needs(_has_both, skm.balanced_accuracy_score),
-    "f1": lambda y, d: skm.f1_score(y, d, zero_division=np.nan),
-}
-_RANKED = {
-    "auroc": _needs(_has_both, skm.roc_auc_score),
-    "average_precision": _needs(_has_positives, skm.average_precision_score),
-}
+def _shown_metrics() -> tuple[dict, dict]:
+    """Metrics of 0/1 decisions, and metrics of scores, of fairlearn and scikit-learn."""
+    import fairlearn.metrics as fm
+    from sklearn import metrics as skm
+
+    decided = {
+        "n": fm.count,
+        "n_positive": lambda y, _: int(np.sum(y)),
+        "selection_rate": fm.selection_rate,
+        "tpr": _needs(_has_positives, lambda y, d: fm.true_positive_rate(y, d, pos_label=1)),
+        "fpr": _needs(_has_negatives, lambda y, d: fm.false_positive_rate(y, d, pos_label=1)),
+        "fnr": _needs(_has_positives, lambda y, d: fm.false_negative_rate(y, d, pos_label=1)),
+        "ppv": lambda y, d: skm.precision_score(y, d, zero_division=np.nan),
+        "accuracy": skm.accuracy_score,
+        "balanced_accuracy": _needs(_has_both, skm.balanced_accuracy_score),
+        "f1": lambda y, d: skm.f1_score(y, d, zero_division=np.nan),
+    }
+    ranked = {
+        "auroc": _needs(_has_both, skm.roc_auc_score),
+        "average_precision": _needs(_has_positives, skm.average_precision_score),
+    }
+    return decided, ranked

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
-from statsmodels.stats.multitest import multipletests
 
 from mmlib.core.schema import MINIMUM
 from mmlib.measure.bootstrap import UNDEFINED
@@ -171,6 +170,8 @@ def change_p(values, s_retrain=0.0, seeds: int = 1, freedom: float = np.inf) -> 
 
 def holm(p) -> np.ndarray:
     """P-values of one declared family, adjusted by Holm's method; refused tests stay nan, uncounted."""
+    from statsmodels.stats.multitest import multipletests
+
     p = np.asarray(p, dtype=float)
     adjusted, tested = np.full(p.shape, np.nan), ~np.isnan(p)
     if tested.any():

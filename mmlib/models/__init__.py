@@ -4,6 +4,7 @@ import lazy_loader
 
 #: Module to the names that it exports; a module is imported when one of its names is asked for.
 EXPORTS = {
+    "names": ["BASE", "DROPOUT", "LOST_IN_TRAINING", "MATCHED", "VARIED"],
     "baselines": ["boosting", "counted_words", "free_text", "late_fusion", "late_patterns", "table_columns"],
     "fusion": ["Architecture", "join", "logits", "Models", "train"],
     "logistic": ["fit_many", "log_odds"],
@@ -22,13 +23,10 @@ EXPORTS = {
     "predictions": ["load_scored", "read_predictions", "Scored"],
     "reduction": ["principal_components", "scaled_columns"],
     "regimes": [
-        "BASE",
         "collect",
         "group_weights",
         "imputed_scores",
         "joined_parameters",
-        "LOST_IN_TRAINING",
-        "MATCHED",
         "merged_groups",
         "pattern_scores",
         "recalibrate",
@@ -36,7 +34,6 @@ EXPORTS = {
         "specialist_scores",
         "train_regimes",
         "validation_auroc",
-        "VARIED",
     ],
     "study": ["load_study", "prepare", "Study"],
     "thresholds": ["compare_thresholds"],

@@ -10,6 +10,7 @@ from mmlib.core.compute import map_parallel
 from mmlib.core.schema import DROPOUT, PLAIN
 from mmlib.core.subsets import subset_masks
 from mmlib.models.fusion import Models, join
+from mmlib.models.names import DROPOUT
 from mmlib.models.powerset import fit, outcome, probabilities, tested_scores
 from mmlib.models.study import Study
 

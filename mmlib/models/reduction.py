@@ -2,7 +2,6 @@
 
 import numpy as np
 import xarray as xr
-from sklearn.decomposition import PCA
 
 
 def principal_components(
@@ -27,6 +26,8 @@ def principal_components(
     kept : numpy.ndarray of shape (n_folds, n_modalities)
         Share of the variance that the components hold.
     """
+    from sklearn.decomposition import PCA
+
     folds, n, modalities = rows.shape
     count = rows.sum(axis=1)
     width = max(1, min(dimensions, embedding.shape[2], count.max()))

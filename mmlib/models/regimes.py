@@ -22,26 +22,12 @@ from mmlib.measure.metrics import operating_point
 from mmlib.models.baselines import late_patterns
 from mmlib.models.fusion import Models
 from mmlib.models.logistic import fit_many, log_odds
+from mmlib.models.names import BASE, LOST_IN_TRAINING, MATCHED, SPECIALISTS, VARIED
 from mmlib.models.powerset import RULES, fit, probabilities
 from mmlib.models.study import Study
 
-#: Model of chapter 3 left as it is: what every regime is compared with.
-BASE = "plain"
-#: For every pattern, a model trained on exactly the modalities that remain.
-SPECIALISTS = "specialists"
-#: Training patients that have lost their modalities for good.
-LOST_IN_TRAINING = "mechanism in training"
 #: Regimes whose scores are read as they are: what was trained with drops is recalibrated for every pattern.
 AS_TRAINED = (BASE, LOST_IN_TRAINING, "concat, plain", "sequential, plain")
-#: Dropout whose rate varies between samples, and dropout that follows the expected mechanism.
-VARIED, MATCHED = "dropout varied", "dropout, matched"
-#: Families of models, each trained plainly and with varied dropout.
-FAMILIES = {
-    "attention, plain": BASE,
-    "attention, dropout": VARIED,
-    **{f"{f}, {how}": f"{f}, {how}" for f in ("concat", "sequential") for how in ("plain", "dropout")},
-    "late fusion": "late fusion",
-}
 
 
 def train_regimes(

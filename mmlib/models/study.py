@@ -4,16 +4,21 @@ Every sample is scored by the models that never saw its patient. What is fitted 
 calibration, threshold) is fitted on the training and validation patients of that fold alone.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
 import xarray as xr
 
 from mmlib.data.splits import hold_out
 from mmlib.models.reduction import principal_components, scaled_columns
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Study:
         """Bool array (n_folds, n_samples): the samples that each fold tests."""
         return self.fold == np.arange(len(self.training))[:, None]
 
-    def columns(self, subset: Iterable[str]) -> "Study":
+    def columns(self, subset: Iterable[str]) -> Study:
         """Study restricted to some modalities, in cohort order."""
         chosen = set(subset)
         if unknown := sorted(chosen - set(self.modalities)):
@@ -67,8 +72,10 @@ class Study:
         X = self.X.transpose(1, 2)[:, index].transpose(1, 2)
         return replace(self, X=X, present=self.present[:, index], modalities=names)
 
-    def join(self, other: "Study") -> "Study":
+    def join(self, other: Study) -> Study:
         """Return the study with the modalities of another one, of the same samples and splits, after its own."""
+        import torch
+
         same = self.samples == other.samples and torch.equal(self.validation, other.validation)
         if not same or set(self.modalities) & set(other.modalities):
             raise ValueError(
@@ -170,6 +177,8 @@ def prepare(
     >>> study.modalities, tuple(study.X.shape)
     (('vitals', 'labs'), (2, 80, 2, 2))
     """
+    import torch
+
     if not 0 < validation <= 0.5 or dimensions < 1:
         raise ValueError(
             f"validation is {validation} and dimensions {dimensions}; expected a share up to 0.5, and 1 or more."

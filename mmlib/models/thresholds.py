@@ -5,8 +5,6 @@ They need the protected attribute when deciding, which law or policy may forbid.
 
 import numpy as np
 import pandas as pd
-from fairlearn.postprocessing import ThresholdOptimizer
-from sklearn.linear_model import LinearRegression
 
 from mmlib.measure.metrics import operating_point
 from mmlib.models.regimes import merged_groups
@@ -72,6 +70,9 @@ def compare_thresholds(
 
 def _optimised(s, y, group, held, test, seed):
     """Fit fairlearn's optimizer on complete validation inputs and let it decide under every pattern."""
+    from fairlearn.postprocessing import ThresholdOptimizer
+    from sklearn.linear_model import LinearRegression
+
     # it cannot learn from a group of one class: such a group goes with the largest of two
     labels = pd.Series(y[held]).groupby(group[held]).agg(["nunique", "size"])
     able = labels[labels["nunique"] == 2].index

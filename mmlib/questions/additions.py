@@ -8,7 +8,6 @@ from math import factorial
 import numpy as np
 import pandas as pd
 import xarray as xr
-from sklearn.metrics import roc_auc_score
 
 from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import NONE, full_subset, members
@@ -407,6 +406,8 @@ def strongest_single(powerset: xr.Dataset, cohort: pd.DataFrame) -> str:
     -------
     str
     """
+    from sklearn.metrics import roc_auc_score
+
     singles = [str(s) for s in powerset["subset"].values if len(members(str(s))) == 1]
     if len(singles) > 1 and powerset["validation_score"].isnull().all():
         raise ValueError(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from mmlib.core.schema import RUN_KINDS
+from mmlib.core.words import RUN_KINDS
 
 #: Most claims that are set side by side.
 MOST = 10
@@ -29,7 +29,7 @@ def collect_claims(tables: Mapping[str, pd.DataFrame], runs: Mapping[str, Mappin
     tables : mapping of str to pandas.DataFrame
         Run -> its artefact ``declared``.
     runs : mapping of str to mapping of str to str
-        Run -> ``title``, what readers call its cohort, and ``kind``, one of ``mmlib.core.schema.RUN_KINDS``.
+        Run -> ``title``, what readers call its cohort, and ``kind``, one of ``mmlib.core.words.RUN_KINDS``.
 
     Returns
     -------

@@ -17,9 +17,8 @@ from mmlib.measure.evaluation import Evaluation, evaluate, evaluate_masked
 from mmlib.measure.expectation import expected_selection, pattern_probabilities
 from mmlib.measure.groups import Groups
 from mmlib.measure.scenarios import distribution, mechanism_name, mirror
-from mmlib.models.regimes import BASE, LOST_IN_TRAINING, SPECIALISTS, validation_auroc
+from mmlib.models.names import BASE, LOST_IN_TRAINING, SPECIALISTS
 from mmlib.models.study import Study
-from mmlib.models.thresholds import compare_thresholds
 
 #: Label along ``rate`` where nothing is lost.
 COMPLETE = "0.0"
@@ -255,6 +254,8 @@ def choose_regime(
     pandas.Series
         Index ``rate``.
     """
+    from mmlib.models.regimes import validation_auroc
+
     names = [name for name in scores if name not in (SPECIALISTS, LOST_IN_TRAINING)]
     seen = np.array([validation_auroc(scores[name], study, losses.values) for name in names])
     table = pd.DataFrame(seen, pd.Index(names, name="regime"), pd.Index(losses["rate"].values, name="rate"))
@@ -315,6 +316,8 @@ def decide(
             metrics=("selection_rate", "tpr"),
         )
     """
+    from mmlib.models.thresholds import compare_thresholds
+
     attribute = next(iter(groups.contrasts), groups.first)
     ways = compare_thresholds(scores, study, attribute, rule=rule)
     weights = resample_patients(study.cohort["patient_id"], resamples, seed)

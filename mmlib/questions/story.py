@@ -10,10 +10,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mmlib.core.schema import MINIMUM, PLAIN, RUN_KINDS
+from mmlib.core.schema import MINIMUM, PLAIN
 from mmlib.core.subsets import members
+from mmlib.core.words import RUN_KINDS
 from mmlib.measure.scenarios import AT_RANDOM
-from mmlib.models.regimes import BASE
+from mmlib.models.names import BASE
 from mmlib.questions.additions import EFFECTS
 from mmlib.questions.claims import collect_claims
 from mmlib.questions.declared import DESCRIBED

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import xarray as xr
-from sklearn.linear_model import LogisticRegression
 
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.evaluation import Evaluation, evaluate
@@ -85,6 +84,8 @@ def study_twin(
     -------
     TwinStudy
     """
+    from sklearn.linear_model import LogisticRegression
+
     if len(signal) != 2 or len(groups) != 2 or set(sizes) != set(PARTS):
         raise ValueError(
             f"signal has {len(signal)} modalities, groups holds {len(groups)} and sizes names {list(sizes)}; expected "

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import yaml
 
-from mmlib.core.schema import RUN_KINDS, SHARED_SCHEMA
+from mmlib.core.words import RUN_KINDS, SHARED_SCHEMA
 
 #: Keys of a run that no notebook has to read, each with an example: the type it must have.
 #: ``title`` names the run in the book: in the table of contents and behind the heading of each chapter. ``kind`` is one
-#: of ``mmlib.core.schema.RUN_KINDS``: only real health cohorts are counted together. Pages of synthetic data say so at
+#: of ``mmlib.core.words.RUN_KINDS``: only real health cohorts are counted together. Pages of synthetic data say so at
 #: the top; those of ``credentialed`` data are searched for what must not be shown. ``public`` data are open to anybody.
 #: ``twin`` holds the arguments of ``python -m mmlib twins`` that make the folder ``root``.
 #: ``encode_shards`` is the number of jobs that share the encoding, one after the other if there is one machine.

@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from mmlib.core.schema import BINS, SHARED_SCHEMA, SMALLEST_CELL
+from mmlib.core.schema import BINS, SMALLEST_CELL
+from mmlib.core.words import SHARED_SCHEMA
 from mmlib.runs import artefacts
 from mmlib.runs.disclosure import protected_of
 from mmlib.runs.parameters import run_parameters, sources
@@ -124,7 +125,7 @@ class RunTables:
     Parameters
     ----------
     name, title, kind : str
-        The run; ``kind`` is one of ``mmlib.core.schema.RUN_KINDS``.
+        The run; ``kind`` is one of ``mmlib.core.words.RUN_KINDS``.
     public : bool
         Whether anybody can get the data; the tables of other runs are suppressed.
     computed : bool

@@ -9,7 +9,7 @@ from IPython.display import Markdown
 
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation
-from mmlib.models.regimes import BASE, FAMILIES, LOST_IN_TRAINING, SPECIALISTS, VARIED
+from mmlib.models.names import BASE, FAMILIES, LOST_IN_TRAINING, SPECIALISTS, VARIED
 from mmlib.questions.choose import pareto
 from mmlib.questions.mitigation import (
     COMPLETE,
