@@ -5,7 +5,7 @@ import lazy_loader
 #: Module to the names that it exports; a module is imported when one of its names is asked for.
 EXPORTS = {
     "compute": ["choose_device", "map_parallel", "move"],
-    "schema": ["check_array", "Cohort", "DROPOUT", "Field", "PLAIN"],
+    "schema": ["check_array", "Cohort", "Field", "PLAIN"],
     "storage": ["cache_folder", "check_fetching", "digest_folder", "fetch", "NotFetched", "without_fetching"],
     "subsets": ["full_subset", "members", "subset_masks", "subset_name"],
 }

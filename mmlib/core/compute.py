@@ -24,7 +24,7 @@ def choose_device(name: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
-def move(model: "torch.nn.Module", device: str) -> "torch.nn.Module":
+def move(model: torch.nn.Module, device: str) -> torch.nn.Module:
     """Network, moved to a device.
 
     Raises

@@ -21,10 +21,6 @@ FEW = 200
 SMALLEST_CELL = 11
 #: Regime of the models that chapter 3 trained, absent modalities masked: its name in artefacts and tables.
 PLAIN = "plain, mask"
-#: Regime of the same network trained with modality dropout, absent modalities masked.
-DROPOUT = "dropout, mask"
-#: What a run's cohort is: of health and real, real but of something else, or simulated.
-RUN_KINDS = ("health", "other", "synthetic")
 KINDS = ("number", "category", "text", "list", "image", "ecg")
 #: What became of the file behind a field of a sample, from nothing to everything.
 OUTCOMES = ("no file", "unreadable", "refused", "measured in part", "measured in full")

@@ -137,8 +137,6 @@ def _area(negatives, positives, tied):
 
 
 def _precision(negatives, positives, _):
-    import torch
-
     positives = _by_resample(positives)
     hit = positives.cumsum(axis=1)
     flagged = _by_resample(negatives).cumsum(axis=1) + hit

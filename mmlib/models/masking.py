@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from mmlib.core.compute import map_parallel
-from mmlib.core.schema import DROPOUT, PLAIN
+from mmlib.core.schema import PLAIN
 from mmlib.core.subsets import subset_masks
 from mmlib.models.fusion import Models, join
 from mmlib.models.names import DROPOUT

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mmlib.core.schema import BINS, RUN_KINDS
+from mmlib.core.schema import BINS
 from mmlib.core.subsets import members
+from mmlib.core.words import RUN_KINDS
 from mmlib.measure.metrics import auroc, rates
 
 LABELS = ("negative", "positive")

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmlib.core.schema import DROPOUT, MINIMUM, PLAIN
+from mmlib.core.schema import MINIMUM, PLAIN
 from mmlib.core.subsets import subset_masks, subset_name
 from mmlib.measure import expectation, metrics
 from mmlib.measure.bootstrap import average_seeds, resample_patients
@@ -22,6 +22,7 @@ from mmlib.measure.evaluation import Evaluation, evaluate, evaluate_masked
 from mmlib.measure.groups import Groups
 from mmlib.measure.scenarios import AT_RANDOM, decompose, default_mechanisms, distribution, with_mirrors
 from mmlib.measure.significance import loss_margin
+from mmlib.models.names import DROPOUT
 from mmlib.questions.absence import Absence
 
 if TYPE_CHECKING:  # a study brings torch along, which scores that were made elsewhere do not need

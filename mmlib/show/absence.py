@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from mmlib.core.schema import DROPOUT, PLAIN
+from mmlib.core.schema import PLAIN
+from mmlib.models.names import DROPOUT
 from mmlib.questions.absence import Absence
 from mmlib.show import style
 from mmlib.show.style import METRIC_NAMES, decimals, words

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from mmlib.core.schema import DROPOUT, PLAIN
+from mmlib.core.schema import PLAIN
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation
+from mmlib.models.names import DROPOUT
 from mmlib.questions.drops import both_readings
 from mmlib.show import style
 from mmlib.show.style import COLOURS, GREY, METRIC_NAMES, band, estimate_cells, words

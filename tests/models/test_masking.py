@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from mmlib.core.schema import DROPOUT, PLAIN
+from mmlib.core.schema import PLAIN
 from mmlib.models import powerset
 from mmlib.models.masking import score_patterns, train_masking_regimes
+from mmlib.models.names import DROPOUT
 from mmlib.models.study import prepare
 from tests.models.test_powerset import SMALL
 from tests.models.test_study import cohort_and_embeddings

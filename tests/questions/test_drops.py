@@ -7,11 +7,12 @@ import torch
 import xarray as xr
 from sklearn.metrics import recall_score, roc_auc_score
 
-from mmlib.core.schema import DROPOUT, PLAIN, RESULTS
+from mmlib.core.schema import PLAIN, RESULTS
 from mmlib.core.subsets import subset_masks
 from mmlib.measure.bootstrap import resample_patients
 from mmlib.measure.groups import Groups
 from mmlib.measure.scenarios import AT_RANDOM
+from mmlib.models.names import DROPOUT
 from mmlib.questions import drops
 from mmlib.questions.absence import observed_absence
 
