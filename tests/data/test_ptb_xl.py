@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +79,8 @@ def published(tmp_path_factory):
 
 
 @pytest.fixture
-def tree(tmp_path):
-    return write_tree(tmp_path / "ptb")
+def tree(published, tmp_path):
+    return shutil.copytree(published, tmp_path / "ptb")
 
 
 def change(root, alter):
