@@ -8,6 +8,7 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from mmlib.core.subsets import subset_masks
 from mmlib.measure.metrics import operating_point
+from tests.kernels import forked_kernels
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +67,13 @@ def small_powerset():
         {"subset": names, "seed": [0, 1], "fold": range(folds), "rule": ["prevalence", "f1", "half"]},
     )
     return powerset.assign_coords(sample=cohort.sample_id.to_numpy(object)), cohort
+
+
+@pytest.fixture(scope="session")
+def warm_kernels(tmp_path_factory):
+    """Kernels of notebooks start with the heavy libraries in memory."""
+    with forked_kernels(tmp_path_factory.mktemp("kernels")):
+        yield
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.data.test_ptb_xl import write_tree
 from tests.runs.test_notebooks import OF_SIGNALS, ROOT, execute, shows_only_results
 
 
-def test_they_run_on_drawn_signals_and_keep_their_contracts(tmp_path):
+def test_they_run_on_drawn_signals_and_keep_their_contracts(tmp_path, warm_kernels):
     tree = write_tree(tmp_path / "tree", 160)
     frame = pd.read_csv(tree / "ptbxl_database.csv").assign(site=lambda d: d.patient_id % 2)
     frame.to_csv(tree / "ptbxl_database.csv", index=False)
@@ -36,8 +36,8 @@ def test_they_run_on_drawn_signals_and_keep_their_contracts(tmp_path):
         yaml.safe_dump({"run": "signals", "seeds": 1, "resamples": 50, "dimensions": 3, "tasks": ["MI", "CD"]})
     )
     for name in OF_SIGNALS:
-        done, path = execute(ROOT / "notebooks" / f"{name}.ipynb", tmp_path, file=tmp_path / "signals.yml")
-        assert done.returncode == 0, done.stderr
+        code, said, path = execute(ROOT / "notebooks" / f"{name}.ipynb", tmp_path, file=tmp_path / "signals.yml")
+        assert code == 0, said
         assert shows_only_results(path)
     tables = {name: artefacts.read("signals", name, root=tmp_path) for name in ("learned", "elsewhere")}
     assert {"MI", "CD"} <= set(tables["learned"].label.dropna())
