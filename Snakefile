@@ -177,10 +177,10 @@ def root_of(name):
     return words
 
 
-def threads_of(name):
+def threads_of(name, most):
     """Give a chapter the threads it can use, or fewer where others can run beside it: start-up and figures use one."""
     beside = len(RUNS) * (1 if name < "04" else 4)
-    return max(1, min((CHAPTERS | OWN)[name]["threads"], workflow.cores // beside))
+    return max(1, min(most, workflow.cores // beside))
 
 
 def sources_of(name):
@@ -364,7 +364,7 @@ for name, chapter in (CHAPTERS | OWN | SCORES).items():
             expected=lambda wildcards, rule=name: in_words(seconds(rule, wildcards.run)),
         message:
             f"{{wildcards.run}}: {name}, {{resources.expected}}"
-        threads: threads_of(name)
+        threads: threads_of(name, chapter["threads"])
         shell:
             "python -m mmlib execute {input.notebook} {output.executed} -f notebooks/params/{wildcards.run}.yml"
             " {params.root:q} >{log} 2>&1"
