@@ -18,10 +18,10 @@ from unittest import mock
 
 #: What most chapters import through the library; its own modules are imported anew by every kernel.
 HEAVY = """
-ipykernel.kernelapp ipykernel.zmqshell matplotlib_inline.config pandas pyarrow.parquet scipy.stats scipy.optimize xarray
-h5netcdf pandera.pandas matplotlib.pyplot seaborn sklearn.linear_model sklearn.metrics sklearn.ensemble
-sklearn.feature_extraction.text sklearn.model_selection sklearn.pipeline statsmodels.api fairlearn.metrics
-fairlearn.postprocessing torch safetensors.torch transformers transformers.models.auto.modeling_auto
+ipykernel.kernelapp ipykernel.zmqshell pandas pyarrow.parquet scipy.stats scipy.optimize xarray h5netcdf pandera.pandas
+matplotlib.axes matplotlib.backends.backend_agg sklearn.linear_model sklearn.metrics sklearn.ensemble
+sklearn.feature_extraction.text sklearn.model_selection sklearn.pipeline fairlearn.metrics
+torch safetensors.torch transformers transformers.models.auto.modeling_auto
 """
 CLIENT = """\
 import json, os, signal, socket, sys
@@ -40,7 +40,7 @@ def forked_kernels(folder: Path):
     spec.parent.mkdir(parents=True)
     argv = [sys.executable, "-S", "-E", "-c", CLIENT, str(place), "{connection_file}"]
     spec.write_text(json.dumps({"argv": argv, "display_name": "Python 3 (ipykernel)", "language": "python"}))
-    inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # matplotlib asks when it is imported
+    inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # asked for once, by matplotlib
     command = [sys.executable, "-m", "tests.kernels", str(place)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | inline) as server:
         try:
@@ -55,6 +55,8 @@ def serve(place: str) -> None:
     """Fork a kernel for every client, until this process is ended."""
     for name in HEAVY.split():
         import_module(name)
+    # these have to find the shell that shows their figures
+    assert not {"matplotlib.pyplot", "matplotlib_inline.backend_inline"} & set(sys.modules)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
         listener.listen()
