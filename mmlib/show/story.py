@@ -540,13 +540,14 @@ def data_links(frames: Mapping[str, pd.DataFrame]) -> HTML:
 
 
 def visible_table(losses: pd.DataFrame) -> HTML:
-    """Loss of AUROC at each drop rate and the chance of one test run, by cohort.
+    """Loss of AUROC at each drop rate and the chance of one test run, by real health cohort.
 
     Parameters
     ----------
     losses : pandas.DataFrame
         From `mmlib.questions.story.drop_losses`.
     """
+    losses = health_only(losses)
     cells = losses.assign(
         cohort=_titles(losses),
         cell=[
@@ -623,7 +624,7 @@ def parts_table(parts: pd.DataFrame, changes: pd.DataFrame) -> HTML:
 
 
 def needed_table(claims: pd.DataFrame) -> HTML:
-    """Undecided comparisons of real health cohorts, and how many times as many patients would decide.
+    """The six undecided comparisons of real health cohorts that the fewest additional patients would decide.
 
     Parameters
     ----------
@@ -631,7 +632,7 @@ def needed_table(claims: pd.DataFrame) -> HTML:
         From `mmlib.questions.claims.collect_claims`.
     """
     rows = claims[(claims.kind == "health") & (claims.verdict == "undecided")]
-    rows = rows.sort_values("times", kind="stable").head(15)
+    rows = rows.sort_values("times", kind="stable").head(6)
     digits = [3 if metric == "auroc" else 2 for metric in rows.metric]
     found = zip(rows.estimate, rows.low, rows.high, digits, strict=True)
     shown = pd.DataFrame(
