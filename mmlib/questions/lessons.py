@@ -114,8 +114,9 @@ def compare_recorded(cohort: Cohort, attribute: str, group: str, reference: str)
     Returns
     -------
     pandas.DataFrame
-        A row per comparison: ``kind`` (value, recorded or label), ``name``, ``difference`` (group minus reference;
-        of values in standard deviations, else of shares), ``low``, ``high`` and ``clear`` (the interval excludes 0).
+        A row per comparison: ``kind`` (value, recorded or label), ``name``, ``sign`` (of values: the oxygen saturation
+        of triage and the lowest and highest of later ones are one), ``difference`` (group minus reference; of values
+        in standard deviations, else of shares), ``low``, ``high`` and ``clear`` (the interval excludes 0).
         Intervals hold for all rows at once (Bonferroni) at the level 1 - `LEVEL`; patients are clusters.
     """
     samples = cohort.samples
@@ -134,6 +135,8 @@ def compare_recorded(cohort: Cohort, attribute: str, group: str, reference: str)
         reach = z * np.hypot(error, other)
         rows.append((kind, name, one - two, one - two - reach, one - two + reach))
     table = pd.DataFrame(rows, columns=["kind", "name", "difference", "low", "high"])
+    sign = table["name"].where(table["kind"] == "value").str.extract(r"\.([^_]+)", expand=False)
+    table.insert(2, "sign", sign)
     return table.assign(clear=(table["low"] > 0) | (table["high"] < 0))
 
 
@@ -150,14 +153,9 @@ def name_fault(compared: pd.DataFrame) -> str:
     str
         ``base rate`` if at least `MOST` different signs differ clearly; ``measurement`` if fewer do; ``selection`` if
         only how often something was recorded differs; ``label`` if only the label does; else ``none``.
-
-    Notes
-    -----
-    Signs are counted by name: the oxygen saturation of triage and the lowest and highest of later ones are one.
     """
     clear = compared[compared["clear"]]
-    signs = clear.loc[clear["kind"] == "value", "name"].str.extract(r"\.([^_]+)")[0].nunique()
-    if signs:
+    if signs := clear["sign"].nunique():
         return "base rate" if signs >= MOST else "measurement"
     for kind, fault in (("recorded", "selection"), ("label", "label")):
         if (clear["kind"] == kind).any():

@@ -20,6 +20,7 @@ from mmlib.runs.parameters import LESSONS
 #: Files of a lesson's edition for students, and of that with solutions.
 EDITIONS = ("students", "solutions")
 _TERM = re.compile(r"\{term\}`([^`<]+?)(?: <[^>]*>)?`")
+_PAGE = re.compile(r"\[([^\]]+)\]\(\.[^)]*\)")
 
 
 def student_copy(notebook: Mapping) -> dict:
@@ -41,14 +42,16 @@ def student_copy(notebook: Mapping) -> dict:
 
 
 def plain_words(text: str) -> str:
-    """Text without links to the glossary.
+    """Text without links to the glossary and to pages of the book, which a copy lacks.
 
     Examples
     --------
     >>> plain_words("The {term}`TPR <true positive rate>` and {term}`AUROC`.")
     'The TPR and AUROC.'
+    >>> plain_words("See [Evidence](../../book/evidence.md).")
+    'See Evidence.'
     """
-    return _TERM.sub(r"\1", text)
+    return _PAGE.sub(r"\1", _TERM.sub(r"\1", text))
 
 
 def other_errors(notebook: Mapping) -> list[str]:

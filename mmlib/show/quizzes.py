@@ -1,5 +1,7 @@
 """Questions of the lessons, with their answers."""
 
+import json
+from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
 from html import escape
@@ -34,7 +36,11 @@ def quiz(lesson: str, numbers: Sequence[int]) -> HTML:
     if lesson not in questions or not set(numbers) <= set(range(1, len(questions.get(lesson, [])) + 1)):
         raise ValueError(f"There is no quiz {lesson!r} with the questions {list(numbers)}; it knows {list(questions)}.")
     asked = {number: questions[lesson][number - 1] for number in numbers}
-    page = "".join(_question(f"quiz-{lesson}-{number}", number, question) for number, question in asked.items())
+    page, answers = "", {}
+    for number, question in asked.items():
+        name, options = f"quiz-{lesson}-{number}", sorted(question["options"], key=str.lower)
+        page += _question(name, number, question["ask"], options)
+        answers[name] = f"{name}-{options.index(question['options'][0])}", question["why"]
     told = "".join(
         f"<li value='{number}'><strong>{escape(q['options'][0])}.</strong> {escape(q['why'])}</li>"
         for number, q in asked.items()
@@ -43,19 +49,18 @@ def quiz(lesson: str, numbers: Sequence[int]) -> HTML:
         Path(__file__).with_suffix(f".{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
     )
     name = f"quiz-{lesson}-{'-'.join(map(str, numbers))}"
+    script = script.replace("NAME", name).replace("ANSWERS", b64encode(json.dumps(answers).encode()).decode())
     return HTML(
         f'<div class="quiz" id="{name}"><style>{style}</style>{page}<details><summary>Answers</summary><ol>{told}</ol>'
-        f"</details><script>{script.replace('NAME', name)}</script></div>"
+        f"</details><script>{script}</script></div>"
     )
 
 
-def _question(name, number, question) -> str:
+def _question(name, number, ask, options) -> str:
     """One fieldset; options stand in alphabetical order, so that the right one is not always the first."""
-    right, buttons = question["options"][0], []
-    for at, option in enumerate(sorted(question["options"], key=str.lower)):
-        about = f'name="{name}" id="{name}-{at}" data-right="{int(option == right)}"'
-        buttons.append(f'<div><input type="radio" {about}><label for="{name}-{at}">{escape(option)}</label></div>')
-    return (
-        f"<fieldset data-why=\"{escape(question['why'])}\"><legend>{number}. {escape(question['ask'])}</legend>"
-        f'{"".join(buttons)}<p role="status"></p></fieldset>'
+    buttons = "".join(
+        f'<div><input type="radio" name="{name}" id="{name}-{at}">'
+        f'<label for="{name}-{at}">{escape(option)}</label></div>'
+        for at, option in enumerate(options)
     )
+    return f'<fieldset><legend>{number}. {escape(ask)}</legend>{buttons}<p role="status"></p></fieldset>'

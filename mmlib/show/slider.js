@@ -15,7 +15,7 @@
     return {cell, fill};
   });
   slider.max = data.share.length - 1;
-  slider.value = Math.floor(data.share.length / 4);
+  slider.value = 0;
   const draw = () => {
     const at = +slider.value, tpr = data.tpr.map(values => values[at]), gap = tpr[1] - tpr[0];
     rows.forEach(({cell, fill}, g) => {

@@ -67,3 +67,6 @@ def test_the_rule_of_the_lesson_names_a_planted_fault(tmp_path, fault):
     compared = compare_recorded(load_cohort("mimic_iv_ed", twin), "race", "Black", "White")
     assert name_fault(compared) == fault
     assert compared.loc[compared["kind"] == "label", "name"].tolist() == ["label"]
+    named = compared.set_index("name")["sign"]
+    assert named["triage.o2sat"] == named["vitals.o2sat_lowest"] == "o2sat"
+    assert (named.notna() == (compared["kind"] == "value").to_numpy()).all()
