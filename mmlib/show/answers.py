@@ -136,12 +136,11 @@ def effects_sentence(shares: pd.DataFrame) -> str:
     """How many single additions reverse, widen or narrow a TPR difference in the real health cohorts."""
     real = health_only(shares)
     told = [
-        f"{r.reverses:.0f} reverse, {r.widens:.0f} widen and {r.narrows:.0f} narrow it clearly in {r.title}, of "
-        f"{r.changes:,.0f}"
+        f"{r.reverses:.0f}, {r.widens:.0f} and {r.narrows:.0f} of {r.changes:,.0f} in {r.title}"
         for r in real[real.changes.fillna(0) > 0].itertuples()
     ]
-    start = "What additions to at least one other modality do to a TPR difference"
-    return f"{start}: {'; '.join(told)}." if told else ""
+    start = "Additions to at least one other modality clearly reverse, widen or narrow a TPR difference in"
+    return f"{start} {_and(told)}." if told else ""
 
 
 def changes_sentence(changes: pd.DataFrame, what: str = "going from {first} to all modalities") -> str:
@@ -523,8 +522,7 @@ def declared_answer(claims: pd.DataFrame) -> str:
     counts = [f"{n} {verdict}" for verdict in VERDICTS if (n := int((real.verdict == verdict).sum()))]
     cohorts = list(dict.fromkeys(real.title))
     return (
-        f"{_and(cohorts)} declared {_number(len(real), 'comparison')}. Their verdicts: {', '.join(counts)}. *Differs* "
-        "means statistically significant at 5 % after Holm's correction, within its cohort."
+        f"{_and(cohorts)} declared {_number(len(real), 'comparison')}. Their verdicts: {', '.join(counts)}."
     )
 
 
