@@ -1,8 +1,8 @@
 (() => {
   const data = @DATA@;
   const root = document.getElementById("@NAME@");
-  const [guess, svg, legend, verdict, table, turn] =
-    [".guess", "svg", ".legend", ".verdict", "table", ".turn"].map(s => root.querySelector(s));
+  const [guess, svg, legend, verdict, table, turn, note] =
+    [".guess", "svg", ".legend", ".verdict", "table", ".turn", ".note"].map(s => root.querySelector(s));
   const buttons = [...guess.children], slider = turn.querySelector("[type=range]"), shown = turn.querySelector("b");
   const usual = Math.round(100 * data.prevalence), bins = data.counts[0][0][0].length;
   const total = list => list.reduce((a, b) => a + b, 0);
@@ -34,7 +34,7 @@
       })]))};
   };
   const gap = state => state.tpr[1] - state.tpr[0];
-  const start = measure(data.start, data.prevalence), all = measure(data.all, data.prevalence);
+  const all = measure(data.all, data.prevalence);
 
   // one dot for each per cent of a group, placed by its bin
   const hundred = counts => {
@@ -93,19 +93,22 @@
     cell(`gap-${when}`, gap(state), signed(gap(state), 2));
     cell(`found-${when}`, "", operating ? found(state.set) : "\u2013");
   };
-  const sentence = (now, operating, said) => {
-    const [a, b] = [gap(start), gap(now)], more = Math.abs(b) - Math.abs(a);
-    const word = Math.abs(more) < .005 ? "no wider or narrower" : more > 0 ? "wider" : "narrower";
+  const sentence = (now, start, operating, said) => {
+    const [a, b] = [gap(start), gap(now)], more = Math.abs(b) - Math.abs(a), of = x => Math.round(100 * x);
+    const turned = Math.min(Math.abs(a), Math.abs(b)) > .005 && a * b < 0 ? ", the other way round" : "";
+    const word = (Math.abs(more) < .005 ? "as wide" : more > 0 ? "wider" : "narrower") + turned;
     const rise = [0, 1].map(g => now.auroc[g] - start.auroc[g]);
     const [one, two] = data.groups;
     const ranked = now.set === start.set ? "" : rise[0] > 0 && rise[1] > 0 ? ` AUROC rises in both groups.`
       : rise[0] <= 0 && rise[1] <= 0 ? ` AUROC rises in neither group.`
       : ` AUROC rises only in ${rise[0] > 0 ? one : two}.`;
-    const per = g => `${data.groups[g]} ${Math.round(100 * start.selected[g])} \u2192 ${Math.round(100 * now.selected[g])}`;
+    const per = g => `${data.groups[g]} ${of(start.selected[g])} \u2192 ${of(now.selected[g])}`;
     const own = operating && data.found[now.set];
-    const sure = own ? ` The study's interval ${own[1] > 0 || own[2] < 0 ? "excludes 0" : "includes 0: no clear difference"}.` : "";
-    const cost = Math.abs(b) > .05 ? "" : ` Within 0.05; against all modalities, TPR of all ${signed(now.tpr[2] - all.tpr[2], 2)}`
-      + ` and AUROC ${signed(now.auroc[2] - all.auroc[2], 3)}.`;
+    const sure = own ? ` The study's interval of this difference ${own[1] > 0 || own[2] < 0 ? "excludes 0" : "includes 0: no clear difference"}.` : "";
+    const none = now.selected[2] < .02 ? "nobody" : now.selected[2] > .98 ? "everybody" : "";
+    const cost = Math.abs(b) > .05 ? "" : none ? ` Within 0.05, but almost ${none} is flagged.`
+      : ` Within 0.05. Of 100 with the outcome ${of(now.tpr[2])} are found, of 100 without ${of(now.fpr[2])} are flagged;`
+        + ` by all modalities, at the first line: ${of(all.tpr[2])} and ${of(all.fpr[2])}.`;
     return `${said}${word[0].toUpperCase()}${word.slice(1)}: ${signed(a, 2)} \u2192 ${signed(b, 2)}.${ranked}`
       + ` Flagged of 100: ${per(0)}; ${per(1)}.${sure}${cost}`;
   };
@@ -115,15 +118,17 @@
     const on = boxes.flatMap((box, m) => box.checked ? [m] : []);
     const set = boxes.length ? data.subsets.findIndex(s => s.join() === on.join()) : data.added;
     const operating = !boxes.length || +slider.value === usual;
-    return [measure(set, operating ? data.prevalence : slider.value / 100), operating];
+    const share = operating ? data.prevalence : slider.value / 100;
+    return [measure(set, share), measure(data.start, share), operating];
   };
   const draw = (speak, said = "") => {
-    const [now, operating] = state();
+    const [now, start, operating] = state();
     picture(now);
+    column("before", start, operating);
     column("after", now, operating);
     shown.textContent = `${slider.value} %`;
     slider.setAttribute("aria-valuetext", `${slider.value} per cent`);
-    if (speak) verdict.textContent = sentence(now, operating, said);
+    if (speak) verdict.textContent = sentence(now, start, operating, said);
   };
   if (data.modalities.length && !data.small) boxes = data.modalities.map(name => {
     const label = document.createElement("label"), box = Object.assign(document.createElement("input"), {type: "checkbox"});
@@ -139,7 +144,7 @@
     button.setAttribute("aria-pressed", false);
     button.addEventListener("click", () => {
       buttons.forEach(other => other.setAttribute("aria-pressed", other === button));
-      table.hidden = false;
+      table.hidden = note.hidden = false;
       turn.hidden = !boxes.length;
       reset();
       draw(true, `You said ${button.textContent}. `);
@@ -150,10 +155,11 @@
 
   // before the guess: the first model alone
   [guess, svg, legend].forEach(part => part.toggleAttribute("hidden", false));
-  table.hidden = true;
+  table.hidden = note.hidden = true;
   verdict.textContent = "";
   reset();
-  column("before", start, true);
+  const first = measure(data.start, data.prevalence);
+  column("before", first, true);
   column("after", measure(data.added, data.prevalence), true);
-  picture(start);
+  picture(first);
 })();

@@ -18,7 +18,7 @@ from mmlib.show.style import words
 #: Colours of the two groups on light and on dark ground: 4.5:1 or more on either.
 GROUND = {"ONE_LIGHT": "#0062a3", "TWO_LIGHT": "#a84300", "ONE_DARK": "#6cc0f5", "TWO_DARK": "#ffa35c"}
 LEGEND = "One dot: 1 % of a group. Right of the line: flagged."
-TASK = "Task: bring the difference within 0.05. At what cost?"
+TASK = "Task: bring the difference within 0.05, by the boxes or the line. Who pays?"
 
 
 def try_adding(binned: BinnedScores | None, name: str, *, small: bool = False) -> HTML | Markdown:
@@ -54,13 +54,18 @@ def try_adding(binned: BinnedScores | None, name: str, *, small: bool = False) -
     synthetic = " (synthetic)" if binned.kind == "synthetic" else ""
     before, after = (binned.metrics(s) for s in (binned.start, binned.added))
     gaps = [m["tpr"][1] - m["tpr"][0] for m in (before, after)]
+    false = [m["fpr"][1] - m["fpr"][0] for m in (before, after)]
+    alike = (false[1] - false[0]) * (gaps[1] - gaps[0]) > 0
+    moved = " One group moves against the other, with and without the outcome, which AUROC does not see."
+    moved = moved if alike else ""
     parts = {
-        "ASK": f"{binned.title}{synthetic}: a model of {words(binned.start)} also gets {words(added)}. AUROC rises in "
+        "ASK": f"{binned.title}{synthetic}: a model that reads the modality {words(binned.start)} "
+        f"also gets {words(added)}. AUROC rises in "
         f"both {words(binned.attribute)}s. Is the TPR difference, {two} minus {one}, then narrower or wider?",
         "VERDICT": f"AUROC rises in both groups; the TPR difference goes from {gaps[0]:+.2f} to {gaps[1]:+.2f}.",
         "LEGEND": LEGEND,
         "TASK": TASK,
-        "NOTE": ""
+        "NOTE": f"Of the additions that raise AUROC in both groups, this one widens most.{moved}"
         if small
         else "AUROC ranks within a group; TPR counts who passes the one line. Of the additions that raise "
         "AUROC in both groups, this one widens most. TPR differences of these binned scores are within "

@@ -139,7 +139,8 @@ def effects_sentence(shares: pd.DataFrame) -> str:
         f"{r.reverses:.0f}, {r.widens:.0f} and {r.narrows:.0f} of {r.changes:,.0f} in {r.title}"
         for r in real[real.changes.fillna(0) > 0].itertuples()
     ]
-    start = "Additions to at least one other modality clearly reverse, widen or narrow a TPR difference in"
+    start = "Additions to others clearly (by intervals that hold for all at once) reverse, widen or narrow "
+    start += "a TPR difference in"
     return f"{start} {_and(told)}." if told else ""
 
 
@@ -202,7 +203,7 @@ def noise_sentence(noise: pd.DataFrame) -> str:
         return NO_HEALTH
     told = [f"{_auroc(r)} in {r.title}" for r in real.itertuples()]
     up = real[real.low > 0]
-    verdict = "No interval lies above 0: the method reports no gain where there is none."
+    verdict = "No interval lies above 0: there is no false alarm."
     if len(up):
         verdict = f"The interval above 0 in {_and(up.title)} is a false alarm of the method."
     return f"Added to all modalities, random sentences change AUROC by {_and(told)}. {verdict}"
@@ -281,7 +282,7 @@ def absence_sentence(absences: pd.DataFrame) -> str:
         said.append(f"Masking at random does not predict the real absence of {_and(told)}.")
     if len(agree):
         told = [f"*{words(r.modality)}* in {r.title} ({_auroc(r)})" for r in agree.itertuples()]
-        said.append(f"No clear difference from masking: {'; '.join(told)}.")
+        said.append(f"No clear difference, which does not prove that masking predicts: {'; '.join(told)}.")
     return " ".join(said)
 
 
@@ -307,7 +308,8 @@ def missed_sentence(rates: pd.DataFrame) -> str:
             f"in {r.title}, of 100 in the group *{r.group}* with the outcome ({r.task}) it finds {_of_100(r.estimate)} "
             f"(95 % interval {_of_100(r.low)} to {_of_100(r.high)}), {sure} than {_of_100(r.overall)} of 100 overall"
         )
-    return f"Whom the full model misses most: {'; '.join(told)}."
+    of = f"of groups with at least {MINIMUM} patients with the outcome"
+    return f"Whom the full model misses most, {of}: {'; '.join(told)}."
 
 
 def contrasts_sentence(contrasts: pd.DataFrame) -> str:
@@ -357,7 +359,7 @@ def training_sentence(regimes: pd.DataFrame, regime: str = VARIED, rate: float =
     gains, costs = missing[missing.low > 0], complete[complete.high < 0]
     told = [f"{_auroc(r)} in {r.title}" for r in missing.itertuples()]
     spent = f"costs AUROC clearly in {_and(costs.title)}" if len(costs) else "has no clear cost"
-    advice = "We recommend it, unless validation patients say otherwise."
+    advice = "We recommend it where there is no choice by validation patients to rely on."
     if not len(gains):
         advice = "These cohorts recommend no one way to train: choose on validation patients."
     elif len(gains) < len(missing):
@@ -369,13 +371,19 @@ def training_sentence(regimes: pd.DataFrame, regime: str = VARIED, rate: float =
     )
 
 
+def _way(regime: str) -> str:
+    """Name of a way to train without a comma, so that names can be listed."""
+    first, _, how = regime.partition(", ")
+    return f"{first} ({how})" if how else first
+
+
 def signs_sentence(regimes: pd.DataFrame) -> str:
     """Which regimes read absence as a sign of the outcome, and are not recommended."""
     real = health_only(regimes)
     signs = real[real["sign"].astype(bool)]
     if not len(signs):
         return "No regime gains clearly under a mechanism and loses clearly under its mirror."
-    names = _and(f"*{regime}*" for regime in dict.fromkeys(signs.regime))
+    names = _and(f"*{_way(regime)}*" for regime in dict.fromkeys(signs.regime))
     return (
         f"Not recommended, because in some cohort they gain where sicker (or healthier) patients lack more and lose "
         f"where the other does: {names}. They have read absence as a sign."
@@ -398,7 +406,7 @@ def safe_sentence(regimes: pd.DataFrame, regime: str = VARIED) -> str:
     ]
     if regime not in safe:
         return ""
-    told = _and(f"*{name}*" for name in safe if name != regime) if len(safe) > 1 else ""
+    told = _and(f"*{_way(name)}*" for name in safe if name != regime) if len(safe) > 1 else ""
     text = f"*{regime}* gains clearly in every cohort, costs nothing clearly and reads no absence as a sign"
     if not told:
         return f"{text}; no other way does."
@@ -412,7 +420,7 @@ def chosen_sentence(regimes: pd.DataFrame) -> str:
     chosen = real[real.chosen.eq(True) & (real.case == "at random")]
     if not len(chosen):
         return ""
-    told = [f"*{r.regime}* in {r.title} ({_auroc(r)})" for r in chosen.itertuples()]
+    told = [f"*{_way(r.regime)}* in {r.title} ({_auroc(r)})" for r in chosen.itertuples()]
     return f"Validation samples chose {_and(told)}."
 
 
@@ -461,10 +469,10 @@ def forecast_sentence(skill: pd.DataFrame, tables: Mapping) -> str:
     if not len(own):
         return "No forecast of fairness effects was tried on a cohort of this book."
     better = own[own.error < 0.9 * own.error_no_change]
-    told = [f"{r.error / r.error_no_change:.0%} in {titles[r.cohort]}" for r in own.itertuples()]
+    told = [f"{r.error / r.error_no_change:.2f} in {titles[r.cohort]}" for r in own.itertuples()]
     start = "Not reliably" if len(better) < len(own) or len(own) < 5 else "In part"
     return (
-        f"{start}: the mean error of the forecast is {_and(told)} of that of predicting no change. "
+        f"{start}: divided by the mean error of predicting no change, that of the forecast is {_and(told)}. "
         f"{_number(len(own), 'cohort')} {'is' if len(own) == 1 else 'are'} too few to trust it elsewhere."
     )
 

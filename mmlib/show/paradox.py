@@ -137,7 +137,7 @@ def paradox_in_short(examples: Mapping[str, Sequence[Group]], twin: TwinStudy) -
     )
     return Markdown(
         "A paradox is here: with a new modality AUROC rises in every group, and yet the difference in true positive "
-        "rate widens. It happens when the group that is behind gets a noisier reading, or one that is too low "
+        "rate widens. It can happen when one group gets a noisier reading, or one that is too low "
         f"({found} of {len(examples)} examples below). In a simulated study of {change.metric('tpr').n:,} patients "
         f"*{both.removeprefix(f'{old}+')}* reads {_reads(twin.bias)} for {other.name} patients. Adding it changes "
         f"AUROC by {area.sel(group=reference.name):+.3f} in {reference.name} and by {area.sel(group=other.name):+.3f} "

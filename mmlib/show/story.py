@@ -193,7 +193,7 @@ def noise_figure(noise: pd.DataFrame) -> plt.Axes:
     """
     up = int((noise.low > 0).sum())
     title = (
-        "Random sentences add nothing: no interval lies above 0"
+        "No gain by random sentences: no interval lies above 0"
         if not up
         else f"{up} intervals of noise lie above 0"
     )
@@ -396,7 +396,9 @@ def _seen(losses):
     if not len(losses):
         return "not computed"
     seen = losses[losses.seen.astype(bool)]
-    return f"from {seen.rate.min():g} on" if len(seen) else f"no, up to {losses.rate.max():g}"
+    parts = {"yes": seen, "no": losses[~losses.seen.astype(bool)]}
+    told = {how: " and ".join(f"{rate:g}" for rate in sorted(part.rate)) for how, part in parts.items()}
+    return "; ".join(f"{how} at {rates}" for how, rates in told.items() if rates)
 
 
 def cohort_table(sizes: pd.DataFrame, verdicts: pd.DataFrame) -> HTML:
