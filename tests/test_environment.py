@@ -89,5 +89,4 @@ def test_version_and_licence_are_told_the_same_everywhere():
     assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     assert "repository-code" not in citation and "urls" not in PROJECT  # `origin` alone says where it lies
-    assert not re.search("multimodal-paradox/", "".join(page.read_text() for page in (ROOT / "book").rglob("*.md")))
     assert config["copyright"] in (ROOT / "LICENSE").read_text()

@@ -8,7 +8,7 @@ import pytest
 from mmlib.measure.estimates import estimate
 from mmlib.measure.evaluation import Evaluation
 from mmlib.measure.groups import Groups
-from mmlib.models.regimes import BASE, FAMILIES, LOST_IN_TRAINING, SPECIALISTS, VARIED
+from mmlib.models.names import BASE, FAMILIES, LOST_IN_TRAINING, SPECIALISTS, VARIED
 from mmlib.questions.mitigation import COMPLETE
 from mmlib.show import mitigation
 
