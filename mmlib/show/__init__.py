@@ -35,7 +35,6 @@ EXPORTS = {
     "answers": [
         "absence_sentence",
         "additions_sentence",
-        "apart_sentence",
         "audit_sentence",
         "bounded_sentence",
         "changes_sentence",
@@ -47,7 +46,6 @@ EXPORTS = {
         "effects_sentence",
         "forecast_sentence",
         "gain_sentence",
-        "lacking_sentence",
         "landing_answers",
         "levelling_sentence",
         "missed_sentence",

@@ -22,8 +22,6 @@ from mmlib.questions.story import (
 from mmlib.show.style import interval, words
 
 NO_HEALTH = "This book holds no real health cohort, so this question is not answered here."
-#: What cohorts that are not counted are called.
-APART = {"other": "not about health", "synthetic": "synthetic"}
 #: Regime that the story recommends or not.
 VARIED = "dropout varied"
 
@@ -67,17 +65,6 @@ def audit_sentence(verdicts: pd.DataFrame) -> str:
         what = "found a leak in" if verdict == "leak" else "left unresolved"
         told.append(f"in {title} it {what} {len(own)} {'entry' if len(own) == 1 else 'entries'} of *{_and(blocks)}*")
     return f"The audit asks whether an input knows the outcome too early: {'; '.join(told)}."
-
-
-def lacking_sentence(lacking: pd.DataFrame) -> str:
-    """Which modality the samples of each real health cohort lack most often."""
-    rows = health_only(lacking)
-    rows = rows[(rows.group == "all") & (rows.lacking > 0)]
-    if not len(rows):
-        return "No modality is missing as a whole in a real health cohort."
-    most = rows.loc[rows.groupby("run", sort=False).lacking.idxmax()]
-    told = [f"{r.lacking:.0%} of {r.title} lack *{words(r.modality)}*" for r in most.itertuples()]
-    return f"Missing input is common in some blocks: {_and(told)}."
 
 
 def gain_sentence(gains: pd.DataFrame) -> str:
@@ -308,7 +295,7 @@ def missed_sentence(rates: pd.DataFrame) -> str:
             f"in {r.title}, of 100 in the group *{r.group}* with the outcome ({r.task}) it finds {_of_100(r.estimate)} "
             f"(95 % interval {_of_100(r.low)} to {_of_100(r.high)}), {sure} than {_of_100(r.overall)} of 100 overall"
         )
-    of = f"of groups with at least {MINIMUM} patients with the outcome"
+    of = f"of groups with {MINIMUM} or more with the outcome"
     return f"Whom the full model misses most, {of}: {'; '.join(told)}."
 
 
@@ -512,14 +499,6 @@ def without_sentence(gains: pd.DataFrame) -> str:
         if told
         else ""
     )
-
-
-def apart_sentence(gains: pd.DataFrame) -> str:
-    """The smallest gains of cohorts that are not counted, each with the reason why."""
-    least = smallest_gains(gains)
-    least = least[least.kind != "health"]
-    told = [f"{r.title} ({APART[r.kind]}) {_auroc(r)}" for r in least.itertuples()]
-    return f"Shown apart and not counted: {'; '.join(told)}." if told else ""
 
 
 def declared_answer(claims: pd.DataFrame) -> str:

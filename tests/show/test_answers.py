@@ -50,11 +50,7 @@ def test_gains_count_real_cohorts_by_their_smallest_gain():
     assert "in none, of one real health cohort." in answers.gain_sentence(only(GAINS, "b"))
 
 
-def test_twins_are_told_apart_and_alone_answer_nothing():
-    assert plain(answers.apart_sentence(GAINS)) == (
-        "Shown apart and not counted: TWIN (synthetic) +0.300 [+0.200, +0.400]."
-    )
-    assert answers.apart_sentence(only(GAINS)) == ""
+def test_twins_alone_answer_nothing():
     assert answers.gain_sentence(only(GAINS, "t")) == answers.NO_HEALTH
     assert answers.told(answers.NO_HEALTH, "", answers.NO_HEALTH).data == answers.NO_HEALTH
 
@@ -165,7 +161,7 @@ RATES = frame(
 
 def test_who_is_missed_is_told_in_natural_frequencies_and_small_groups_are_not():
     assert answers.missed_sentence(RATES) == (
-        "Whom the full model misses most, of groups with at least 30 patients with the outcome: in "
+        "Whom the full model misses most, of groups with 30 or more with the outcome: in "
         "ALPHA, of 100 in the group *80 and over* with the outcome (death in "
         "hospital) it finds 40 (95 % interval 30 to 50), clearly fewer than 56 of 100 overall."
     )
@@ -302,6 +298,3 @@ def test_cohorts_and_doubts_are_named():
         "1 entry of *function*; in ALPHA it found a leak in 1 entry of *function*."
     )
     assert answers.audit_sentence(verdicts[:0]) == "The audit found no leak and left no field unresolved."
-    lacking = frame(HEALTH | {"group": "all", "modality": "function", "lacking": 0.38})
-    assert answers.lacking_sentence(lacking) == "Missing input is common in some blocks: 38% of ALPHA lack *function*."
-    assert answers.lacking_sentence(lacking.assign(lacking=0.0)).startswith("No modality is missing")
