@@ -206,9 +206,6 @@ def describe_files(
 
 def _measuring(kind: str) -> tuple:
     """For measuring: fingerprint of the cache, settings of the fields, function from paths to results."""
-    # here, so that a cohort without files does not wait for torch
-    from mmlib.core.compute import map_parallel
-
     module, told = (radiograph, MEASURED_XRAY) if kind == "image" else (signals, MEASURED_ECG)
 
     def measure(path):
@@ -219,7 +216,16 @@ def _measuring(kind: str) -> tuple:
     # other rules or other weights, other results
     files = (radiograph if kind == "image" else signals).measuring_files()
     fingerprint = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    return fingerprint, told, lambda paths: map_parallel(partial(_or_none, measure), paths)
+
+    def measured(paths):
+        # here, so that a cohort whose files are known does not wait for torch, and each task gets one of its threads
+        import torch  # noqa: F401
+
+        from mmlib.core.compute import map_parallel
+
+        return map_parallel(partial(_or_none, measure), paths)
+
+    return fingerprint, told, measured
 
 
 def _telling(kind: str, name: str, prompt: str, settings: Mapping) -> tuple:
