@@ -4,3 +4,5 @@
 RUN_KINDS = ("health", "other", "synthetic")
 #: Number of the form of shared tables; a folder of another one is left out of the book.
 SHARED_SCHEMA = 1
+#: How a threshold is chosen: selecting as many as have the outcome, the best F1, or a risk of one half.
+RULES = ("prevalence", "f1", "half")

@@ -11,11 +11,11 @@ from sklearn.linear_model import LogisticRegression
 
 from mmlib.core.compute import map_parallel
 from mmlib.core.subsets import NONE, members, subset_masks
+from mmlib.core.words import RULES
 from mmlib.measure.metrics import operating_point
 from mmlib.models.fusion import Architecture, Models, logits, train
 from mmlib.models.study import Study
 
-RULES = ("prevalence", "f1", "half")
 FLATTEST = 1e-3  # smallest slope of the recalibration
 
 

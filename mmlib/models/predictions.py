@@ -16,6 +16,7 @@ import xarray as xr
 
 from mmlib.core.schema import PLAIN
 from mmlib.core.subsets import NONE, subset_masks
+from mmlib.core.words import RULES
 from mmlib.data.table import read_table, require
 from mmlib.measure.metrics import operating_point
 
@@ -27,7 +28,6 @@ MEDS = {
     "boolean_value": "label",
     "predicted_boolean_probability": "score",
 }
-RULES = ("prevalence", "f1", "half")
 MOST_MODALITIES = 10
 
 

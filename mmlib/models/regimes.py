@@ -17,13 +17,14 @@ from tqdm import tqdm
 from mmlib.core.compute import map_parallel
 from mmlib.core.schema import MINIMUM
 from mmlib.core.subsets import subset_masks
+from mmlib.core.words import RULES
 from mmlib.measure.expectation import expected_auroc, simulate
 from mmlib.measure.metrics import operating_point
 from mmlib.models.baselines import late_patterns
 from mmlib.models.fusion import Models
 from mmlib.models.logistic import fit_many, log_odds
 from mmlib.models.names import BASE, LOST_IN_TRAINING, MATCHED, SPECIALISTS, VARIED
-from mmlib.models.powerset import RULES, fit, probabilities
+from mmlib.models.powerset import fit, probabilities
 from mmlib.models.study import Study
 
 #: Regimes whose scores are read as they are: what was trained with drops is recalibrated for every pattern.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from mmlib.core.words import RUN_KINDS, SHARED_SCHEMA
+from mmlib.core.words import RULES, RUN_KINDS, SHARED_SCHEMA
 
 #: Keys of a run that no notebook has to read, each with an example: the type it must have.
 #: ``title`` names the run in the book: in the table of contents and behind the heading of each chapter. ``kind`` is one
@@ -35,7 +35,7 @@ RUN_KEYS = {
 
 #: Parameters of few values, and those with a smallest and a largest one, each element of a list too.
 CHOICES = {
-    "rule": ("prevalence", "f1", "half"),
+    "rule": RULES,
     "unit": ("field", "note"),
     "protected_inputs": ("none", "modality", "lineage"),
 }

@@ -16,8 +16,6 @@ MARKS = {
     "undecided": (GREY, "white"),
     "not tested": (GREY, "white"),
 }
-#: What cohorts are called by their kind.
-KIND_NAMES = {"health": "real health cohorts", "other": "other cohorts", "synthetic": "synthetic twins"}
 
 
 def declared_differences(table: pd.DataFrame) -> np.ndarray:
