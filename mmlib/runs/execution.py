@@ -51,15 +51,22 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credenti
     """
     import papermill  # slow to import: only once everything is known to be in order
     from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
 
     # papermill writes both paths into the copy that readers download: keep this machine's folders out of it.
     notebook, out = Path(os.path.relpath(notebook)), Path(os.path.relpath(out))
     failed, part = out.with_suffix(".failed.ipynb"), out.with_name(f".{out.stem}.part.ipynb")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _readable_figures() if credentialed else nullcontext():
+        # a port that is free now may be another kernel's before this one listens: sockets are files
+        with tempfile.TemporaryDirectory() as sockets, _readable_figures() if credentialed else nullcontext():
             papermill.execute_notebook(
-                notebook, part, parameters, kernel_name="python3", progress_bar=sys.stderr.isatty()
+                notebook,
+                part,
+                parameters,
+                kernel_name="python3",
+                progress_bar=sys.stderr.isatty(),
+                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
             )
         content = json.loads(part.read_text(encoding="utf-8"))
         content["metadata"]["papermill"]["output_path"] = out.as_posix()
