@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from mmlib.core.compute import map_parallel
 
-TOGETHER = 64  # runs whose totals are accumulated one after another, all such groups of runs at once
+TOGETHER = 32  # runs whose totals are accumulated one after another, all such groups of runs at once
 
 
 def auroc(y, scores, patient_weights, groups) -> np.ndarray:
@@ -99,7 +99,7 @@ def _under_weights(plans, patient_weights, n_groups, metric):
     finish = _area if metric == "auroc" else _precision
     # Blocks of resamples: small enough for the cache of one core, large enough to pay for a thread.
     size = max((negatives.nnz + positives.nnz for _, negatives, positives in plans), default=1) or 1
-    step = max(1, min(32, 12_000_000 // size), min(128, 600_000 // size))
+    step = max(1, min(16, 12_000_000 // size), min(128, 600_000 // size))
 
     def block(b):
         w = np.ascontiguousarray(patient_weights[b : b + step].T, dtype=float)  # float32 sums would lose digits
@@ -136,33 +136,49 @@ def _precision_runs(scores, positive):
 
 
 def _totals(mass, sample, of_class, run, n):
-    """Sparse matrix (runs, n) that, times the weights, adds up each run's pairs of one class; empty runs fill it up."""
-    runs = run[-1] + 1 if len(run) else 1
-    start = np.r_[0, np.cumsum(np.bincount(run[of_class], minlength=-(-runs // TOGETHER) * TOGETHER))]
-    return csr_matrix((mass[of_class], sample[of_class], start), shape=(len(start) - 1, n))
+    """Sparse matrix (runs, n) that, times the weights, adds up each run's pairs of one class.
+
+    Rows are in the order of `_place`; empty runs fill them up.
+    """
+    runs = -(-(run[-1] + 1 if len(run) else 1) // TOGETHER) * TOGETHER
+    start = np.r_[0, np.cumsum(np.bincount(run[of_class], minlength=runs))]
+    totals = csr_matrix((mass[of_class], sample[of_class], start), shape=(runs, n))
+    return totals[np.arange(runs).reshape(-1, TOGETHER).T.ravel()]
+
+
+def _place(run, runs):
+    """Row of a run: the first runs of all groups, then the second ones, so that all groups are added to at once."""
+    return run % TOGETHER * (runs // TOGETHER) + run // TOGETHER
 
 
 def _area(negatives, positives, tied):
+    tied = _place(tied, len(negatives))
     halves = (negatives[tied] * positives[tied]).sum(axis=0) / 2
-    below = _running(negatives)
-    return divide(np.einsum("rb,rb->b", below, positives) - halves, below[-1] * positives.sum(axis=0))
+    product = _sum(negatives) * _sum(positives)
+    positives *= _running(negatives)
+    return divide(_sum(positives) - halves, product)
 
 
 def _precision(negatives, positives, _):
     hit = _running(positives.copy())
     flagged = _running(negatives) + hit
     # A run that no resampled patient is in adds nothing.
-    precision = np.nan_to_num(divide(hit, flagged))
-    return divide((precision * positives).sum(axis=0), hit[-1])
+    positives *= np.nan_to_num(divide(hit, flagged))
+    return divide(_sum(positives), hit[-1])
 
 
 def _running(totals):
     """Sums of totals (runs, b) up to each run, in place: several times faster than `numpy.cumsum` along that axis."""
-    groups = totals.reshape(-1, TOGETHER, totals.shape[1])
+    groups = totals.reshape(TOGETHER, -1, totals.shape[1])
     for i in range(1, TOGETHER):
-        groups[:, i] += groups[:, i - 1]
-    groups[1:] += groups[:-1, -1].cumsum(axis=0)[:, None]
+        groups[i] += groups[i - 1]
+    groups[:, 1:] += groups[-1, :-1].cumsum(axis=0)
     return totals
+
+
+def _sum(totals):
+    """Sums of totals (runs, b) over runs, along contiguous memory first."""
+    return totals.reshape(TOGETHER, -1).sum(axis=0).reshape(-1, totals.shape[1]).sum(axis=0)
 
 
 def divide(over, under) -> np.ndarray:
