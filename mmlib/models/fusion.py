@@ -62,7 +62,7 @@ class Architecture:
     modality_dropout: float = 0.0
     drop_rate: str = "fixed"
     epochs: int = 30
-    patience: int = 3
+    patience: int = 2
     batch_size: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
