@@ -177,10 +177,18 @@ def root_of(name):
     return words
 
 
+# Cohorts that come as one table: chapter 1 has no files to measure side by side, and leaves a core to a lesson.
+TABLE = ("support2", "nhanes", "reviews")
+# What others wait for, and what takes long, starts first; lessons fill the gaps.
+FIRST = ["05_fairness", "04_rq2_masking", "07_mitigation", "03_rq1_addition", "02_encoding", "01_cohort"]
+
+
 def threads_of(name, most):
     """Give a chapter the threads it can use, or fewer where others can run beside it: start-up and figures use one."""
     beside = len(RUNS) * (1 if name < "04" else 4)
-    return max(1, min(most, workflow.cores // beside))
+    shared = max(1, min(most, workflow.cores // beside))
+    alone = name == "01_cohort"
+    return lambda wildcards: 1 if alone and settings(wildcards.run).get("cohort") in TABLE else shared
 
 
 def sources_of(name):
@@ -360,6 +368,7 @@ for name, chapter in (CHAPTERS | OWN | SCORES).items():
             root=root_of(name),
         log:
             f"results/{{run}}/logs/{name}.log",
+        priority: len(FIRST) - FIRST.index(name) if name in FIRST else 0
         resources:
             expected=lambda wildcards, rule=name: in_words(seconds(rule, wildcards.run)),
         message:

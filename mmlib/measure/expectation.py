@@ -214,10 +214,8 @@ def simulate(scores, probabilities, realisations: int, seed: int = 0) -> np.ndar
     reached = np.cumsum(probabilities[0], axis=1)
     reached /= reached[:, -1:]
     chance = np.random.default_rng(seed).random((realisations, scores.shape[1]))
-    pattern = np.zeros(chance.shape, dtype=np.int16)
-    for p in range(len(scores) - 1):
-        pattern += chance >= reached[:, p]
-    return scores[pattern, np.arange(scores.shape[1])]
+    pattern = [np.searchsorted(r[:-1], c, side="right") for r, c in zip(reached, chance.T, strict=True)]
+    return scores[np.transpose(pattern), np.arange(scores.shape[1])]
 
 
 def simulate_units(scores, drop, unit, realisations: int, seed: int = 0) -> np.ndarray:

@@ -9,6 +9,8 @@ from scipy.sparse import csr_matrix
 
 from mmlib.core.compute import map_parallel
 
+TOGETHER = 32  # runs whose totals are accumulated one after another, all such groups of runs at once
+
 
 def auroc(y, scores, patient_weights, groups) -> np.ndarray:
     """Area under the ROC curve, ties counting half.
@@ -63,23 +65,40 @@ def pooled_ranking(y, scores, mass, patient_weights, groups, metric: str = "auro
         raise ValueError(f"mass has shape {mass.shape}; expected (R, {n}, {patterns}), none negative.")
     if metric not in ("auroc", "average_precision"):
         raise ValueError(f"metric is {metric!r}; expected 'auroc' or 'average_precision'.")
-    find_runs, finish = (_roc_runs, _area) if metric == "auroc" else (_precision_runs, _precision)
+    return _under_weights(_plans(y, scores, mass, groups, metric), patient_weights, len(groups), metric)
+
+
+def _each_vector(y, scores, patient_weights, groups, metric):
+    y, scores, patient_weights, groups = check_shapes(y, scores, patient_weights, groups)
+    one = np.ones((1, len(y), 1))
+    plans = [plan for s in scores for plan in _plans(y, s[None], one, groups, metric)]
+    return _under_weights(plans, patient_weights, len(groups), metric)
+
+
+def _plans(y, scores, mass, groups, metric):
+    """For each scenario and group: which runs are ties, and the matrices that add up negatives and positives."""
+    find_runs = _roc_runs if metric == "auroc" else _precision_runs
     mass = mass.reshape(len(mass), -1)
     pair = np.flatnonzero(mass.any(axis=0))
     flat = scores.T.ravel()[pair]
     order = np.argsort(flat if metric == "auroc" else -flat, kind="stable")
     flat, pair = flat[order], pair[order]
-    sample = pair // patterns
+    sample = pair // len(scores)
     positive = y[sample] == 1
     plans = []
     for m in mass[:, pair]:
         for group in groups:
             inside = (m > 0) & group[sample]
             run, tied = find_runs(flat[inside], positive[inside])
-            totals = (_totals(m[inside], sample[inside], positive[inside] == c, run, n) for c in (False, True))
-            plans.append((tied, *totals))
+            of_class = (positive[inside] == c for c in (False, True))
+            plans.append((tied, *(_totals(m[inside], sample[inside], c, run, len(y)) for c in of_class)))
+    return plans
+
+
+def _under_weights(plans, patient_weights, n_groups, metric):
+    finish = _area if metric == "auroc" else _precision
     # Blocks of resamples: small enough for the cache of one core, large enough to pay for a thread.
-    size = max(len(pair), 1)
+    size = max((negatives.nnz + positives.nnz for _, negatives, positives in plans), default=1) or 1
     step = max(1, min(16, 12_000_000 // size), min(128, 600_000 // size))
 
     def block(b):
@@ -87,13 +106,7 @@ def pooled_ranking(y, scores, mass, patient_weights, groups, metric: str = "auro
         return np.stack([finish(negatives @ w, positives @ w, tied) for tied, negatives, positives in plans], axis=1)
 
     parts = map_parallel(block, range(0, len(patient_weights), step))
-    return np.concatenate(parts).reshape(len(patient_weights), len(mass), len(groups))
-
-
-def _each_vector(y, scores, patient_weights, groups, metric):
-    y, scores, patient_weights, groups = check_shapes(y, scores, patient_weights, groups)
-    mass = np.ones((1, scores.shape[1], 1))
-    return np.concatenate([pooled_ranking(y, s[None], mass, patient_weights, groups, metric) for s in scores], axis=1)
+    return np.concatenate(parts).reshape(len(patient_weights), -1, n_groups)
 
 
 def _roc_runs(scores, positive):
@@ -123,31 +136,49 @@ def _precision_runs(scores, positive):
 
 
 def _totals(mass, sample, of_class, run, n):
-    """Sparse matrix (runs, n) that, times the weights, adds up each run's pairs of one class."""
-    start = np.r_[0, np.cumsum(np.bincount(run[of_class], minlength=run[-1] + 1 if len(run) else 1))]
-    return csr_matrix((mass[of_class], sample[of_class], start), shape=(len(start) - 1, n))
+    """Sparse matrix (runs, n) that, times the weights, adds up each run's pairs of one class.
+
+    Rows are in the order of `_place`; empty runs fill them up.
+    """
+    runs = -(-(run[-1] + 1 if len(run) else 1) // TOGETHER) * TOGETHER
+    start = np.r_[0, np.cumsum(np.bincount(run[of_class], minlength=runs))]
+    totals = csr_matrix((mass[of_class], sample[of_class], start), shape=(runs, n))
+    return totals[np.arange(runs).reshape(-1, TOGETHER).T.ravel()]
+
+
+def _place(run, runs):
+    """Row of a run: the first runs of all groups, then the second ones, so that all groups are added to at once."""
+    return run % TOGETHER * (runs // TOGETHER) + run // TOGETHER
 
 
 def _area(negatives, positives, tied):
-    negatives, positives = _by_resample(negatives), _by_resample(positives)
-    below = negatives.cumsum(axis=1)
-    product = below[:, -1] * positives.sum(axis=1)
-    below[:, tied] -= negatives[:, tied] / 2
-    return divide((below * positives).sum(axis=1), product)
+    tied = _place(tied, len(negatives))
+    halves = (negatives[tied] * positives[tied]).sum(axis=0) / 2
+    product = _sum(negatives) * _sum(positives)
+    positives *= _running(negatives)
+    return divide(_sum(positives) - halves, product)
 
 
 def _precision(negatives, positives, _):
-    positives = _by_resample(positives)
-    hit = positives.cumsum(axis=1)
-    flagged = _by_resample(negatives).cumsum(axis=1) + hit
+    hit = _running(positives.copy())
+    flagged = _running(negatives) + hit
     # A run that no resampled patient is in adds nothing.
-    precision = np.nan_to_num(divide(hit, flagged))
-    return divide((precision * positives).sum(axis=1), hit[:, -1])
+    positives *= np.nan_to_num(divide(hit, flagged))
+    return divide(_sum(positives), hit[-1])
 
 
-def _by_resample(totals):
-    """Totals (runs, b) as an array (b, runs): sums along contiguous memory are several times faster."""
-    return np.ascontiguousarray(totals.T)
+def _running(totals):
+    """Sums of totals (runs, b) up to each run, in place: several times faster than `numpy.cumsum` along that axis."""
+    groups = totals.reshape(TOGETHER, -1, totals.shape[1])
+    for i in range(1, TOGETHER):
+        groups[i] += groups[i - 1]
+    groups[:, 1:] += groups[-1, :-1].cumsum(axis=0)
+    return totals
+
+
+def _sum(totals):
+    """Sums of totals (runs, b) over runs, along contiguous memory first."""
+    return totals.reshape(TOGETHER, -1).sum(axis=0).reshape(-1, totals.shape[1]).sum(axis=0)
 
 
 def divide(over, under) -> np.ndarray:

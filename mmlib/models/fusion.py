@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from mmlib.core.compute import choose_device
-from mmlib.models.network import forward, initial
+from mmlib.models.network import forward, initial, read, tokens
 
 FAMILIES = ("attention", "concat", "sequential")
 POOLINGS = ("mean", "max", "attention")
@@ -62,7 +62,7 @@ class Architecture:
     modality_dropout: float = 0.0
     drop_rate: str = "fixed"
     epochs: int = 30
-    patience: int = 3
+    patience: int = 2
     batch_size: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
@@ -235,6 +235,7 @@ def logits(
     present: torch.Tensor,
     rows: torch.Tensor | None = None,
     device: str = "auto",
+    patterns: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Logits of every model, each on the inputs reduced for its fold.
 
@@ -248,17 +249,21 @@ def logits(
         Samples that each model scores; all of them by default.
     device : str
         As in `train`.
+    patterns : torch.Tensor of shape (P, n_modalities), bool, optional
+        Modalities that may be seen, all by default. Inputs are read once for all patterns.
 
     Returns
     -------
-    torch.Tensor of shape (n_models, n_rows)
+    torch.Tensor of shape (n_models, n_rows), or (n_models, P, n_rows) with patterns
     """
     folds, device = torch.tensor(models.fold), choose_device(device)
     if rows is None:
         rows = torch.arange(X.shape[1]).expand(len(folds), -1)
     parameters = {k: v.to(device) for k, v in models.parameters.items()}
     inputs = _Inputs(_by_modality(X).to(device), present.T.contiguous())
-    return _scores(parameters, inputs, folds, rows, models.architecture)
+    every = torch.ones(1, X.shape[2], dtype=torch.bool) if patterns is None else torch.as_tensor(patterns)
+    found = _scores(parameters, inputs, folds, rows, models.architecture, every)
+    return found[:, 0] if patterns is None else found
 
 
 def _by_modality(X):
@@ -281,13 +286,20 @@ class _Inputs:
         return x, self.present[:, rows].transpose(0, 1)
 
 
-def _scores(parameters, inputs, folds, rows, a):
+def _scores(parameters, inputs, folds, rows, a, patterns):
     numbers, parts = len(folds) * inputs.X.shape[1] * a.width, []  # in the tokens of one sample, all models together
     at_once = AT_ONCE if inputs.X.is_cuda else max(64, IN_CACHE // numbers)
+    # where nothing stands in for an absent modality, the others are read alone
+    alone = a.absent == "mask" and a.family != "concat"
     for part in rows.split(at_once, dim=1):
         x, seen = inputs.look_up(folds, part)
-        parts.append(forward(parameters, x, seen.to(x.device), a).cpu())
-    return torch.cat(parts, dim=1)
+        h, out = tokens(parameters, x), []
+        for pattern in patterns:
+            left = torch.nonzero(pattern).ravel() if alone and pattern.any() else torch.arange(len(pattern))
+            seen_now = (seen & pattern[:, None])[:, left].to(h.device)
+            out.append(read(parameters, h[:, left.to(h.device)], seen_now, a).cpu())
+        parts.append(torch.stack(out, dim=1))
+    return torch.cat(parts, dim=2)
 
 
 def _kept(streams, samples, a: Architecture):
@@ -349,7 +361,8 @@ def _validation_auroc(p, inputs, y, folds, held, a):
     width = max(len(r) for r in held)
     rows = torch.stack([F.pad(r, (0, width - len(r)), value=int(r[0])) for r in held])
     out = []
-    for score, r in zip(_scores(p, inputs, folds, rows, a), held, strict=True):
+    every = torch.ones(1, inputs.X.shape[1], dtype=torch.bool)
+    for score, r in zip(_scores(p, inputs, folds, rows, a, every)[:, 0], held, strict=True):
         rank = torch.unique(score[: len(r)], return_inverse=True, return_counts=True)
         middle = rank[2].cumsum(0) - (rank[2] - 1) / 2
         positive = y[r] == 1

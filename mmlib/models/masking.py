@@ -70,14 +70,13 @@ def score_patterns(models: Mapping[str, Models], study: Study) -> xr.Dataset:
     xarray.Dataset
         The artefact ``masking``.
     """
-    masks = dict(zip(*subset_masks(study.modalities), strict=True))
+    names, masks = subset_masks(study.modalities)
     regimes = []
     for fitted in models.values():
         seeds = len(set(fitted.seed))
         threshold = outcome(fitted, study, seeds)["threshold"]
-        scores = [tested_scores(probabilities(fitted, study, mask), study, seeds) for mask in masks.values()]
-        score = xr.concat(scores, pd.Index(list(masks), name="pattern")).transpose(
-            "seed", "pattern", "sample"
-        )
+        scores = probabilities(fitted, study, masks).transpose(1, 0, 2)
+        score = xr.concat([tested_scores(one, study, seeds) for one in scores], pd.Index(names, name="pattern"))
+        score = score.transpose("seed", "pattern", "sample")
         regimes.append(xr.Dataset({"score": score, "threshold": threshold}))
     return xr.concat(regimes, pd.Index(list(models), name="regime"), coords="minimal", compat="override")

@@ -91,16 +91,24 @@ def forward(p, x, seen, a, keep=None) -> torch.Tensor:
     -------
     torch.Tensor of shape (n_models, n_samples)
     """
+    return read(p, tokens(p, x), seen, a, keep)
+
+
+def tokens(p, x) -> torch.Tensor:
+    """Give every modality's vector as a token: (n_models, n_modalities, width, n_samples)."""
     g, m, b, d = x.shape
-    w = a.width
+    h = torch.bmm(p["project"].reshape(g * m, d, -1).mT, x.reshape(g * m, b, d).mT).reshape(g, m, -1, b)
+    return _normalised(h, 2) * p["norm0.scale"][..., None] + _mean_token(p)
+
+
+def read(p, h, seen, a, keep=None) -> torch.Tensor:
+    """Logits from the tokens ``h`` of `tokens`, whatever they hold where ``seen`` is False; else as `forward`."""
+    g, m, w, b = h.shape
     there = seen[:, :, None]
-    # inputs are centred on training rows: zero is the mean before the projection
-    x = torch.where(seen[..., None], x, 0) if a.absent in ("zero", "mean", "token") else x
-    h = torch.bmm(p["project"].reshape(g * m, d, w).mT, x.reshape(g * m, b, d).mT).reshape(g, m, w, b)
-    scale, shift = p["norm0.scale"], p["norm0.shift"] + p["modality"]
-    h = _normalised(h, 2) * scale[..., None] + shift[..., None]
     if a.absent == "zero":
-        h = h * there
+        h = torch.where(there, h, 0)
+    if a.absent == "mean":  # inputs are centred on training rows: zero is the mean before the projection
+        h = torch.where(there, h, _mean_token(p))
     if a.absent == "token":
         h = torch.where(there, h, p["token"][..., None])
     visible = seen if a.absent in ("mask", "indicator") else torch.ones_like(seen)
@@ -112,8 +120,8 @@ def forward(p, x, seen, a, keep=None) -> torch.Tensor:
         pooled = _feed_forward(p, (h * visible[:, :, None]).reshape(g, m * w, b))
     elif a.family == "sequential":
         pooled = p["start"][..., None].expand(g, w, b)
-        for token, there in zip(h.unbind(1), visible.unbind(1), strict=True):
-            pooled = pooled + there[:, None] * _feed_forward(p, torch.cat([pooled, token], 1))
+        for token, seen in zip(h.unbind(1), visible.unbind(1), strict=True):
+            pooled = pooled + seen[:, None] * _feed_forward(p, torch.cat([pooled, token], 1))
     else:
         h = h.transpose(1, 2).reshape(g, w, m * b)
         h = h + attend(p, h, visible, a.heads)
@@ -125,6 +133,10 @@ def forward(p, x, seen, a, keep=None) -> torch.Tensor:
     # a sample with nothing visible keeps only the bias
     pooled = pooled * visible.any(1, keepdim=True)
     return torch.bmm(p["head"][:, None], pooled)[:, 0] + p["head.bias"][:, None]
+
+
+def _mean_token(p):
+    return (p["norm0.shift"] + p["modality"])[..., None]
 
 
 def attend(p, h, visible, heads: int) -> torch.Tensor:

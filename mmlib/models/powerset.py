@@ -65,7 +65,7 @@ def fit(study: Study, architecture: Architecture, *, seeds: Sequence[int], key: 
 
 
 def probabilities(
-    models: Models, study: Study, visible: np.ndarray | None = None, *, where: np.ndarray | None = None
+    models: Models, study: Study, patterns: np.ndarray | None = None, *, where: np.ndarray | None = None
 ) -> np.ndarray:
     """Scores of samples by the models of every fold and seed.
 
@@ -73,27 +73,26 @@ def probabilities(
     ----------
     models : mmlib.models.fusion.Models
     study : Study
-    visible : array of bool, shape (n_modalities,) or (n_samples, n_modalities), optional
+    patterns : array of bool, shape (P, n_modalities), optional
         Modalities that may be seen; absent ones stay absent.
     where : array of bool, shape (n_folds, n_samples), optional
         Samples that a fold's models score, by default those it tests.
 
     Returns
     -------
-    numpy.ndarray of shape (n_models, n_samples), float32
+    numpy.ndarray of shape (n_models, n_samples), float32, or (n_models, P, n_samples) with patterns
         NaN where a model does not score a sample.
     """
     where = study.tested if where is None else where
     rows = [torch.from_numpy(np.flatnonzero(where[f])) for f in models.fold]
-    present = study.present if visible is None else study.present & torch.as_tensor(visible)
-    platt = models.parameters["platt"]
-    scores = torch.sigmoid(
-        logits(models, study.X, present, _padded(rows)) * platt[:, :1] + platt[:, 1:]
-    ).numpy()
-    full = np.full((len(rows), len(study.y)), np.nan, np.float32)
-    for line, r, s in zip(full, rows, scores, strict=True):
-        line[r] = s[: len(r)]
-    return full
+    every = np.ones((1, len(study.modalities)), bool) if patterns is None else patterns
+    raw = logits(models, study.X, study.present, _padded(rows), patterns=every)
+    slope, shift = models.parameters["platt"][:, :, None, None].unbind(1)
+    scores = torch.sigmoid(raw * slope + shift).numpy()
+    full = np.full((*raw.shape[:2], len(study.y)), np.nan, np.float32)
+    for lines, r, s in zip(full, rows, scores, strict=True):
+        lines[:, r] = s[:, : len(r)]
+    return full[:, 0] if patterns is None else full
 
 
 def train_powerset(

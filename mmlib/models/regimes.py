@@ -144,7 +144,7 @@ def pattern_scores(models: Mapping[str, Models], study: Study) -> dict[str, np.n
     where, (_, masks) = study.tested | study.validation.numpy(), subset_masks(study.modalities)
 
     def score(name):
-        return np.stack([probabilities(models[name], study, mask, where=where) for mask in masks], axis=1)
+        return probabilities(models[name], study, masks, where=where)
 
     return dict(zip(models, map_parallel(score, list(models), "scores"), strict=True))
 

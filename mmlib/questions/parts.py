@@ -204,7 +204,8 @@ def _parts(margin, y, members, patient_weights):
 def _running(w, margin, order):
     """Weight from the top down to each distinct margin (b, 1 + distinct), 0 first."""
     last = np.flatnonzero(np.r_[np.diff(margin[order]) != 0, True])
-    return np.pad(w[:, order].cumsum(axis=1)[:, last], ((0, 0), (1, 0)))
+    # take, unlike an index, lays rows out along memory
+    return np.pad(w.take(order, axis=1).cumsum(axis=1).take(last, axis=1), ((0, 0), (1, 0)))
 
 
 def _read(at, x, y):

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -278,6 +279,7 @@ def _code_cells(notebook):
         raise ValueError(f"{notebook} is not a notebook: expected the JSON of an .ipynb file.") from None
 
 
+@cache  # modules are behind many notebooks, and parsing takes long
 def _imported(code, where):
     """Files of this package that a piece of code names in its import statements."""
     try:
@@ -294,7 +296,7 @@ def _imported(code, where):
     for root, *rest in (name.split(".") for name in names):
         if root == package.name:
             files |= _files_behind(package, rest)
-    return files
+    return frozenset(files)
 
 
 def _files_behind(folder, rest):
@@ -304,7 +306,7 @@ def _files_behind(folder, rest):
     part may be a function: then there is no such file.
     """
     own = folder / "__init__.py"
-    exports = _exports(own) if own.is_file() else None
+    exports = _exports(own.read_text(encoding="utf-8")) if own.is_file() else None
     found = {own} if own.is_file() and exports is None else set()
     if not rest:
         modules = exports or {}  # the whole package
@@ -318,9 +320,10 @@ def _files_behind(folder, rest):
     return found.union(*(_files_behind(folder, owner.split(".")) for owner in owners))
 
 
-def _exports(file):
-    """Lazy exports of a package, by module: ``EXPORTS`` of its ``__init__``; None without such a table."""
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+@cache
+def _exports(code):
+    """Lazy exports of a package, by module: ``EXPORTS`` in the code of its ``__init__``; None without such a table."""
+    for node in ast.parse(code).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXPORTS":
             return ast.literal_eval(node.value)
     return None
