@@ -28,7 +28,6 @@ from mmlib.text.lungs import SIDE, WEIGHTS, LungNetwork, ask_lungs, halves_of, l
 from mmlib.text.radiograph import prepare, smooth_outline
 from mmlib.twins.drawings import draw_xray, outline_xray
 
-HIDDEN = 0.6  # share of opacities that are as dense as what lies beside the lung
 BASE = 208  # pixels of a picture before it is deformed
 OUTLINES = Path(__file__).parents[1] / "outlines" / "building.json"
 YARDSTICK = OUTLINES.with_name(
@@ -361,23 +360,7 @@ def _ill(x, truth, rng):
     amount = torch.maximum(torch.maximum(patches * on, bases * 0.9), veil)
     amount = (soft * amount).sum(1, keepdim=True).clamp(0, 1)
     level_of = dense * torch.from_numpy(rng.uniform(0.85, 1.2, (n, 1, 1, 1)).astype(np.float32))
-    hidden = torch.from_numpy(rng.random((n, 1, 1, 1)) < HIDDEN)
-    level_of = torch.where(hidden, _beside(x, truth), level_of)
     return x + amount * (torch.maximum(level_of, x) - x)
-
-
-def _beside(x, truth):
-    """Grey value of the tissue around the lungs, so that an opacity of this value has no edge against it."""
-    outside = 1 - functional.max_pool2d(truth.amax(1, keepdim=True), 5, 1, 2)
-
-    def spread(values, k):
-        rows = functional.avg_pool2d(values, (k, 1), 1, (k // 2, 0))
-        return functional.avg_pool2d(rows, (1, k), 1, (0, k // 2))
-
-    level, weight = 0, 1e-6
-    for k, share in ((9, 1.0), (25, 0.05), (61, 0.002)):
-        level, weight = level + share * spread(x * outside, k), weight + share * spread(outside, k)
-    return level / weight
 
 
 def _exposed(x, rng):
