@@ -78,7 +78,8 @@ def _local_contrast(picture: torch.Tensor) -> torch.Tensor:
     """Each pixel in standard deviations of its neighbourhood: what is left when exposure differs."""
 
     def around(x):
-        return functional.avg_pool2d(x, 33, 1, 16, count_include_pad=False)
+        rows = functional.avg_pool2d(x, (33, 1), 1, (16, 0), count_include_pad=False)
+        return functional.avg_pool2d(rows, (1, 33), 1, (0, 16), count_include_pad=False)
 
     mean = around(picture)
     spread = (around(picture**2) - mean**2).clamp(min=0).sqrt()

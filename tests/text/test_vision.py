@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import replace
+from itertools import combinations
 
 import huggingface_hub
 import numpy as np
@@ -27,6 +28,7 @@ from mmlib.text.tiny import WORDS, save_qwen
 from tests.data.test_ptb_xl import REAL
 from tests.drawings import draw_ecg, draw_xray
 from tests.text.test_describers import cohort_of, files  # noqa: F401  (fixtures)
+from tests.text.test_radiograph import HANNOVER, needs_pictures
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -173,6 +175,28 @@ def test_pages_of_real_ecgs_are_told(folders, monkeypatch):
         assert strip.mean() > 0.9  # 10 s of lead II from edge to edge
         assert page == draw_page(recording)
     assert len({page.tobytes() for page in pages}) == 3
+
+
+@needs_pictures
+def test_real_xrays_are_told_by_a_model_that_sees_each_of_them(folders, monkeypatch):
+    seen, generate = [], vision.generate
+    monkeypatch.setattr(vision, "generate", lambda images, d: seen.extend(images) or generate(images, d))
+    paths = [str(path) for path in sorted(HANNOVER.iterdir())[::80]]
+    cohort = cohort_of(paths, [None] * len(paths))
+    told = describe_files(cohort, image=folders["qwen"], image_prompt="describe lungs", max_new_tokens=6, device="cpu")
+    texts = told.values["cxr.picture"]
+    assert len(seen) == len(paths) == 4 and {f.kind for f in told.fields if f.modality == "cxr"} == {"text"}
+    alone = [generate([Image.open(path)], load(folders["qwen"], prompt="describe lungs"))[0] for path in paths]
+    assert texts.tolist() == alone
+    describer = load(folders["qwen"])
+    asked = describer.processor.apply_chat_template(vision.chat("describe"), tokenize=False)
+    answers = []
+    for path in paths:
+        picture = vision.shrunk(Image.open(path)).resize((112, 112))
+        inputs = describer.processor(text=[asked], images=[picture], return_tensors="pt", padding=True)
+        with torch.no_grad():
+            answers.append(describer.model(**inputs).logits[0, -1])
+    assert min((a - b).abs().max() for a, b in combinations(answers, 2)) > 1e-4
 
 
 def test_a_format_that_transformers_does_not_load_is_named(tmp_path):
