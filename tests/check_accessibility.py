@@ -1,4 +1,4 @@
-"""Audit pages of a built book with axe-core: the story, the landing page, two pages of a cohort.
+"""Audit pages of a built book with axe-core: the story, the lessons, the landing page, two pages of a cohort.
 
 ``python -m tests.check_accessibility _build/html`` looks at each in light and dark, wide and at 390 px. It prints a
 line for each serious finding in the HTML of the book itself, which is all of the article, and exits with 1 if there is
@@ -53,7 +53,8 @@ def audit(pages, folder) -> tuple[list[str], Counter]:
 
 def chosen(folder: Path) -> list[Path]:
     """Pages that are audited."""
-    wanted = ["book/index.html", "notebooks/story/*.html", "notebooks/summary.html", "notebooks/05_fairness.html"]
+    wanted = ["book/index.html", "notebooks/story/*.html", "notebooks/lessons/*.html", "book/teach/*.html"]
+    wanted += ["notebooks/summary.html", "notebooks/05_fairness.html"]
     return [file for pattern in wanted for file in sorted(folder.glob(pattern))]
 
 

@@ -13,6 +13,7 @@ import pytest
 from mmlib import questions
 from mmlib.runs.lessons import student_copy
 from mmlib.show.quizzes import quiz_questions
+from tests.lessons.quoted import QUOTED
 
 matplotlib.use("Agg")
 FOLDER = Path(__file__).parents[2] / "notebooks" / "lessons"
@@ -84,7 +85,7 @@ def test_all_five_questions_are_asked_and_the_first_before_a_figure(lesson):
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda n: n.stem)
-def test_a_perturbed_solution_fails_its_assertion(lesson, monkeypatch):
+def test_a_perturbed_solution_fails_its_assertion_and_sentences_quote_what_is_computed(lesson, monkeypatch):
     monkeypatch.chdir(FOLDER.parents[1])
     space, left_open, solved = {}, {}, 0
     for cell in cells(lesson):
@@ -107,6 +108,7 @@ def test_a_perturbed_solution_fails_its_assertion(lesson, monkeypatch):
             exec(source(cell), space)
             matplotlib.pyplot.close("all")
     assert solved >= 2
+    QUOTED[lesson.stem](space)
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda n: n.stem)
