@@ -1,6 +1,8 @@
 """Beyond Jupyter Book: tables from code are numbered, repeated runs link to their source, docstrings cite."""
 
 import re
+from pathlib import Path
+from urllib.parse import quote
 
 from docutils import nodes
 from sphinx.transforms import SphinxTransform
@@ -43,10 +45,20 @@ def link_source(app, page, template, context, doctree):
 
 
 def drop_launch(app, page, template, context, doctree):
-    """Leave out the launch button where the notebook is not `standalone`: a fresh clone has no results."""
+    """Leave out the launch button where the notebook is not `standalone`: a fresh clone has no results.
+
+    The theme leaves the slashes of other repositories than those of GitHub, at which Binder would end their address.
+    """
+    groups = context.get("header_buttons", [])
     if "standalone" not in app.env.metadata.get(page, {}):
-        groups = context.get("header_buttons", [])
         context["header_buttons"] = [b for b in groups if b.get("label") != "launch-buttons"]
+        return
+    options = app.config.html_theme_options
+    for item in (item for b in groups if b.get("label") == "launch-buttons" for item in b["buttons"]):
+        host, binder, rest = item["url"].partition("/v2/")
+        if binder and not rest.startswith("gh/"):
+            address = quote(options["repository_url"], safe="")
+            item["url"] = f"{host}/v2/git/{address}/{options['repository_branch']}?{rest.partition('?')[2]}"
 
 
 def drop_thebe(app, page, template, context, doctree):
@@ -65,6 +77,7 @@ def cite(app, what, name, obj, options, lines):
 
 def setup(app):
     """Register with Sphinx."""
+    app.config.html_search_scorer = str(Path(__file__).parents[1] / "_static" / "scorer.js")
     app.add_enumerable_node(table_figure, "table")
     app.add_transform(NumberTables)
     app.connect("html-page-context", link_source, priority=900)  # after the theme made its buttons

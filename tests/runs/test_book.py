@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from bs4 import BeautifulSoup
 
 from mmlib.runs.execution import execute
 from mmlib.runs.staging import stage
+from tests.browser import CHROMIUM, browse
 from tests.runs.test_staging import write_sizes
 
 ROOT = Path(__file__).parents[2]
@@ -227,6 +229,35 @@ def test_launch_and_source_buttons_lead_to_the_file_in_the_repository(page, fold
     binder = "https://mybinder.org/v2/gh/a-team/book/main?urlpath=lab/tree/notebooks/"
     assert f"{binder}02_second.ipynb" in second
     assert not [link for link in first if "binder" in link]  # it reads results, which the repository lacks
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+def test_search_puts_the_story_before_titles_elsewhere_and_the_library_last(html, tmp_path):
+    script = (html / "_static" / "language_data.js").read_text()
+    found = {"notebooks/story/3_adding": 5, "book/share": 15, "notebooks/03_rq1_addition": 5, "book/api/runs": 26}
+    ask = f"""<script>{script};
+    const found = Object.entries({found}).map(([page, score]) => [page, "", "", null, score, ""]);
+    found.forEach(item => {{ item[4] = Scorer.score(item); }});
+    document.body.textContent = found.sort((a, b) => b[4] - a[4]).map(item => item[0]).join(" ");
+    </script>"""
+    assert browse(ask, tmp_path).body.text.split() == list(found)
+
+
+def test_binder_gets_the_whole_address_of_a_repository_that_is_not_on_github(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
+    from companion import drop_launch
+
+    options = {"repository_url": "https://gitlab.com/a-team/part/book", "repository_branch": "main"}
+    app = SimpleNamespace(config=SimpleNamespace(html_theme_options=options))
+    app.env = SimpleNamespace(metadata={"a": {"standalone": True}})
+    url = "https://mybinder.org/v2/gl/a-team/part%2Fbook/main?urlpath=lab/tree/a.ipynb"
+    context = {"header_buttons": [{"label": "launch-buttons", "buttons": [{"url": url}]}]}
+    drop_launch(app, "a", "", context, None)
+    address = "https%3A%2F%2Fgitlab.com%2Fa-team%2Fpart%2Fbook"
+    (launch,) = context["header_buttons"]
+    assert launch["buttons"][0]["url"] == f"https://mybinder.org/v2/git/{address}/main?urlpath=lab/tree/a.ipynb"
+    drop_launch(app, "another", "", context, None)
+    assert not context["header_buttons"]
 
 
 def test_the_address_of_the_repository_is_that_of_origin(page):
