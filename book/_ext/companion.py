@@ -1,9 +1,10 @@
-"""Beyond Jupyter Book: tables from code are numbered, repeated runs link to their source, docstrings cite."""
+"""Beyond Jupyter Book: tables are numbered and aligned, repeated runs link to their source, docstrings cite."""
 
 import re
 from pathlib import Path
 from urllib.parse import quote
 
+from bs4 import BeautifulSoup
 from docutils import nodes
 from sphinx.transforms import SphinxTransform
 
@@ -27,6 +28,40 @@ class NumberTables(SphinxTransform):
             figure.replace_self(table)
             for identifier in table["ids"]:
                 self.document.ids[identifier] = table
+
+
+#: A cell that holds a number, perhaps with its interval or what stands beside it in brackets; or that there is none.
+NUMBER = re.compile(r"[-+\u2212<]?\s?\d[\d,.]*\s?%?(\s*[(/\[\u00b1].*)?")
+NO_NUMBER = {"", "-", "\u2013", "no interval", "not computed", "nan"}
+
+
+def align(html):
+    """Table with the class ``number`` on cells of columns of numbers, ``statement`` on those of long texts."""
+    table = BeautifulSoup(html, "html.parser")
+    rows = [row.find_all(["th", "td"]) for row in table.select("tbody tr")]
+    head = [row.find_all("th") for row in table.select("thead tr")]
+    for place, cells in enumerate(zip(*rows, strict=False)):
+        texts = [cell.get_text().strip() for cell in cells]
+        numbers = [bool(NUMBER.fullmatch(text)) for text in texts]
+        kind = "statement" if max(map(len, texts)) > 40 else ""
+        if any(numbers) and all(n or text in NO_NUMBER for n, text in zip(numbers, texts, strict=True)):
+            kind = "number"
+        above = [row[place] for row in head if len(row) == len(rows[0])]
+        for cell in (*cells, *above) if kind else ():
+            cell["class"] = [*cell.get("class", []), kind]
+    return str(table)
+
+
+class AlignTables(SphinxTransform):
+    """Put the numbers of tables from code at the right and give room to statements; book.css does the rest."""
+
+    default_priority = 300
+
+    def apply(self):
+        """Replace the HTML of tables."""
+        for raw in list(self.document.findall(nodes.raw)):
+            if "<tbody" in raw.astext() and "<script" not in raw.astext():
+                raw.replace_self(nodes.raw("", align(raw.astext()), **raw.attributes))
 
 
 def link_source(app, page, template, context, doctree):
@@ -80,6 +115,7 @@ def setup(app):
     app.config.html_search_scorer = str(Path(__file__).parents[1] / "_static" / "scorer.js")
     app.add_enumerable_node(table_figure, "table")
     app.add_transform(NumberTables)
+    app.add_transform(AlignTables)
     app.connect("html-page-context", link_source, priority=900)  # after the theme made its buttons
     app.connect("html-page-context", drop_launch, priority=900)
     app.connect("html-page-context", drop_thebe, priority=900)

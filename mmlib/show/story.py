@@ -15,11 +15,10 @@ from IPython.display import HTML
 from mmlib.core.schema import MINIMUM
 from mmlib.questions.story import health_only, is_clear, is_found, judged_only, smallest_gains
 from mmlib.show.answers import VARIED, short_contrast, span
-from mmlib.show.style import COLOURS, GREY, interval, nothing, words
+from mmlib.show.style import COLOURS, GREY, OVERALL, interval, nothing, words
 
 #: Colour of each attribute; others take what is left.
 ATTRIBUTES = {"race": COLOURS[0], "sex": COLOURS[1], "age_group": COLOURS[2]}
-OVERALL = "0.15"
 NOTHING = "No run of this book has these results."
 #: Width of every figure in inches.
 WIDTH = 5.6
@@ -520,8 +519,6 @@ def story_table(table: pd.DataFrame, form: Mapping[str, str] | None = None) -> H
     numbers = [c for c in table if table[c].astype(str).str.match(r"[-+]?\d").all()]
     style = style.set_properties(subset=[c for c in table if c not in numbers], **{"text-align": "left"})
     style = style.set_properties(subset=numbers, **{"text-align": "right"})
-    long = [c for c in table if table[c].astype(str).str.len().max() > 40]
-    style = style.set_td_classes(pd.DataFrame("statement", table.index, long))  # book.css gives them room
     return HTML(style.to_html() + data_links({"this table": table}).data)
 
 
