@@ -1,7 +1,10 @@
-"""Beyond Jupyter Book: tables from code are numbered, repeated runs link to their source, docstrings cite."""
+"""Beyond Jupyter Book: tables are numbered and aligned, repeated runs link to their source, docstrings cite."""
 
 import re
+from pathlib import Path
+from urllib.parse import quote
 
+from bs4 import BeautifulSoup
 from docutils import nodes
 from sphinx.transforms import SphinxTransform
 
@@ -27,6 +30,40 @@ class NumberTables(SphinxTransform):
                 self.document.ids[identifier] = table
 
 
+#: A cell that holds a number, perhaps with its interval or what stands beside it in brackets; or that there is none.
+NUMBER = re.compile(r"[-+\u2212<]?\s?\d[\d,.]*\s?%?(\s*[(/\[\u00b1].*)?")
+NO_NUMBER = {"", "-", "\u2013", "no interval", "not computed", "nan"}
+
+
+def align(html):
+    """Table with the class ``number`` on cells of columns of numbers, ``statement`` on those of long texts."""
+    table = BeautifulSoup(html, "html.parser")
+    rows = [row.find_all(["th", "td"]) for row in table.select("tbody tr")]
+    head = [row.find_all("th") for row in table.select("thead tr")]
+    for place, cells in enumerate(zip(*rows, strict=False)):
+        texts = [cell.get_text().strip() for cell in cells]
+        numbers = [bool(NUMBER.fullmatch(text)) for text in texts]
+        kind = "statement" if max(map(len, texts)) > 40 else ""
+        if any(numbers) and all(n or text in NO_NUMBER for n, text in zip(numbers, texts, strict=True)):
+            kind = "number"
+        above = [row[place] for row in head if len(row) == len(rows[0])]
+        for cell in (*cells, *above) if kind else ():
+            cell["class"] = [*cell.get("class", []), kind]
+    return str(table)
+
+
+class AlignTables(SphinxTransform):
+    """Put the numbers of tables from code at the right and give room to statements; book.css does the rest."""
+
+    default_priority = 300
+
+    def apply(self):
+        """Replace the HTML of tables."""
+        for raw in list(self.document.findall(nodes.raw)):
+            if "<tbody" in raw.astext() and "<script" not in raw.astext():
+                raw.replace_self(nodes.raw("", align(raw.astext()), **raw.attributes))
+
+
 def link_source(app, page, template, context, doctree):
     """Point the buttons of ``<run>/<notebook>`` to ``notebooks/<notebook>``, which the repository has."""
     folder, _, name = page.partition("/")
@@ -43,10 +80,20 @@ def link_source(app, page, template, context, doctree):
 
 
 def drop_launch(app, page, template, context, doctree):
-    """Leave out the launch button where the notebook is not `standalone`: a fresh clone has no results."""
+    """Leave out the launch button where the notebook is not `standalone`: a fresh clone has no results.
+
+    The theme leaves the slashes of other repositories than those of GitHub, at which Binder would end their address.
+    """
+    groups = context.get("header_buttons", [])
     if "standalone" not in app.env.metadata.get(page, {}):
-        groups = context.get("header_buttons", [])
         context["header_buttons"] = [b for b in groups if b.get("label") != "launch-buttons"]
+        return
+    options = app.config.html_theme_options
+    for item in (item for b in groups if b.get("label") == "launch-buttons" for item in b["buttons"]):
+        host, binder, rest = item["url"].partition("/v2/")
+        if binder and not rest.startswith("gh/"):
+            address = quote(options["repository_url"], safe="")
+            item["url"] = f"{host}/v2/git/{address}/{options['repository_branch']}?{rest.partition('?')[2]}"
 
 
 def drop_thebe(app, page, template, context, doctree):
@@ -65,8 +112,10 @@ def cite(app, what, name, obj, options, lines):
 
 def setup(app):
     """Register with Sphinx."""
+    app.config.html_search_scorer = str(Path(__file__).parents[1] / "_static" / "scorer.js")
     app.add_enumerable_node(table_figure, "table")
     app.add_transform(NumberTables)
+    app.add_transform(AlignTables)
     app.connect("html-page-context", link_source, priority=900)  # after the theme made its buttons
     app.connect("html-page-context", drop_launch, priority=900)
     app.connect("html-page-context", drop_thebe, priority=900)

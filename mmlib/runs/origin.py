@@ -19,8 +19,8 @@ def web_address(remote: str) -> str:
 
     Examples
     --------
-    >>> web_address("git@gitlab.com:a-team/book.git")
-    'https://gitlab.com/a-team/book'
+    >>> web_address("git@gitlab.example.org:a-team/book.git")
+    'https://gitlab.example.org/a-team/book'
     >>> web_address("/srv/book.git")
     ''
     """

@@ -81,7 +81,7 @@
   };
   const found = set => {
     const own = data.found[set];
-    return own ? `${signed(own[0], 2)} [${signed(own[1], 2)}, ${signed(own[2], 2)}]` : "\u2013";
+    return own ? `${signed(own[0], 2)} [${signed(own[1], 2)},\u00a0${signed(own[2], 2)}]` : "\u2013";
   };
   const column = (when, state, operating) => {
     table.querySelector(`[data-head="${when}"]`).textContent = names(state.set);
@@ -102,15 +102,16 @@
     const ranked = now.set === start.set ? "" : rise[0] > 0 && rise[1] > 0 ? ` AUROC rises in both groups.`
       : rise[0] <= 0 && rise[1] <= 0 ? ` AUROC rises in neither group.`
       : ` AUROC rises only in ${rise[0] > 0 ? one : two}.`;
-    const per = g => `${data.groups[g]} ${of(start.selected[g])} \u2192 ${of(now.selected[g])}`;
+    const from = (x, y) => x === y ? `${x}` : `${y}, before ${x}`;
+    const per = g => `${data.groups[g]}: ${from(of(start.selected[g]), of(now.selected[g]))}`;
     const own = operating && data.found[now.set];
     const sure = own ? ` The study's interval of this difference ${own[1] > 0 || own[2] < 0 ? "excludes 0" : "includes 0: no clear difference"}.` : "";
-    const none = now.selected[2] < .02 ? "nobody" : now.selected[2] > .98 ? "everybody" : "";
-    const cost = Math.abs(b) > .05 ? "" : none ? ` Within 0.05, but almost ${none} is flagged.`
+    const none = now.selected[2] < .02 ? "none" : now.selected[2] > .98 ? "all" : "";
+    const cost = Math.abs(b) > .05 ? "" : none ? ` Within 0.05, but almost ${none} are flagged.`
       : ` Within 0.05. Of 100 with the outcome ${of(now.tpr[2])} are found, of 100 without ${of(now.fpr[2])} are flagged;`
         + ` by all modalities, at the first line: ${of(all.tpr[2])} and ${of(all.fpr[2])}.`;
-    return `${said}${word[0].toUpperCase()}${word.slice(1)}: ${signed(a, 2)} \u2192 ${signed(b, 2)}.${ranked}`
-      + ` Flagged of 100: ${per(0)}; ${per(1)}.${sure}${cost}`;
+    return `${said}${word[0].toUpperCase()}${word.slice(1)}: ${from(signed(a, 2), signed(b, 2))}.${ranked}`
+      + ` Flagged of 100, ${per(0)}; ${per(1)}.${sure}${cost}`;
   };
 
   let boxes = [];
@@ -156,10 +157,20 @@
   // before the guess: the first model alone
   [guess, svg, legend].forEach(part => part.toggleAttribute("hidden", false));
   table.hidden = note.hidden = true;
+  const told = verdict.textContent;
   verdict.textContent = "";
   reset();
   const first = measure(data.start, data.prevalence);
   column("before", first, true);
   column("after", measure(data.added, data.prevalence), true);
   picture(first);
+
+  // on paper nobody can guess
+  const paper = on => {
+    if (buttons.some(button => button.getAttribute("aria-pressed") === "true")) return;
+    table.hidden = note.hidden = !on;
+    verdict.textContent = on ? told : "";
+  };
+  addEventListener("beforeprint", () => paper(true));
+  addEventListener("afterprint", () => paper(false));
 })();

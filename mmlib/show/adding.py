@@ -107,7 +107,7 @@ def _table(binned, before, after, small):
     gaps = [f"{m['tpr'][1] - m['tpr'][0]:+.2f}" for m in (before, after)]
     lines.append(("gap", "TPR difference", gaps))
     rows = [binned.found.loc[s] for s in (binned.start, binned.added)]
-    lines.append(("found", "study [95 %]", [f"{r.estimate:+.2f} [{r.low:+.2f}, {r.high:+.2f}]" for r in rows]))
+    lines.append(("found", "study [95 %]", [f"{r.estimate:+.2f} [{r.low:+.2f},\u00a0{r.high:+.2f}]" for r in rows]))
     head = "".join(
         f'<th scope="col" data-head="{when}">{html.escape(words(s))}</th>'
         for when, s in (("before", binned.start), ("after", binned.added))

@@ -21,6 +21,7 @@ from mmlib.show.style import (
     COLOURS,
     GREY,
     METRIC_NAMES,
+    OVERALL,
     RULE_NAMES,
     band,
     bars,
@@ -153,7 +154,7 @@ def order_path(result: Evaluation, path: Sequence[str]) -> np.ndarray:
     figure, axes = plt.subplots(1, 2 if contrasts else 1, squeeze=False, figsize=(9 if contrasts else 5, 4.2))
     ticks = [NONE] + [f"+ {words(_added(a, b))}" for a, b in zip(path, path[1:], strict=False)]
     at = np.arange(len(path))
-    band(axes[0, 0], at, result.metric("auroc").sel(subset=list(path)), COLOURS[0], "AUROC")
+    band(axes[0, 0], at, result.metric("auroc").sel(subset=list(path)), OVERALL, "AUROC")
     axes[0, 0].set(ylabel="AUROC (95 % interval)")
     for i, (label, level) in enumerate(contrasts.items()):
         shift = 0.12 * (i - (len(contrasts) - 1) / 2)

@@ -209,7 +209,8 @@ def visible_sentence(losses: pd.DataFrame) -> str:
         return NO_HEALTH
     by_rate = real.groupby("rate")[["seen", "seen_elsewhere"]].sum().astype(int)
     of = f"of {_number(real.run.nunique(), 'real health cohort')}"
-    same, other = (_and(f"at {r:g} in {k or 'none'}" for r, k in by_rate[c].items()) for c in by_rate)
+    alike = [own.groupby(own, sort=False).groups.items() for _, own in by_rate.items()]
+    same, other = (_and(f"at {_and(f'{r:g}' for r in at)} in {k or 'none'}" for k, at in own) for own in alike)
     return (
         f"One test run, on the same patients with and without drops, could show the loss {same} {of}. Against *other* "
         f"patients, whose AUROC differs by chance too, it could {other}."
@@ -417,7 +418,7 @@ def levelling_sentence(rates: pd.DataFrame) -> str:
     if not len(real):
         return ""
     down, up = real[real.high < 0], real[real.low > 0]
-    told = [f"{r.group} in {r.title} ({_rate(r)})" for r in down.nsmallest(3, "estimate").itertuples()]
+    told = [f"{r.group} in {r.title} ({_rate(r)})" for r in down.nsmallest(1, "estimate").itertuples()]
     text = (
         "Against plain training at the same drop rate, each with its threshold of complete inputs, the chosen way "
         f"finds clearly more of those with the outcome in {_of(len(up), len(real), 'group')}"
@@ -478,16 +479,12 @@ def needed_sentence(claims: pd.DataFrame) -> str:
         return "No comparison is undecided."
     times = undecided.times.astype(float)
     finite = times[np.isfinite(times)]
-    text = f"{_number(len(undecided), 'comparison')} {'is' if len(undecided) == 1 else 'are'} undecided."
-    if len(finite):
-        text += f" To decide takes between {finite.min():.1f} and {finite.max():.1f} times as many patients"
-        never = len(times) - len(finite)
-        text += (
-            f"; for {never} more patients would not help, because retraining varies too much."
-            if never
-            else "."
-        )
-    return text
+    if not len(finite):
+        return f"More patients would not decide the {len(undecided)} undecided: retraining varies too much."
+    text = f"To decide the {len(undecided)} undecided takes between {finite.min():.1f} and {finite.max():.1f} times"
+    never = len(times) - len(finite)
+    helpless = f"; for {never} more would not help: retraining varies too much" if never else ""
+    return f"{text} as many patients{helpless}."
 
 
 def without_sentence(gains: pd.DataFrame) -> str:

@@ -26,7 +26,7 @@ from mmlib.questions.choose import (
     own_changes,
 )
 from mmlib.show import style
-from mmlib.show.style import COLOURS, GREY, decimals, dots, estimate_cells, interval, listed, words
+from mmlib.show.style import COLOURS, GREY, OVERALL, decimals, dots, estimate_cells, interval, listed, words
 
 #: Said where there is no addition whose change could be predicted.
 NOTHING_PREDICTED = "No change of a difference could be predicted: that takes two modalities and a difference shown."
@@ -200,8 +200,8 @@ def prices(choices: Choices, outcome: Evaluation) -> np.ndarray:
         1, panels, sharey=True, squeeze=False, figsize=(4.5 * panels, 0.5 * len(every) + 1.8)
     )
     left, at, change = axes[0, 0], np.array([every.index(way) for way in ways]), changes_from_all(outcome)
-    left.plot(0, at[0], "o", ms=5, color=COLOURS[0])
-    dots(left, at[1:], change, COLOURS[0])
+    left.plot(0, at[0], "o", ms=5, color=OVERALL)
+    dots(left, at[1:], change, OVERALL)
     left.set(xlabel=f"AUROC minus that of all\nmodalities (n = {change.n:,})")
     left.set_yticks(range(len(every)), every)
     left.set_ylim(len(every) - 0.5, -0.5)
@@ -215,7 +215,7 @@ def prices(choices: Choices, outcome: Evaluation) -> np.ndarray:
     if contrasts:
         right = axes[0, 1]
         for i, (name, level) in enumerate(contrasts.items()):
-            dots(right, at + 0.16 * (i - (len(contrasts) - 1) / 2), level, COLOURS[i + 1], name)
+            dots(right, at + 0.16 * (i - (len(contrasts) - 1) / 2), level, COLOURS[i], name)
         right.axvspan(-choices.margin, choices.margin, color=GREY, alpha=0.12, lw=0)
         right.set(xlabel="TPR, group minus reference\n(shaded: margin)")
         right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))

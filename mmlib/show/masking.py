@@ -13,7 +13,7 @@ from mmlib.measure.evaluation import Evaluation
 from mmlib.models.names import DROPOUT
 from mmlib.questions.drops import both_readings
 from mmlib.show import style
-from mmlib.show.style import COLOURS, GREY, METRIC_NAMES, band, estimate_cells, words
+from mmlib.show.style import COLOURS, GREY, METRIC_NAMES, OVERALL, band, estimate_cells, words
 
 
 def drop_curve(auroc: Estimate, run_sd: pd.DataFrame) -> plt.Axes:
@@ -31,7 +31,7 @@ def drop_curve(auroc: Estimate, run_sd: pd.DataFrame) -> plt.Axes:
     """
     rates, half = auroc.labels("rate"), near_half(auroc)
     _, ax = plt.subplots(figsize=(8, 4.2))
-    band(ax, rates, auroc, COLOURS[0], "exact expectation, interval (a)")
+    band(ax, rates, auroc, OVERALL, "exact expectation, interval (a)")
     spread = 1.96 * run_sd.one_run[rates].to_numpy()
     settings = {"fmt": "none", "capsize": 4, "color": COLOURS[3], "label": "(b) one masked run"}
     ax.errorbar(rates, auroc.value, yerr=spread, **settings)
@@ -69,7 +69,7 @@ def difference_curves(result: Evaluation, metrics: Sequence[str] = ("tpr", "sele
             band(ax, curve.labels("rate"), curve, COLOURS[i], name)
         ax.axhline(0, color=GREY, lw=1)
         ax.set(xlabel="drop probability", ylabel=f"difference in {METRIC_NAMES[metric]}")
-    np.atleast_1d(axes)[0].legend(frameon=False, fontsize=9)
+    np.atleast_1d(axes)[0].legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.2))
     half = near_half(curves[0])
     changed = sum(abs(int((c.sel(rate=half) - c.sel(rate=0.0)).clear())) for c in curves)
     found = "no clear change of a difference"
@@ -108,7 +108,7 @@ def simulated_runs(runs: pd.DataFrame, exact: pd.DataFrame, *, attribute: str) -
         ax.plot(mean.index, mean, "D", ms=6, color="black", label="mean of the runs")
         form, name = (".3f", "AUROC") if column == "auroc" else (".2f", "gap")
         told.append(f"{name} {mean[highest]:{form}} (exact {np.interp(highest, exact.rate, exact[column]):{form}})")
-        ax.legend(frameon=False, fontsize=9)
+    axes[0].legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.2))
     title = f"Mean of the runs at a drop rate of {highest:g}: {', '.join(told)}"
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return axes

@@ -382,7 +382,7 @@ def _both_ways(auroc, chosen):
         verb = "gains under one of these two mechanisms and loses under the other: it has"
         if len(readers) > 1:
             verb = "gain under one of these two mechanisms and lose under the other: they have"
-        names = ", ".join(f"*{name}*" for name in readers)
+        names = "; ".join(f"*{name}*" for name in readers)
         pronoun = "it is" if len(readers) == 1 else "they are"
         said.append(f"{names} {verb} read absence as a sign of the outcome, and {pronoun} not recommended.")
     return " ".join(said)

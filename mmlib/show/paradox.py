@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 from scipy.ndimage import distance_transform_edt
 
 from mmlib.questions.paradox import Group, add_modality, is_paradox, scan_plane, tpr_gaps
 from mmlib.questions.twin_study import TwinStudy
+from mmlib.show.story import story_table
 from mmlib.show.style import COLOURS, GREY, bars, words
 
 #: Regions of the plane, and their colours.
@@ -68,7 +69,7 @@ def _middle(inside):
     return np.unravel_index(distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1].argmax(), inside.shape)
 
 
-def example_table(examples: Mapping[str, Sequence[Group]]):
+def example_table(examples: Mapping[str, Sequence[Group]]) -> HTML:
     """What adding the modality does in each example: AUROC and TPR by group, and the gap in TPR."""
     rows = []
     for name, groups in examples.items():
@@ -81,7 +82,7 @@ def example_table(examples: Mapping[str, Sequence[Group]]):
     shown = pd.DataFrame(rows)
     forms = {"AUROC": "{:.3f}", "TPR": "{:.2f}", "gap": "{:+.2f}"}
     forms = {c: forms[c.split()[0]] for c in shown.columns.drop(["example", "modalities"])}
-    return shown.style.hide(axis="index").format(forms)
+    return story_table(shown, forms)
 
 
 def twin_panels(compared: pd.DataFrame) -> np.ndarray:

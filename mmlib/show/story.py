@@ -15,11 +15,10 @@ from IPython.display import HTML
 from mmlib.core.schema import MINIMUM
 from mmlib.questions.story import health_only, is_clear, is_found, judged_only, smallest_gains
 from mmlib.show.answers import VARIED, short_contrast, span
-from mmlib.show.style import COLOURS, GREY, interval, nothing, words
+from mmlib.show.style import COLOURS, GREY, OVERALL, interval, nothing, words
 
 #: Colour of each attribute; others take what is left.
 ATTRIBUTES = {"race": COLOURS[0], "sex": COLOURS[1], "age_group": COLOURS[2]}
-OVERALL = "0.15"
 NOTHING = "No run of this book has these results."
 #: Width of every figure in inches.
 WIDTH = 5.6
@@ -225,7 +224,7 @@ def dropping_figure(curves: pd.DataFrame, rates: Sequence[float] = (0.002, 0.1, 
         line = lost[run].dropna()
         ax.plot(line.index, line, style, marker="o", ms=4, color=OVERALL if style == "-" else GREY)
         ends.append(
-            (line.iloc[-1], f"{about.title[run]}\nn={about.n[run]:,}" if style == "-" else about.title[run])
+            (line.iloc[-1], f"{about.title[run]}, n={about.n[run]:,}" if style == "-" else about.title[run])
         )
     marked = [rate for rate in rates if rate in lost.index]
     for rate in marked:
@@ -234,7 +233,7 @@ def dropping_figure(curves: pd.DataFrame, rates: Sequence[float] = (0.002, 0.1, 
             rate, 1.0, f"{rate:g}", transform=ax.get_xaxis_transform(), ha="center", va="bottom", fontsize=9
         )
     low, high = ax.get_ylim()
-    for place, (_, text) in zip(_apart([e for e, _ in ends], 0.09 * (high - low)), ends, strict=True):
+    for place, (_, text) in zip(_apart([e for e, _ in ends], 0.055 * (high - low)), ends, strict=True):
         ax.text(lost.index.max() + 0.015, place, text, va="center", fontsize=9)
     ax.set(
         xlabel="rate at which each modality is dropped", ylabel="expected loss of AUROC", xlim=(-0.02, 1.02)
@@ -345,7 +344,7 @@ def claims_figure(claims: pd.DataFrame) -> plt.Axes:
     found = int((tested.verdict == "differs").sum())
     title = f"{found} of {len(tested)} tested comparisons in real cohorts differ after Holm"
     rows = rows.assign(
-        label=labels, note=rows.verdict.str.replace(" within", "\nwithin"), clear=rows.verdict == "differs",
+        label=labels, note=rows.verdict, clear=rows.verdict == "differs",
         attribute=np.where(rows.reference.isna(), "all", rows.attribute), run=rows.claim, title=rows.claim,
     )  # fmt: skip
     return interval_rows(rows, title=title, xlabel="difference in AUROC (black) or in TPR (colours)")
@@ -365,10 +364,8 @@ def paper_table(tables: Mapping[str, pd.DataFrame]) -> HTML:
     for run, own in health_only(least).groupby("run", sort=False):
         of_run = {name: frame[frame.run == run] for name, frame in tables.items()}
         gain, lost = own.iloc[0], losses[losses.run == run].sort_values("rate")
-        cells = [
-            f"{'yes' if is_found(gain) and gain.estimate > 0 else 'not clearly'}: "
-            f"{interval(gain.estimate, gain.low, gain.high, '+z.3f')}"
-        ]
+        found = interval(gain.estimate, gain.low, gain.high, "+z.3f").replace("\u00a0[", " [")
+        cells = [f"{'yes' if is_found(gain) and gain.estimate > 0 else 'not clearly'}: {found}"]
         cells += [_moved(of_run["changes"])]
         cells += [_seen(lost), _moved(of_run["dropped"])]
         columns[gain.title] = cells
@@ -538,7 +535,7 @@ def data_links(frames: Mapping[str, pd.DataFrame]) -> HTML:
         text = base64.b64encode(frame.to_csv(index=False, float_format="%.4g").encode()).decode()
         file = f"{name.replace(' ', '-')}.csv"
         links.append(f'<a download="{file}" href="data:text/csv;base64,{text}">{name}</a>')
-    return HTML(f'<p class="data-links">Data (CSV): {", ".join(links)}</p>')
+    return HTML(f'<p class="data-links">CSV: {", ".join(links)}</p>')
 
 
 def visible_table(losses: pd.DataFrame) -> HTML:
@@ -732,6 +729,8 @@ def _point(ax, at, row, colour, clear):
 
 def _legend(figure, attributes):
     """Name the colours of attributes under the figure."""
+    order = [*ATTRIBUTES, *attributes]
+    attributes = sorted(attributes, key=order.index)
     marks = [plt.Line2D([], [], marker="o", ls="", color=_colour(a), label=words(a)) for a in attributes]
     figure.legend(handles=marks, loc="outside lower left", ncols=len(marks), frameon=False, fontsize=9)
 

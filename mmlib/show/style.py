@@ -41,6 +41,8 @@ METRIC_NAMES = {
 RULE_NAMES = {"prevalence": "matched selection", "f1": "F1-maximal", "half": "0.5"}
 COLOURS = sns.color_palette("colorblind")
 GREY = "0.45"
+#: All samples together; the first colours are those of the contrasts: race, sex, age group.
+OVERALL = "0.15"
 #: Said where a run names no group to be shown against a reference.
 NO_CONTRAST = "This run shows no group against a reference group."
 
@@ -157,7 +159,8 @@ def by_modality(shares, modalities, *, title: str, quantity: str = "share") -> n
     at = np.arange(len(modalities))
     for ax, (label, names) in zip(axes[0], panels.items(), strict=True):
         for i, name in enumerate(names):
-            dots(ax, at + 0.15 * (i - (len(names) - 1) / 2), shares[name], COLOURS[i], name)
+            colour = OVERALL if name == first else COLOURS[i]
+            dots(ax, at + 0.15 * (i - (len(names) - 1) / 2), shares[name], colour, name)
         ax.set(xlabel=label)
     axes[0, 0].set_yticks(at, [words(m) for m in modalities])
     axes[0, 0].set_ylim(len(modalities) - 0.5, -0.5)
@@ -188,7 +191,8 @@ def rows(names, panels, *, title: str, chosen: str = "", zero: bool = True) -> n
     axes, at = np.atleast_1d(axes), np.arange(len(names))
     for ax, (label, curves) in zip(axes, panels.items(), strict=True):
         for i, (name, values) in enumerate(curves.items()):
-            dots(ax, at + 0.25 * (i - (len(curves) - 1) / 2), values, COLOURS[i], name, zero=zero)
+            colour = OVERALL if name == "overall" else [COLOURS[0], GREY, *COLOURS[3:]][i]  # group, reference
+            dots(ax, at + 0.25 * (i - (len(curves) - 1) / 2), values, colour, name, zero=zero)
         ax.set(xlabel=label)
     axes[0].set_yticks(at, names, fontsize=9)
     for tick, name in zip(axes[0].get_yticklabels(), names, strict=True):

@@ -4,13 +4,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 
 from mmlib.runs.execution import execute
 from mmlib.runs.staging import stage
+from tests.browser import CHROMIUM, browse
 from tests.runs.test_staging import write_sizes
 
 ROOT = Path(__file__).parents[2]
@@ -229,6 +232,67 @@ def test_launch_and_source_buttons_lead_to_the_file_in_the_repository(page, fold
     assert not [link for link in first if "binder" in link]  # it reads results, which the repository lacks
 
 
+def test_numbers_of_tables_stand_at_the_right_and_words_at_the_left(page):
+    table = page("notebooks/01_first").find("table")
+    assert [cell.get("class", []) for cell in table.select("td")][:2] == [
+        ["data", "row0", "col0"],
+        ["data", "row0", "col1", "number"],
+    ]
+    assert "number" in table.select("th")[1]["class"] and "number" not in table.select("th")[0]["class"]
+
+
+def test_a_column_of_ages_or_of_long_texts_holds_no_numbers(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
+    from companion import align
+
+    columns = {"age": ["18-49", "50-64"], "found": ["12", "9 of 19"], "why": ["x" * 50, "y"]}
+    columns |= {
+        "change": ["-0.02 [-0.04, +0.01]", "no interval"],
+        "share": ["12.5%", "-"],
+        "of": ["3 (1)", "1,000/2"],
+    }
+    shown = BeautifulSoup(align(pd.DataFrame(columns).to_html(index=False)), "html.parser")
+    kinds = [(cell.get("class") or [""])[0] for cell in shown.select("tbody tr:first-child td")]
+    assert kinds == ["", "", "statement", "number", "number", "number"]
+    assert [(cell.get("class") or [""])[0] for cell in shown.select("th")] == kinds
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+def test_search_puts_the_story_before_titles_elsewhere_and_the_library_last(html, tmp_path):
+    script = (html / "_static" / "language_data.js").read_text()
+    found = {
+        "notebooks/story/3_adding": 5,
+        "book/share": 15,
+        "notebooks/03_rq1_addition": 5,
+        "book/api/runs": 26,
+    }
+    ask = f"""<script>{script};
+    const found = Object.entries({found}).map(([page, score]) => [page, "", "", null, score, ""]);
+    found.forEach(item => {{ item[4] = Scorer.score(item); }});
+    document.body.textContent = found.sort((a, b) => b[4] - a[4]).map(item => item[0]).join(" ");
+    </script>"""
+    assert browse(ask, tmp_path).body.text.split() == list(found)
+
+
+def test_binder_gets_the_whole_address_of_a_repository_that_is_not_on_github(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
+    from companion import drop_launch
+
+    options = {"repository_url": "https://gitlab.com/a-team/part/book", "repository_branch": "main"}
+    app = SimpleNamespace(config=SimpleNamespace(html_theme_options=options))
+    app.env = SimpleNamespace(metadata={"a": {"standalone": True}})
+    url = "https://mybinder.org/v2/gl/a-team/part%2Fbook/main?urlpath=lab/tree/a.ipynb"
+    context = {"header_buttons": [{"label": "launch-buttons", "buttons": [{"url": url}]}]}
+    drop_launch(app, "a", "", context, None)
+    address = "https%3A%2F%2Fgitlab.com%2Fa-team%2Fpart%2Fbook"
+    (launch,) = context["header_buttons"]
+    assert (
+        launch["buttons"][0]["url"] == f"https://mybinder.org/v2/git/{address}/main?urlpath=lab/tree/a.ipynb"
+    )
+    drop_launch(app, "another", "", context, None)
+    assert not context["header_buttons"]
+
+
 def test_the_address_of_the_repository_is_that_of_origin(page):
     assert page("book/index").find("article").find("a", href="https://github.com/a-team/book")
 
@@ -285,4 +349,6 @@ def test_what_is_missing_stops_the_build(checkout, html):
     assert result.returncode != 0
     warnings = [line for line in result.stderr.splitlines() if "WARNING" in line]
     assert len(warnings) == 3, result.stderr  # array-like is no reference of ours
-    assert all(name in result.stderr for name in ("alpha-no", "alpha-fig-no", "mmlib.runs.staging.no_such_thing"))
+    assert all(
+        name in result.stderr for name in ("alpha-no", "alpha-fig-no", "mmlib.runs.staging.no_such_thing")
+    )

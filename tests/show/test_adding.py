@@ -96,7 +96,7 @@ def test_a_reader_guesses_before_anything_is_told(tmp_path):
     said = root.select_one(".verdict").text
     assert said.startswith("You said narrower. ") and "AUROC rises in both groups." in said
     assert "The study's interval of this difference excludes 0." in said
-    assert root.select_one('[data-cell="found-after"]').text == "\u22120.30 [\u22120.40, \u22120.20]"
+    assert root.select_one('[data-cell="found-after"]').text == "\u22120.30 [\u22120.40,\u00a0\u22120.20]"
     stops = root.select("button, input, select, a, [tabindex]")
     assert len(stops) <= 10 and len(root.select("[role=status], [aria-live], output")) == 1
 

@@ -261,9 +261,12 @@ def test_what_was_declared_is_counted_by_verdict_in_real_cohorts_only():
     assert answers.declared_answer(only(CHANGES, "t")) == answers.NO_HEALTH
     times = CHANGES.assign(times=[np.nan, 3.4, np.nan, np.nan, np.nan])
     assert answers.needed_sentence(times) == (
-        "1 comparison is undecided. To decide takes between 3.4 and 3.4 times as many patients."
+        "To decide the 1 undecided takes between 3.4 and 3.4 times as many patients."
     )
-    assert "for 1 more patients would not help" not in answers.needed_sentence(times)
+    never = answers.needed_sentence(times.assign(times=np.inf))
+    assert never == "More patients would not decide the 1 undecided: retraining varies too much."
+    both = answers.needed_sentence(pd.concat([times, times.assign(times=np.inf)]))
+    assert both.endswith("times as many patients; for 1 more would not help: retraining varies too much.")
     assert answers.needed_sentence(times[:1]) == "No comparison is undecided."
 
 

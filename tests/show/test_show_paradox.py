@@ -43,7 +43,7 @@ def test_the_plane_names_each_region_where_it_is():
 
 
 def test_examples_show_each_group_before_and_after():
-    shown = show.example_table(PAIRS).to_html()
+    shown = show.example_table(PAIRS).data
     assert ">-0.16<" in shown and "AUROC f" in shown and "old + new" in shown
 
 
