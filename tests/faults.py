@@ -28,8 +28,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
+import yaml
 
 from mmlib.runs import artefacts
+from tests.runs.tables import SMALL
 from tests.servers import LIES, index_of, pip_settings, published, serving
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +51,8 @@ CHAPTERS = [
 KINDS = ("cohort", "embeddings", "models", "fairness")
 MEGABYTE = 2**20
 DAY = 86400
+#: The smoke run gets still fewer patients, folds, epochs and resamples: numbers have to be equal, not to mean much.
+PATIENTS = {"cohort_options": {"limit": 400}}
 #: An address at which nobody answers.
 NOWHERE = "http://127.0.0.1:9"
 
@@ -71,6 +75,10 @@ class Checkout:
         for part in ("Snakefile", "_config.yml", "_toc.yml"):
             shutil.copy2(source / part, folder)
         self.cache.mkdir(exist_ok=True)
+        if not like:
+            about = folder / "notebooks" / "params" / f"{RUN}.yml"
+            settings = yaml.safe_load(about.read_text(encoding="utf-8")) | SMALL | PATIENTS
+            about.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
     def start(self, chapters: Sequence[str], *, limit: int = 0, settings: Mapping | None = None) -> subprocess.Popen:
         """Process of a build, in a group of its own."""

@@ -10,11 +10,12 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 import yaml
 
-from mmlib.core.words import RULES, RUN_KINDS, SHARED_SCHEMA
+from mmlib.core.words import RULES, RUN_KINDS, SHARED_SCHEMA, check_entries
 
 #: Keys of a run that no notebook has to read, each with an example: the type it must have.
 #: ``title`` names the run in the book: in the table of contents and behind the heading of each chapter. ``kind`` is one
@@ -124,8 +125,8 @@ def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
     FileNotFoundError
         If there is no such run.
     ValueError
-        If the file is not a mapping, a name is unknown, a value is of another type than its default, or there is
-        no such chapter.
+        If the file is not a mapping, a name is unknown, a value is of another type than its default, there is no such
+        chapter, option of the cohort or setting of the fusion model, or a declared comparison makes no sense.
     """
     file = Path(file)
     if not file.is_file():
@@ -148,6 +149,8 @@ def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
         for defaults in owners:
             check_type(name, value, defaults[name], where=f"{file}: ")
         check_value(name, value, where=f"{file}: ")
+    _check_names(values, file)
+    check_entries(values.get("declared", []), f"{file}: declared")
     if values.get("kind", "health") not in RUN_KINDS:
         raise ValueError(f"{file}: kind is {values['kind']!r}, expected one of {', '.join(RUN_KINDS)}.")
     if values.get("public") and values.get("credentialed"):
@@ -229,6 +232,22 @@ def _cohorts() -> list[str]:
     return sorted({file.stem for file in files if "\ndef load(" in file.read_text(encoding="utf-8")} | {"predictions"})
 
 
+def _check_names(values: Mapping, file: Path) -> None:
+    """Raise a `ValueError` if an option of the cohort or a setting of the fusion model has no such name."""
+    owners = {"architecture": ("models/fusion.py", "Architecture")}
+    owners["cohort_options"] = (f"data/{values.get('cohort')}.py", "load")
+    for parameter, (module, owner) in owners.items():
+        source = Path(__file__).resolve().parents[1] / module
+        given = values.get(parameter, {})
+        if not source.is_file() or not given:
+            continue
+        node = next(n for n in ast.parse(source.read_text(encoding="utf-8")).body if getattr(n, "name", "") == owner)
+        known = [n.target.id for n in node.body if isinstance(n, ast.AnnAssign)]
+        known += [a.arg for a in node.args.kwonlyargs] if isinstance(node, ast.FunctionDef) else []
+        if unknown := [name for name in given if name not in known]:
+            raise ValueError(f"{file}: {parameter} has {unknown[0]!r}, expected some of {', '.join(known)}.")
+
+
 def unknown_parameter(name: str, known: Iterable[str], *, owner: str, where: str = "") -> ValueError:
     """Error for an unknown parameter, with the nearest known name."""
     near = difflib.get_close_matches(str(name), sorted(known), n=1, cutoff=0)
@@ -260,7 +279,7 @@ def sources(notebook: str | Path) -> list[str]:
     while waiting:
         file = waiting.pop()
         found.add(file)
-        waiting |= _imported(file.read_text(encoding="utf-8"), file) - found
+        waiting |= _imported_by(file, file.stat().st_mtime_ns) - found
     beside = {file.with_suffix(suffix) for file in found for suffix in BESIDE}
     return sorted(os.path.relpath(file) for file in found | set(filter(Path.is_file, beside)))
 
@@ -276,6 +295,12 @@ def _code_cells(notebook):
         return [cell for cell in content["cells"] if cell["cell_type"] == "code"]
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{notebook} is not a notebook: expected the JSON of an .ipynb file.") from None
+
+
+@cache
+def _imported_by(file, changed):
+    """Files of this package that a module imports; read once, unless it has changed since."""
+    return frozenset(_imported(file.read_text(encoding="utf-8"), file))
 
 
 def _imported(code, where):
@@ -320,6 +345,11 @@ def _files_behind(folder, rest):
 
 def _exports(file):
     """Lazy exports of a package, by module: ``EXPORTS`` of its ``__init__``; None without such a table."""
+    return _exported_by(file, file.stat().st_mtime_ns)
+
+
+@cache
+def _exported_by(file, changed):
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXPORTS":
             return ast.literal_eval(node.value)

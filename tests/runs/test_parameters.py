@@ -5,6 +5,7 @@ from pathlib import Path
 
 import papermill
 import pytest
+import yaml
 
 import mmlib
 from mmlib.data.cohorts import LOADERS
@@ -248,6 +249,27 @@ def test_a_value_that_no_chapter_could_use_is_refused_before_one_starts(tmp_path
     notebook = write_notebook(tmp_path / "a.ipynb", ("parameters", f"{name} = {default!r}"))
     (tmp_path / "demo.yml").write_text(json.dumps({name: value}))
     with one_sentence(message):
+        run_parameters(tmp_path / "demo.yml", [notebook])
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cohort": "table", "cohort_options": {"lable": "x"}}, "cohort_options has 'lable', expected some of label"),
+        ({"cohort": "support2", "cohort_options": {"limits": 5}}, "has 'limits', expected some of label, limit"),
+        ({"architecture": {"epohcs": 5}}, "architecture has 'epohcs', expected some of family, width, heads"),
+        ({"declared": [{"question": "rq3"}]}, "entry 1 .*: expected a mapping whose question is one of rq1, rq2, gap"),
+        ({"declared": [{"question": "gap", "metric": "tpr"}]}, "entry 1 .*: expected both attribute and group"),
+        ({"declared": ["rq1"]}, r"entry 1 \(rq1\): expected a mapping"),
+        ({"declared": [{"question": "rq1", "metric": "auroc", 7: 1}]}, "'7' does not go with rq1"),
+    ],
+)
+def test_names_that_no_chapter_knows_are_refused_before_one_starts(tmp_path, write_notebook, values, message):
+    parameters = 'cohort = "support2"\ncohort_options = {}\narchitecture = {}\ndeclared = []'
+    notebook = write_notebook(tmp_path / "a.ipynb", ("parameters", parameters))
+    (tmp_path / "demo.yml").write_text(yaml.safe_dump(values))
+    with one_sentence(rf"demo\.yml: .*{message}"):
         run_parameters(tmp_path / "demo.yml", [notebook])
 
 
