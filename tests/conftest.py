@@ -76,6 +76,16 @@ def warm_kernels(tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_half_written_file(request):
+    """After a test of a wrong input, no file is left under a temporary name."""
+    own = request.node.get_closest_marker("bad_input") and "tmp_path" in request.fixturenames
+    folder = request.getfixturevalue("tmp_path") if own else None
+    yield
+    if own:
+        assert not [file for file in folder.rglob("*") if file.name.startswith((".", "tmp")) or ".part" in file.name]
+
+
 @pytest.fixture
 def own_cache(monkeypatch, tmp_path):
     """An empty cache of this test alone."""

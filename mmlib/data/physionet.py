@@ -37,7 +37,8 @@ def fetch_files(project: str, files: Sequence[str]) -> Path:
     -------
     pathlib.Path
         Folder of the project in the cache, laid out as published. A file lies there only once it is whole and its
-        sha256 is that of the project's ``SHA256SUMS.txt``; what was interrupted goes on where it broke off.
+        sha256 is that of the project's ``SHA256SUMS.txt``; what was interrupted goes on where it broke off, and what
+        was damaged since is fetched again.
 
     Raises
     ------
@@ -47,20 +48,23 @@ def fetch_files(project: str, files: Sequence[str]) -> Path:
         If a file is not in the published list, or what arrived differs from it.
     """
     folder = cache_folder() / "physionet" / project
-    missing = [file for file in files if not (folder / file).is_file()]
-    if missing:
-        check_fetching(f"{len(missing):,} files of {ADDRESS}/{project}")
-    if not (folder / SUMS).is_file():
+    if absent := [file for file in [SUMS, *files] if not (folder / file).is_file()]:
+        check_fetching(f"{len(absent):,} files of {ADDRESS}/{project}")
+    if SUMS in absent:
         _fetch(project, SUMS, folder, None)
     sums = {}
-    for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
+    for line in (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines():
         digest, _, name = line.partition(" ")
         sums[name.strip().removeprefix("*").removeprefix("./")] = digest.lower()
-    for file in missing:
+    for file in files:
         if file not in sums:
+            (folder / SUMS).unlink()  # it may be damaged: the next call fetches it again
             raise ValueError(
                 f"{file} is not in {SUMS} of {project}; expected a file that PhysioNet publishes."
             )
+    missing = [file for file in files if file in absent or _sha256(folder / file) != sums[file]]
+    if missing:
+        check_fetching(f"{len(missing):,} files of {ADDRESS}/{project}")
     stop = threading.Event()  # the first failure ends the others at their next file
     pool = ThreadPoolExecutor(AT_ONCE)
 
@@ -90,6 +94,7 @@ def _fetch(project: str, file: str, folder: Path, digest: str | None) -> None:
         try:
             _download(address, part)
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code < 500 and error.code not in (408, 416, 429):
                 raise ConnectionError(
                     f"{address} answered {error.code} ({error.reason}); is it still there?"
@@ -107,14 +112,19 @@ def _fetch(project: str, file: str, folder: Path, digest: str | None) -> None:
             f"again, which goes on where it stopped, or give the folder of your own copy as root."
         ) from problem
     if digest is not None:
-        with open(part, "rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
+        found = _sha256(part)
         if found != digest:
             part.unlink()
+            (folder / SUMS).unlink(missing_ok=True)  # it may be the one that is damaged
             raise ValueError(
                 f"{address} arrived with sha256 {found}, but {SUMS} says {digest}, so it was not used; run again."
             )
     os.replace(part, folder / file)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _download(address: str, part: Path) -> None:

@@ -35,6 +35,7 @@ import xarray as xr
 
 from mmlib.core.schema import MINIMUM_EVENTS, PLAIN, RESULTS
 from mmlib.core.subsets import full_subset, members, subset_masks
+from mmlib.core.words import METRICS, QUESTIONS, check_entries
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation, evaluate, evaluate_masked, select
 from mmlib.measure.exact import effective_number
@@ -51,13 +52,6 @@ from mmlib.measure.significance import (
 )
 from mmlib.questions.additions import against_each, smallest_gain, strongest_single
 
-QUESTIONS = {
-    "rq1": {"metric", "attribute", "group", "versus"},
-    "rq2": {"metric", "attribute", "group", "rate"},
-    "gap": {"metric", "attribute", "group"},
-}
-#: What may be declared: linear in the model, so that signed changes are meaningful.
-METRICS = ("auroc", "tpr", "fpr", "selection_rate")
 #: All verdicts; of a difference that was not declared it is only said that it is ``DESCRIBED``.
 VERDICTS = ("differs", "not after correction", "equivalent within the margin", "undecided", "not tested")
 DESCRIBED = "described"
@@ -79,20 +73,10 @@ def check_declared(declared: Sequence[Mapping], groups: Groups, cohort: pd.DataF
     groups : mmlib.measure.groups.Groups
     cohort : pandas.DataFrame
     """
+    check_entries(declared)
     masks = groups.masks(cohort)
     for number, entry in enumerate(declared, start=1):
         where = f"declared, entry {number} ({entry})"
-        if not isinstance(entry, Mapping) or entry.get("question") not in QUESTIONS:
-            raise ValueError(f"{where}: expected a mapping whose question is one of {', '.join(QUESTIONS)}.")
-        question, metric = entry["question"], entry.get("metric")
-        if unknown := sorted(set(entry) - QUESTIONS[question] - {"question"}):
-            raise ValueError(
-                f"{where}: {unknown[0]!r} does not go with {question}; expected {sorted(QUESTIONS[question])}."
-            )
-        if metric not in METRICS:
-            raise ValueError(f"{where}: metric is {metric!r}; expected one of {', '.join(METRICS)}.")
-        if ("attribute" in entry) != ("group" in entry) or (question == "gap" and "group" not in entry):
-            raise ValueError(f"{where}: expected both attribute and group, or (for rq1 and rq2) neither.")
         if "attribute" in entry:
             attribute, group = entry["attribute"], entry["group"]
             if attribute not in masks:
@@ -100,9 +84,6 @@ def check_declared(declared: Sequence[Mapping], groups: Groups, cohort: pd.DataF
             expected = [g for g in masks[attribute][0] if g not in ("all", groups.reference(attribute))]
             if group not in expected:
                 raise ValueError(f"{where}: group is {group!r}; expected one of {', '.join(expected)}.")
-        rate = entry.get("rate")
-        if question == "rq2" and not (isinstance(rate, int | float) and 0 < rate <= 1):
-            raise ValueError(f"{where}: rate is {rate!r}; expected a drop rate above 0 and up to 1.")
 
 
 def compare_declared(

@@ -1,12 +1,16 @@
 """Remove what is damaged among results, so that it is made again: ``python -m mmlib mend``, before a build.
 
-A disk or a copy can leave a file that is not what was written. Every artefact carries the sha256 of its content.
+A disk or a copy can leave a file that is not what was written. Every artefact carries the sha256 of its content, and so
+does the folder of a twin.
 """
 
 import argparse
 import json
+import shutil
 import sys
 from pathlib import Path
+
+from mmlib.core.storage import digest_tree
 
 #: Chapters of a run of predictions that write artefacts of other chapters.
 OF_SCORES = dict.fromkeys(("cohort", "sizes", "powerset", "masking", "bins"), "14_predictions")
@@ -14,7 +18,7 @@ OF_SCORES |= {"rq1": "15_adding", "rq2": "16_missing"}
 
 
 def mend(results: str | Path = "results") -> list[str]:
-    """What was removed: damaged artefacts of every run with the executed copy of their chapter, and damaged copies.
+    """What was removed: damaged artefacts with the executed copy of their chapter, damaged copies, damaged twins.
 
     Parameters
     ----------
@@ -45,7 +49,20 @@ def mend(results: str | Path = "results") -> list[str]:
                     found.append(f"{str(error).partition('; ')[0].rstrip('.')}; it was removed and will be made again.")
     for file in damaged:
         file.unlink(missing_ok=True)
+    for folder in sorted(Path(results).glob("twins/[!.]*/")):
+        if not _is_whole(folder):
+            found.append(f"{folder} is damaged; it was removed and will be made again.")
+            shutil.rmtree(folder)
     return found
+
+
+def _is_whole(twin: Path) -> bool:
+    """Whether the files of a twin are those that were written."""
+    try:
+        about = json.loads((twin / "twin.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return about.get("sha256", "") in ("", digest_tree(twin, without="twin.json"))  # earlier ones lack it
 
 
 def _is_json(file: Path) -> bool:

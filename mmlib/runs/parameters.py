@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from mmlib.core.words import RULES, RUN_KINDS, SHARED_SCHEMA
+from mmlib.core.words import RULES, RUN_KINDS, SHARED_SCHEMA, check_entries
 
 #: Keys of a run that no notebook has to read, each with an example: the type it must have.
 #: ``title`` names the run in the book: in the table of contents and behind the heading of each chapter. ``kind`` is one
@@ -125,8 +125,8 @@ def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
     FileNotFoundError
         If there is no such run.
     ValueError
-        If the file is not a mapping, a name is unknown, a value is of another type than its default, or there is
-        no such chapter.
+        If the file is not a mapping, a name is unknown, a value is of another type than its default, there is no such
+        chapter, option of the cohort or setting of the fusion model, or a declared comparison makes no sense.
     """
     file = Path(file)
     if not file.is_file():
@@ -149,6 +149,8 @@ def run_parameters(file: str | Path, notebooks: Iterable[str | Path]) -> dict:
         for defaults in owners:
             check_type(name, value, defaults[name], where=f"{file}: ")
         check_value(name, value, where=f"{file}: ")
+    _check_names(values, file)
+    check_entries(values.get("declared", []), f"{file}: declared")
     if values.get("kind", "health") not in RUN_KINDS:
         raise ValueError(f"{file}: kind is {values['kind']!r}, expected one of {', '.join(RUN_KINDS)}.")
     if values.get("public") and values.get("credentialed"):
@@ -228,6 +230,22 @@ def _cohorts() -> list[str]:
     """Modules of the room `data` with a loader, found without importing them, and predictions."""
     files = (Path(__file__).resolve().parents[1] / "data").glob("*.py")
     return sorted({file.stem for file in files if "\ndef load(" in file.read_text(encoding="utf-8")} | {"predictions"})
+
+
+def _check_names(values: Mapping, file: Path) -> None:
+    """Raise a `ValueError` if an option of the cohort or a setting of the fusion model has no such name."""
+    owners = {"architecture": ("models/fusion.py", "Architecture")}
+    owners["cohort_options"] = (f"data/{values.get('cohort')}.py", "load")
+    for parameter, (module, owner) in owners.items():
+        source = Path(__file__).resolve().parents[1] / module
+        given = values.get(parameter, {})
+        if not source.is_file() or not given:
+            continue
+        node = next(n for n in ast.parse(source.read_text(encoding="utf-8")).body if getattr(n, "name", "") == owner)
+        known = [n.target.id for n in node.body if isinstance(n, ast.AnnAssign)]
+        known += [a.arg for a in node.args.kwonlyargs] if isinstance(node, ast.FunctionDef) else []
+        if unknown := [name for name in given if name not in known]:
+            raise ValueError(f"{file}: {parameter} has {unknown[0]!r}, expected some of {', '.join(known)}.")
 
 
 def unknown_parameter(name: str, known: Iterable[str], *, owner: str, where: str = "") -> ValueError:

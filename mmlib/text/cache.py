@@ -1,7 +1,8 @@
-"""Vectors of texts kept on disk by content: many processes may read and write at once."""
+"""Vectors of texts kept on disk by content, each with a checksum: many processes may read and write at once."""
 
 import os
 import uuid
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,11 +34,12 @@ def read_vectors(folder: Path, wanted: Sequence[bytes]) -> dict[bytes, np.ndarra
             break
         try:
             with safe_open(file, framework="numpy") as content:
-                keys = content.get_tensor("keys").view(f"V{KEY}").ravel().tolist()
+                together = content.get_tensor("keys")
+                keys = together.view(f"V{KEY}").ravel().tolist()
                 rows = [i for i, key in enumerate(keys) if key in left]
-                if rows:
-                    vectors = content.get_tensor("vectors")[rows]
-                    known |= {keys[i]: v for i, v in zip(rows, vectors, strict=True)}
+                vectors = content.get_tensor("vectors")[rows] if rows else ()
+                _check(content, together, rows, vectors)
+                known |= {keys[i]: v for i, v in zip(rows, vectors, strict=True)}
         except (SafetensorError, IndexError, ValueError, OSError):
             # a damaged or removed file only means that its texts are embedded again
             file.unlink(missing_ok=True)
@@ -50,5 +52,22 @@ def write_vectors(folder: Path, keys: Sequence[bytes], vectors: np.ndarray) -> N
     folder.mkdir(parents=True, exist_ok=True)
     name = uuid.uuid4().hex
     scratch = folder / f".{name}"
-    save_file({"keys": np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY), "vectors": vectors}, scratch)
-    os.replace(scratch, folder / f"{name}.safetensors")
+    together = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY)
+    sums = np.array([zlib.crc32(vector) for vector in np.ascontiguousarray(vectors)], np.uint32)
+    content = {"keys": together, "vectors": vectors, "sums": sums, "sum_of_keys": _sum_of(together)}
+    try:
+        save_file(content, scratch)
+        os.replace(scratch, folder / f"{name}.safetensors")
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _sum_of(keys: np.ndarray) -> np.ndarray:
+    return np.array([zlib.crc32(np.ascontiguousarray(keys))], np.uint32)
+
+
+def _check(content, keys, rows, vectors) -> None:
+    """Raise a `ValueError` if keys or the vectors that were read are not what was written."""
+    sums = content.get_tensor("sums")[rows].tolist()
+    if (content.get_tensor("sum_of_keys") != _sum_of(keys)).any() or [zlib.crc32(v) for v in vectors] != sums:
+        raise ValueError("a checksum differs")

@@ -363,17 +363,19 @@ def _known(folder: Path, todo: Mapping[str, str], results_of: Callable) -> dict:
     known = {}
     for file in folder.glob("*.json"):
         try:
-            known |= json.loads(file.read_text(encoding="utf-8"))
+            content = file.read_bytes()
+            if len(file.stem) == 64 and file.stem != hashlib.sha256(content).hexdigest():
+                raise ValueError("its name is not the sha256 of its content")
+            known |= json.loads(content)
         except (OSError, ValueError):
             file.unlink(missing_ok=True)  # a damaged cache file only costs computing its results again
     missing = [(key, path) for key, path in todo.items() if key not in known]
     for part in tqdm(_parts(missing), total=-(-len(missing) // SAVE_EVERY), desc="describing", disable=None):
         made = dict(zip([key for key, _ in part], results_of([path for _, path in part]), strict=True))
         folder.mkdir(parents=True, exist_ok=True)
-        name = uuid.uuid4().hex
-        scratch = folder / f".{name}"
-        scratch.write_text(json.dumps(made), encoding="utf-8")
-        os.replace(scratch, folder / f"{name}.json")
+        content, scratch = json.dumps(made).encode(), folder / f".{uuid.uuid4().hex}"
+        scratch.write_bytes(content)
+        os.replace(scratch, folder / f"{hashlib.sha256(content).hexdigest()}.json")
         known |= made
     return known
 

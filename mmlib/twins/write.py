@@ -22,6 +22,7 @@ import yaml
 from PIL import Image
 from tqdm import tqdm
 
+from mmlib.core.storage import digest_tree
 from mmlib.twins import ed as twins_ed
 from mmlib.twins import mds as twins_mds
 from mmlib.twins.causal import Knobs, draw
@@ -98,6 +99,7 @@ def write_twin(
             )
         truth.to_parquet(part / "truth.parquet", index=False)
         about = {"twin": name, "patients": patients, "seed": seed, "mess": mess, "knobs": asdict(knobs)}
+        about["sha256"] = digest_tree(part)
         (part / "twin.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         os.replace(part, folder)
     finally:

@@ -6,6 +6,7 @@ from pandera.errors import SchemaError, SchemaErrors
 
 from mmlib.core import schema
 from mmlib.core.schema import Cohort, Field, check_array
+from tests.sentences import one_sentence
 
 ROW = {"run": "r", "metric": "tpr", "attribute": "sex", "group": "f", "reference": None}
 NUMBERS = {"estimate": 0.1, "low": 0.0, "high": 0.2, "se_patients": 0.1, "se_retrain": np.nan}
@@ -24,6 +25,7 @@ def test_a_field_with_words_is_a_category_and_its_column_names_its_modality():
     assert Field("note", "t", "t", words={}, kind="text").kind == "text"
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -37,9 +39,8 @@ def test_a_field_with_words_is_a_category_and_its_column_names_its_modality():
     ],
 )
 def test_a_field_that_makes_no_sense_is_one_sentence(settings, message):
-    with pytest.raises(ValueError, match=message) as error:
+    with one_sentence(message):
         Field(**{"modality": "labs", "name": "alb", "label": "albumin"} | settings)
-    assert "\n" not in str(error.value)
 
 
 def test_a_modality_is_present_where_any_of_its_fields_is():
@@ -80,6 +81,7 @@ def test_each_contract_holds_for_good_tables_and_refuses_bad_ones(table, change)
         table.validate(good.assign(**change))
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -92,10 +94,11 @@ def test_each_contract_holds_for_good_tables_and_refuses_bad_ones(table, change)
 )
 def test_labelled_arrays_are_checked(data, message):
     assert check_array(array(), "masking").identical(array())
-    with pytest.raises(ValueError, match=message):
+    with one_sentence(message):
         check_array(data, "masking")
 
 
+@pytest.mark.bad_input
 def test_a_power_set_that_lacks_a_subset_is_named():
     dims = {"score": ("subset", "seed", "sample"), "threshold": ("subset", "seed", "fold", "rule")}
     dims["validation_score"] = ("subset", "seed", "fold", "sample")
@@ -103,5 +106,5 @@ def test_a_power_set_that_lacks_a_subset_is_named():
     whole = xr.Dataset({k: (d, np.full([4 if x == "subset" else 1 for x in d], 0.5)) for k, d in dims.items()})
     whole = whole.assign_coords(subset=names)
     check_array(whole, "powerset")
-    with pytest.raises(ValueError, match="powerset lacks the subset 'b' of 4; expected all of them"):
+    with one_sentence("powerset lacks the subset 'b' of 4; expected all of them"):
         check_array(whole.sel(subset=["none", "a", "a+b"]), "powerset")

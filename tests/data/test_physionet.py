@@ -7,6 +7,7 @@ import pytest
 from mmlib.core.storage import cache_folder
 from mmlib.data import physionet
 from mmlib.data.physionet import fetch_files
+from tests.sentences import one_sentence
 
 
 class Server(ThreadingHTTPServer):
@@ -109,30 +110,51 @@ def test_interrupted_work_resumes_in_a_later_call(serve):
     assert (folder / "records/b.dat").read_bytes() == FILES["records/b.dat"]
 
 
+@pytest.mark.bad_input
 def test_another_content_than_published_is_not_used(serve):
     server = serve(FILES)
     server.files["/demo/1.0/a.csv"] = b"x\n2\n"
-    with pytest.raises(
-        ValueError, match="a.csv arrived with sha256 .* so it was not used; run again"
-    ) as error:
+    with one_sentence("a.csv arrived with sha256 .* so it was not used; run again"):
         fetch_files("demo/1.0", ["a.csv"])
-    assert "\n" not in str(error.value)
     assert not list(cache_folder().rglob("a.csv*"))
 
 
+@pytest.mark.bad_input
 def test_what_is_not_published_is_one_sentence(serve):
     server = serve(FILES)
-    with pytest.raises(ValueError, match="c.csv is not in SHA256SUMS.txt of demo/1.0"):
+    with one_sentence("c.csv is not in SHA256SUMS.txt of demo/1.0"):
         fetch_files("demo/1.0", ["c.csv"])
     del server.files["/demo/1.0/a.csv"]
-    with pytest.raises(ConnectionError, match="a.csv answered 404"):
+    with one_sentence("a.csv answered 404"):
         fetch_files("demo/1.0", ["a.csv"])
 
 
+@pytest.mark.bad_input
 def test_no_connection_is_one_sentence(serve):
     server = serve(FILES)
     server.shutdown()
     server.server_close()
-    with pytest.raises(ConnectionError, match="connect and run again, .* your own copy as root") as error:
+    with one_sentence("connect and run again, .* your own copy as root"):
         fetch_files("demo/1.0", ["a.csv"])
-    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(serve):
+    server = serve(FILES)
+    folder = fetch_files("demo/1.0", list(FILES))
+    content = bytearray(FILES["records/b.dat"])
+    content[1000] ^= 1
+    (folder / "records/b.dat").write_bytes(bytes(content))
+    server.asked.clear()
+    fetch_files("demo/1.0", list(FILES))
+    assert server.asked == [("/demo/1.0/records/b.dat", 0)]
+    assert (folder / "records/b.dat").read_bytes() == FILES["records/b.dat"]
+
+
+def test_a_list_of_sums_that_does_not_fit_is_fetched_again_by_the_next_call(serve):
+    serve(FILES)
+    folder = fetch_files("demo/1.0", ["a.csv"])
+    for wrong in ("<html>", f"{'0' * 64} a.csv\n"):
+        (folder / "SHA256SUMS.txt").write_text(wrong)
+        with pytest.raises(ValueError, match="a.csv"):
+            fetch_files("demo/1.0", ["a.csv"])
+        assert fetch_files("demo/1.0", ["a.csv"]) == folder

@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from mmlib.core import schema
 from mmlib.runs import artefacts
+from tests.sentences import one_sentence
 
 SAMPLE = {"sample": np.array(["a", "b"], dtype=object)}
 
@@ -110,6 +111,7 @@ def test_what_is_written_is_read_back(tmp_path, name):
     assert [f.name for f in file.parent.iterdir()] == [file.name]
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("name", ["cohort", "embeddings", "models", "rq1"])
 @pytest.mark.parametrize("left", [0, 1, 7, 100, 0.3, 0.6, 0.9, 0.99, -1])
 def test_a_truncated_artefact_is_one_sentence_that_names_the_remedy(tmp_path, name, left):
@@ -117,20 +119,19 @@ def test_a_truncated_artefact_is_one_sentence_that_names_the_remedy(tmp_path, na
     file = artefacts.path("toy", name, tmp_path)
     whole = file.read_bytes()
     file.write_bytes(whole[: int(left * len(whole)) if isinstance(left, float) else left])
-    with pytest.raises(ValueError, match=rf"{file.name} is damaged .* run notebooks/0\d_") as error:
+    with one_sentence(rf"{file.name} is damaged .* run notebooks/0\d_"):
         artefacts.read("toy", name, root=tmp_path)
-    assert "\n" not in str(error.value)
 
 
+@pytest.mark.bad_input
 def test_a_missing_artefact_names_the_command(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match="papermill notebooks/03_rq1_addition.ipynb .* -f notebooks/params/toy.yml"
-    ):
+    with one_sentence("papermill notebooks/03_rq1_addition.ipynb .* -f notebooks/params/toy.yml"):
         artefacts.read("toy", "powerset", root=tmp_path)
-    with pytest.raises(ValueError, match="no artefact 'powersets'"):
+    with one_sentence("no artefact 'powersets'"):
         artefacts.path("toy", "powersets")
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
@@ -150,21 +151,21 @@ def test_a_missing_artefact_names_the_command(tmp_path):
 def test_what_breaks_the_contract_is_neither_written_nor_read(tmp_path, name, change, message):
     good = examples()[name]
     bad = change(good)
-    with pytest.raises(ValueError, match=message) as error:
+    with one_sentence(message):
         artefacts.write(bad, "toy", name, root=tmp_path)
-    assert "\n" not in str(error.value)
     assert not [f for f in tmp_path.rglob("*") if f.is_file()]
     artefacts.write(good, "toy", name, root=tmp_path)
     file = artefacts.path("toy", name, tmp_path)
     bad.to_parquet(file) if file.suffix == ".parquet" else bad.to_netcdf(file, engine="h5netcdf")
-    with pytest.raises(ValueError, match=message):
+    with one_sentence(message):
         artefacts.read("toy", name, root=tmp_path)
 
 
+@pytest.mark.bad_input
 def test_a_broken_contract_shows_three_cases_and_a_count(tmp_path):
     many = pd.concat([examples()["cohort"].head(1)] * 1000, ignore_index=True)
     many = many.assign(label=np.int8(2), sample_id=[f"s{i}" for i in range(1000)], patient_id="p", fold=np.int8(0))
-    with pytest.raises(ValueError, match=r"by 2, 2, 2 and 997 more\.$") as error:
+    with one_sentence(r"by 2, 2, 2 and 997 more\.$") as error:
         artefacts.write(many, "toy", "cohort", root=tmp_path)
     assert len(str(error.value)) < 300
 

@@ -2,6 +2,7 @@ import pytest
 
 from mmlib.runs import artefacts
 from mmlib.runs.mend import mend
+from mmlib.twins.write import write_twin
 from tests.runs.test_artefacts import examples
 
 
@@ -31,6 +32,20 @@ def test_a_damaged_file_is_removed_and_others_stay(tmp_path, name, kind):
         assert there - left == {name} and told[0].endswith("it was removed and will be made again.")
     else:
         assert kind == "flipped" and artefacts.content_digest(artefacts.read("toy", name, root=tmp_path))
+
+
+@pytest.mark.parametrize("name", ["truth.parquet", "twin.json", "ed/triage.csv.gz"])
+@pytest.mark.parametrize("kind", ["cut", "flipped", "gone"])
+def test_a_damaged_twin_is_removed(tmp_path, name, kind):
+    whole, twin = (write_twin("mimic_iv_ed", tmp_path / "twins" / n, patients=20) for n in ("whole", "damaged"))
+    assert mend(tmp_path) == []
+    content = (twin / name).read_bytes()
+    flipped = content[:20] + bytes([content[20] ^ 128]) + content[21:]
+    (twin / name).write_bytes(content[:-9] if kind == "cut" else flipped)
+    if kind == "gone":
+        (twin / name).unlink()
+    assert mend(tmp_path) == [f"{twin} is damaged; it was removed and will be made again."]
+    assert whole.is_dir() and not twin.exists()
 
 
 def test_a_notebook_that_ends_early_is_removed(tmp_path):

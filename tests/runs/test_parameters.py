@@ -5,6 +5,7 @@ from pathlib import Path
 
 import papermill
 import pytest
+import yaml
 
 import mmlib
 from mmlib.data.cohorts import LOADERS
@@ -17,6 +18,7 @@ from mmlib.runs.parameters import (
     shared_runs,
     sources,
 )
+from tests.sentences import one_sentence
 
 PACKAGE = Path(mmlib.__file__).parent
 FIRST = """\
@@ -56,18 +58,20 @@ def test_no_parameters_cell_means_no_parameters(tmp_path, write_notebook):
     assert notebook_parameters(write_notebook(tmp_path / "plain.ipynb", "x = 1")) == {}
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("code", ["n = len('abc')", "n: int = 3", "print('hello')", "n = = 3", "a, b = 1, 2"])
 def test_anything_but_literals_is_refused(tmp_path, write_notebook, code):
     notebook = write_notebook(tmp_path / "odd.ipynb", ("parameters", code))
-    with pytest.raises(ValueError, match=r"odd\.ipynb: the cell tagged 'parameters' .* write plain"):
+    with one_sentence(r"odd\.ipynb: the cell tagged 'parameters' .* write plain"):
         notebook_parameters(notebook)
 
 
+@pytest.mark.bad_input
 def test_files_that_are_no_notebooks(tmp_path):
     (tmp_path / "broken.ipynb").write_text("{")
-    with pytest.raises(ValueError, match=r"broken\.ipynb is not a notebook"):
+    with one_sentence(r"broken\.ipynb is not a notebook"):
         notebook_parameters(tmp_path / "broken.ipynb")
-    with pytest.raises(FileNotFoundError, match=r"no notebook .*other\.ipynb; .* are: broken\.ipynb\."):
+    with one_sentence(r"no notebook .*other\.ipynb; .* are: broken\.ipynb\."):
         notebook_parameters(tmp_path / "other.ipynb")
 
 
@@ -77,12 +81,14 @@ def test_a_notebook_gets_its_own_parameters_in_its_own_order(tmp_path, notebooks
     assert own_parameters(notebooks[1], file) == {"run": "demo", "width": 64}
 
 
+@pytest.mark.bad_input
 def test_a_misspelt_name_is_refused_with_the_nearest_one(tmp_path, notebooks):
     file = run_file(tmp_path, "run: demo\nwidht: 64\n")
-    with pytest.raises(ValueError, match=r"demo\.yml: parameter 'widht' .* nearest known name is 'width'\."):
+    with one_sentence(r"demo\.yml: parameter 'widht' .* nearest known name is 'width'\."):
         own_parameters(notebooks[0], file)  # even by the notebook that does not take it
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("line", "found", "expected"),
     [
@@ -99,9 +105,7 @@ def test_a_misspelt_name_is_refused_with_the_nearest_one(tmp_path, notebooks):
 )
 def test_an_ill_typed_value_is_refused(tmp_path, notebooks, line, found, expected):
     name = line.partition(":")[0]
-    with pytest.raises(
-        ValueError, match=rf"demo\.yml: parameter '{name}' is {found} \(.*expected {expected} "
-    ):
+    with one_sentence(rf"demo\.yml: parameter '{name}' is {found} \(.*expected {expected} "):
         run_parameters(run_file(tmp_path, line), notebooks)
 
 
@@ -110,11 +114,12 @@ def test_fitting_values_pass(tmp_path, notebooks, line):
     assert len(run_parameters(run_file(tmp_path, line), notebooks)) == 1
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("text", "message"), [("- a\n- b", "a list"), ("", "empty"), ("a: [1", "not readable")]
 )
 def test_a_run_is_a_mapping(tmp_path, notebooks, text, message):
-    with pytest.raises(ValueError, match=rf"demo\.yml .*{message}"):
+    with one_sentence(rf"demo\.yml .*{message}"):
         run_parameters(run_file(tmp_path, text), notebooks)
 
 
@@ -136,9 +141,10 @@ def test_a_run_is_public_or_credentialed(tmp_path, notebooks):
         run_parameters(run_file(tmp_path, "public: true\ncredentialed: true"), notebooks)
 
 
+@pytest.mark.bad_input
 def test_an_unknown_run_names_those_there_are(tmp_path, notebooks):
     run_file(tmp_path, "run: demo")
-    with pytest.raises(FileNotFoundError, match=r"no run file .*dmeo\.yml; .* are: demo\."):
+    with one_sentence(r"no run file .*dmeo\.yml; .* are: demo\."):
         run_parameters(tmp_path / "dmeo.yml", notebooks)
 
 
@@ -209,19 +215,22 @@ def test_shared_runs_of_another_schema_and_runs_computed_here_are_left_out(tmp_p
     assert shared_runs(tmp_path / "nowhere") == {}
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("name", ["book", "all"])
 def test_no_run_takes_a_reserved_name(tmp_path, name):
     (tmp_path / f"{name}.yml").write_text("title: a\n")
-    with pytest.raises(ValueError, match=f"A run cannot be called '{name}'"):
+    with one_sentence(f"A run cannot be called '{name}'"):
         run_parameters(tmp_path / f"{name}.yml", [])
 
 
+@pytest.mark.bad_input
 def test_no_run_is_public_and_credentialed(tmp_path):
     (tmp_path / "mine.yml").write_text("public: true\ncredentialed: true\n")
-    with pytest.raises(ValueError, match="marked both public and credentialed"):
+    with one_sentence("marked both public and credentialed"):
         run_parameters(tmp_path / "mine.yml", [])
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -239,7 +248,28 @@ def test_a_value_that_no_chapter_could_use_is_refused_before_one_starts(tmp_path
     default = value if not isinstance(value, list) else [0.5]
     notebook = write_notebook(tmp_path / "a.ipynb", ("parameters", f"{name} = {default!r}"))
     (tmp_path / "demo.yml").write_text(json.dumps({name: value}))
-    with pytest.raises(ValueError, match=message):
+    with one_sentence(message):
+        run_parameters(tmp_path / "demo.yml", [notebook])
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cohort": "table", "cohort_options": {"lable": "x"}}, "cohort_options has 'lable', expected some of label"),
+        ({"cohort": "support2", "cohort_options": {"limits": 5}}, "has 'limits', expected some of label, limit"),
+        ({"architecture": {"epohcs": 5}}, "architecture has 'epohcs', expected some of family, width, heads"),
+        ({"declared": [{"question": "rq3"}]}, "entry 1 .*: expected a mapping whose question is one of rq1, rq2, gap"),
+        ({"declared": [{"question": "gap", "metric": "tpr"}]}, "entry 1 .*: expected both attribute and group"),
+        ({"declared": ["rq1"]}, r"entry 1 \(rq1\): expected a mapping"),
+        ({"declared": [{"question": "rq1", "metric": "auroc", 7: 1}]}, "'7' does not go with rq1"),
+    ],
+)
+def test_names_that_no_chapter_knows_are_refused_before_one_starts(tmp_path, write_notebook, values, message):
+    parameters = 'cohort = "support2"\ncohort_options = {}\narchitecture = {}\ndeclared = []'
+    notebook = write_notebook(tmp_path / "a.ipynb", ("parameters", parameters))
+    (tmp_path / "demo.yml").write_text(yaml.safe_dump(values))
+    with one_sentence(rf"demo\.yml: .*{message}"):
         run_parameters(tmp_path / "demo.yml", [notebook])
 
 

@@ -135,6 +135,10 @@ def test_each_content_is_measured_once_and_kept(files, monkeypatch, tmp_path):
         file.write_text(file.read_text()[:-5])
     pd.testing.assert_frame_equal(describe_files(cohort).values, first.values)
     assert len(calls) == 4
+    for file in (cache_folder() / "descriptions").rglob("*.json"):  # still JSON, with another number
+        file.write_text(file.read_text().translate(str.maketrans("123456", "654321")))
+    pd.testing.assert_frame_equal(describe_files(cohort).values, first.values)
+    assert len(calls) == 6
 
 
 def test_a_kill_costs_only_what_was_not_saved(files, monkeypatch):

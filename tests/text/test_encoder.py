@@ -124,6 +124,20 @@ def test_a_cache_file_cut_anywhere_is_made_again(encoder_folder, keep):
     assert left != file
 
 
+def test_a_flipped_bit_in_the_cache_is_noticed_or_changes_nothing(tmp_path):
+    keys, vectors = [bytes([i]) * 32 for i in range(8)], np.arange(24, dtype=np.float32).reshape(8, 3)
+    cache.write_vectors(tmp_path, keys, vectors)
+    (file,) = tmp_path.iterdir()
+    content, noticed = file.read_bytes(), 0
+    for place in range(0, len(content), 7):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        known = cache.read_vectors(tmp_path, keys)
+        noticed += not known
+        assert not known or (len(known) == 8 and all((known[k] == v).all() for k, v in zip(keys, vectors, strict=True)))
+        assert bool(known) == file.is_file()
+    assert noticed > 40
+
+
 def test_a_kill_while_saving_leaves_no_cache_file_to_read(encoder_folder, monkeypatch):
     encoder = encoders.load_encoder(str(encoder_folder), device="cpu")
 
