@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -280,21 +281,27 @@ def _code_cells(notebook):
 
 def _imported(code, where):
     """Files of this package that a piece of code names in its import statements."""
+    package, files = Path(__file__).resolve().parents[1], set()
     try:
-        tree = ast.parse(code)
+        names = _names(code)
     except SyntaxError as error:
         raise ValueError(f"{where} is not Python: {error.msg} in {str(error.text).strip()!r}.") from None
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    package, files = Path(__file__).resolve().parents[1], set()
     for root, *rest in (name.split(".") for name in names):
         if root == package.name:
             files |= _files_behind(package, rest)
     return files
+
+
+@cache
+def _names(code):
+    """Dotted names in the import statements of a piece of code; most modules are behind many notebooks."""
+    names = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(names)
 
 
 def _files_behind(folder, rest):
@@ -304,7 +311,7 @@ def _files_behind(folder, rest):
     part may be a function: then there is no such file.
     """
     own = folder / "__init__.py"
-    exports = _exports(own) if own.is_file() else None
+    exports = _exports(own.read_text(encoding="utf-8")) if own.is_file() else None
     found = {own} if own.is_file() and exports is None else set()
     if not rest:
         modules = exports or {}  # the whole package
@@ -318,9 +325,10 @@ def _files_behind(folder, rest):
     return found.union(*(_files_behind(folder, owner.split(".")) for owner in owners))
 
 
-def _exports(file):
+@cache
+def _exports(code):
     """Lazy exports of a package, by module: ``EXPORTS`` of its ``__init__``; None without such a table."""
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    for node in ast.parse(code).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXPORTS":
             return ast.literal_eval(node.value)
     return None
