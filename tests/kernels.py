@@ -4,6 +4,7 @@
 passes on where it was started, and lives as long as the kernel.
 """
 
+import gc
 import json
 import os
 import signal
@@ -57,6 +58,7 @@ def serve(place: str) -> None:
         import_module(name)
     # these have to find the shell that shows their figures
     assert not {"matplotlib.pyplot", "matplotlib_inline.backend_inline"} & set(sys.modules)
+    gc.freeze()  # kernels need not search these modules for garbage, nor copy their pages
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
         listener.listen()
