@@ -22,7 +22,9 @@ HEAVY = """
 ipykernel.kernelapp ipykernel.zmqshell pandas pyarrow.parquet scipy.stats scipy.optimize xarray h5netcdf pandera.pandas
 matplotlib.axes matplotlib.backends.backend_agg sklearn.linear_model sklearn.metrics sklearn.ensemble
 sklearn.feature_extraction.text sklearn.model_selection sklearn.pipeline fairlearn.metrics
-torch safetensors.torch transformers transformers.models.auto.modeling_auto
+statsmodels.stats.multitest scipy.signal skimage.measure skimage.morphology wfdb
+torch torch._dynamo torch.onnx safetensors.torch transformers transformers.models.auto.modeling_auto
+transformers.models.bert.modeling_bert transformers.quantizers tokenizers.implementations
 """
 CLIENT = """\
 import json, os, signal, socket, sys
