@@ -59,7 +59,12 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credenti
     try:
         with _readable_figures() if credentialed else nullcontext():
             papermill.execute_notebook(
-                notebook, part, parameters, kernel_name="python3", progress_bar=sys.stderr.isatty()
+                notebook,
+                part,
+                parameters,
+                kernel_name="python3",
+                progress_bar=sys.stderr.isatty(),
+                request_save_on_cell_execute=False,  # once, at its end or where it stops
             )
         content = json.loads(part.read_text(encoding="utf-8"))
         content["metadata"]["papermill"]["output_path"] = out.as_posix()
