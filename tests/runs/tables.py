@@ -219,7 +219,7 @@ TABLES = {
         lambda frame: frame.assign(
             albumin=frame.albumin.map("{:.1f}".format).str.replace(".", ",").replace("nan", None)
         ),
-        refused="decimal comma",
+        refused="expected numbers with a decimal point",
     ),
     "many_modalities": Table(
         lambda frame: frame.assign(**{f"item_{i}": frame.age + i for i in range(21)}),
