@@ -1,15 +1,9 @@
+"""What tests share. Fixtures import what they need: the process that only hands out tests reads this file too."""
+
 import gc
 
-import nbformat
-import numpy as np
-import pandas as pd
 import pytest
-import torch
-import xarray as xr
-from transformers import BertConfig, BertModel, BertTokenizer
 
-from mmlib.core.subsets import subset_masks
-from mmlib.measure.metrics import operating_point
 from tests.kernels import forked_kernels
 
 
@@ -27,6 +21,7 @@ def pytest_collection_finish():
 @pytest.fixture(scope="session")
 def write_notebook():
     """Write a notebook; a cell is its code, (tag, code), (metadata, code) or ("markdown", text)."""
+    import nbformat
 
     def write(path, *cells):
         notebook = nbformat.v4.new_notebook(
@@ -51,6 +46,13 @@ def write_notebook():
 @pytest.fixture(scope="session")
 def small_powerset():
     """Scores of 300 patients, three folds, in which b helps and c shifts the scores of one group."""
+    import numpy as np
+    import pandas as pd
+    import xarray as xr
+
+    from mmlib.core.subsets import subset_masks
+    from mmlib.measure.metrics import operating_point
+
     names, masks = subset_masks(["a", "b", "c"])
     rng, n, folds = np.random.default_rng(0), 300, 3
     cohort = pd.DataFrame(
@@ -98,6 +100,9 @@ def own_cache(monkeypatch, tmp_path):
 @pytest.fixture(scope="session")
 def encoder_folder(tmp_path_factory):
     """A tiny BERT with a vocabulary of five words, saved as a user's local encoder would be."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizer
+
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d", "e", "."]
     path = tmp_path_factory.mktemp("encoder")
     torch.manual_seed(0)

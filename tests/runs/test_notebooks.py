@@ -9,11 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 import yaml
 
+from mmlib import Run, assign_folds, load_cohort
 from mmlib.__main__ import main
 from mmlib.runs import artefacts
+from mmlib.twins.write import write_twin
+from tests.chapters import run_chapter
 from tests.check_verdicts import disagreements
+from tests.data.test_ptb_xl import write_tree
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb")) + sorted((ROOT / "notebooks/story").glob("*.ipynb"))
@@ -207,3 +212,51 @@ def test_what_is_documented_decides_the_verdict(study):
     encoding = artefacts.read("mine", "encoding", root=study[0])
     assert "network on sentences, without" in set(encoding.variant.dropna())
     assert "counted words and raw columns" in set(encoding.variant.dropna())
+
+
+def test_those_of_signals_run_on_drawn_ones_and_keep_their_contracts(tmp_path, warm_kernels):
+    tree = write_tree(tmp_path / "tree", 160)
+    frame = pd.read_csv(tree / "ptbxl_database.csv").assign(site=lambda d: d.patient_id % 2)
+    frame.to_csv(tree / "ptbxl_database.csv", index=False)
+    first = {"cohort": "ptb_xl", "root": str(tree), "cohort_options": {}, "drop_fields": [], "protected_inputs": "none"}
+    data, rng = load_cohort("ptb_xl", tree), np.random.default_rng(0)
+    samples = data.samples.assign(fold=assign_folds(data.samples))
+    signs = pd.DataFrame(rng.normal(size=(160, 3)), columns=["rhythm.x", "conduction.x", "repolarisation.x"])
+    vectors = signs.to_numpy("float32")[:, :, None] * np.ones(4, "float32")
+    embeddings = xr.Dataset(
+        {
+            "embedding": (("sample", "modality", "feature"), vectors),
+            "present": (("sample", "modality"), np.ones((160, 3), bool)),
+        },
+        {"sample": samples.sample_id.to_numpy(object), "modality": [c.partition(".")[0] for c in signs]},
+        {"encoder": "toy", "unit": "field"},
+    )
+    run = Run("signals", tmp_path)
+    run.write("cohort", samples.join(data.present().add_prefix("present_")), **first)
+    run.write("fields", signs.assign(sample_id=samples.sample_id), **first)
+    run.write("embeddings", embeddings)
+    (tmp_path / "signals.yml").write_text(
+        yaml.safe_dump({"run": "signals", "seeds": 1, "resamples": 50, "dimensions": 3, "tasks": ["MI", "CD"]})
+    )
+    for name in OF_SIGNALS:
+        code, said, path = execute(ROOT / "notebooks" / f"{name}.ipynb", tmp_path, file=tmp_path / "signals.yml")
+        assert code == 0, said
+        assert shows_only_results(path)
+    tables = {name: artefacts.read("signals", name, root=tmp_path) for name in ("learned", "elsewhere")}
+    assert {"MI", "CD"} <= set(tables["learned"].label.dropna())
+    assert {"site 0", "site 1"} <= set(tables["elsewhere"].place)
+
+
+def test_those_of_mimic_eye_run_on_a_small_twin_and_keep_their_contracts(tmp_path, warm_kernels):
+    tree = write_twin("mimic_eye", tmp_path / "tree", patients=120, seed=1)
+    run = yaml.safe_load((ROOT / "notebooks" / "params" / "smoke.yml").read_text())
+    run |= {"run": "twin", "cohort": "mimic_eye", "root": str(tree), "folds": 2, "seeds": 1}
+    (tmp_path / "twin.yml").write_text(yaml.safe_dump(run))
+    run_chapter("01_cohort", tmp_path / "twin.yml", results=str(tmp_path))
+    code, said, path = execute(ROOT / "notebooks" / "10_leak.ipynb", tmp_path, file=tmp_path / "twin.yml")
+    assert code == 0, said
+    assert shows_only_results(path)
+    artefacts.read("twin", "leak", root=tmp_path)
+    recipe = run_chapter("11_finetune", tmp_path / "twin.yml", results=str(tmp_path))
+    assert len(recipe["losses"]) and float(recipe["loss"].value.min()) > 0
+    assert set(recipe["texts"]) == set(recipe["agreement"])
