@@ -169,6 +169,7 @@ TABLES = {
         lambda frame: frame.assign(region=[f"ward {i % 60}" for i in range(len(frame))]),
         rows=360,
         settings={"protected": {"region": "ward 0"}, "contrasts": {"region": "ward 1"}},
+        refused="60 groups",
     ),
     # six with every property of those that went through
     "two_modalities": Table(
