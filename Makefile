@@ -33,7 +33,7 @@ test: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb notebooks/story/*.ipynb notebooks/lessons/*.ipynb
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Searches the pages of the book that is built, then of a small one, for words that say more than numbers do and for
 # intervals that cannot be, audits pages with axe-core in Chromium, and compares the verdicts of all pages of all runs with the declared ones. It leaves the small book

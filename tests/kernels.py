@@ -4,6 +4,7 @@
 passes on where it was started, and lives as long as the kernel.
 """
 
+import gc
 import json
 import os
 import signal
@@ -21,7 +22,9 @@ HEAVY = """
 ipykernel.kernelapp ipykernel.zmqshell pandas pyarrow.parquet scipy.stats scipy.optimize xarray h5netcdf pandera.pandas
 matplotlib.axes matplotlib.backends.backend_agg sklearn.linear_model sklearn.metrics sklearn.ensemble
 sklearn.feature_extraction.text sklearn.model_selection sklearn.pipeline fairlearn.metrics
-torch safetensors.torch transformers transformers.models.auto.modeling_auto
+statsmodels.stats.multitest scipy.signal skimage.measure skimage.morphology wfdb
+torch torch._dynamo torch.onnx safetensors.torch transformers transformers.models.auto.modeling_auto
+transformers.models.bert.modeling_bert transformers.quantizers tokenizers.implementations
 """
 CLIENT = """\
 import json, os, signal, socket, sys
@@ -57,6 +60,7 @@ def serve(place: str) -> None:
         import_module(name)
     # these have to find the shell that shows their figures
     assert not {"matplotlib.pyplot", "matplotlib_inline.backend_inline"} & set(sys.modules)
+    gc.freeze()  # kernels need not search these modules for garbage, nor copy their pages
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
         listener.listen()

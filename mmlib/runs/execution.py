@@ -67,6 +67,7 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credenti
                 kernel_name="python3",
                 progress_bar=sys.stderr.isatty(),
                 config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
+                request_save_on_cell_execute=False,  # once, at its end or where it stops
             )
         content = json.loads(part.read_text(encoding="utf-8"))
         content["metadata"]["papermill"]["output_path"] = out.as_posix()

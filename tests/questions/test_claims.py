@@ -58,7 +58,8 @@ def test_claims_are_few_and_nothing_true_by_construction_is_one():
         "With all modalities, TPR differs between groups",
     ]
     assert not found.claim.str.contains("lowers").any()
-    many = pd.concat([declared().iloc[[3]].assign(rate=r) for r in np.linspace(0.1, 0.9, 2 * MOST)], ignore_index=True)
+    loss = declared().iloc[[3]]
+    many = pd.concat([loss.assign(rate=rate) for rate in np.linspace(0.1, 0.9, 2 * MOST)], ignore_index=True)
     assert collect_claims({"one": many}, {"one": HEALTH}).claim.nunique() == MOST
 
 

@@ -169,6 +169,7 @@ TABLES = {
         lambda frame: frame.assign(region=[f"ward {i % 60}" for i in range(len(frame))]),
         rows=360,
         settings={"protected": {"region": "ward 0"}, "contrasts": {"region": "ward 1"}},
+        refused="60 groups",
     ),
     # six with every property of those that went through
     "two_modalities": Table(
@@ -219,7 +220,7 @@ TABLES = {
         lambda frame: frame.assign(
             albumin=frame.albumin.map("{:.1f}".format).str.replace(".", ",").replace("nan", None)
         ),
-        refused="decimal comma",
+        refused="expected numbers with a decimal point",
     ),
     "many_modalities": Table(
         lambda frame: frame.assign(**{f"item_{i}": frame.age + i for i in range(21)}),

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from mmlib.runs import artefacts
@@ -6,17 +8,25 @@ from mmlib.twins.write import write_twin
 from tests.runs.test_artefacts import examples
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Artefacts of every name, none damaged."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "toy" / "notebooks").mkdir(parents=True)
+    for name, data in examples().items():
+        artefacts.write(data, "toy", name, root=folder)
+    assert mend(folder) == []
+    return folder
+
+
 @pytest.mark.parametrize("name", ["cohort", "embeddings", "models", "rq1"])
 @pytest.mark.parametrize("kind", ["cut", "flipped"])
-def test_a_damaged_file_is_removed_and_others_stay(tmp_path, name, kind):
-    for each, data in examples().items():
-        artefacts.write(data, "toy", each, root=tmp_path)
+def test_a_damaged_file_is_removed_and_others_stay(whole, tmp_path, name, kind):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     maker = artefacts.ARTEFACTS[name][1]
     for chapter in (maker, "06_selection"):
         notebook = tmp_path / "toy" / "notebooks" / f"{chapter}.ipynb"
-        notebook.parent.mkdir(exist_ok=True)
         notebook.write_text("{}")
-    assert mend(tmp_path) == []
     file = artefacts.path("toy", name, tmp_path)
     content = bytearray(file.read_bytes())
     place = len(content) // 2 if name != "models" else len(content) - 2

@@ -1,12 +1,10 @@
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from mmlib.runs.artefacts import ARTEFACTS
+from tests.workflows import run_snakemake
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = ["01_cohort", "02_encoding", "03_rq1_addition", "04_rq2_masking", "05_fairness"]
@@ -22,13 +20,7 @@ ACROSS = "results/book/notebooks/7_claims.ipynb"
 
 
 def snakemake(folder, *arguments):
-    return subprocess.run(
-        [Path(sys.executable).parent / "snakemake", "--cores", "1", "--config", "runs=demo", *arguments],
-        cwd=folder,
-        env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-    )
+    return run_snakemake(folder, "--cores", "1", "--config", "runs=demo", *arguments)
 
 
 def would_run(output):
