@@ -27,7 +27,7 @@ lessons: .venv/ready
 # Opens JupyterLab at the first lesson; what a student writes stays in my_lessons/.
 lab: .venv/ready
 	$(BIN)/python -m mmlib lessons my_lessons
-	$(BIN)/jupyter lab --notebook-dir=my_lessons my_lessons/1_thresholds.ipynb
+	$(BIN)/jupyter lab --notebook-dir=my_lessons $(if $(filter 0,$(shell id -u)),--allow-root) my_lessons/1_thresholds.ipynb
 
 test: .venv/ready
 	$(BIN)/ruff check .

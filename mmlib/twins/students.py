@@ -83,7 +83,7 @@ def write_students(
     folder : path
         One folder per student, named as in the list; must not exist, or be empty.
     names : path
-        CSV file with the students in its first column, under a heading.
+        CSV file with the students in its first column, under the heading ``student`` or ``name``.
     patients, seed, mess : int, int, float
         As in `write_student`.
 
@@ -109,7 +109,9 @@ def write_students(
 def _students(names) -> list[str]:
     """Names in the first column of a list, checked: each becomes a folder."""
     with open(names, newline="", encoding="utf-8-sig") as file:
-        students = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()][1:]
+        heading, *students = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()] or [""]
+    if heading.lower() not in ("student", "name"):
+        raise ValueError(f"{names} begins with {heading!r}; expected a heading, student or name, then one name a line.")
     odd = [s for s in students if not re.fullmatch(r"[\w][\w .'-]*", s) or students.count(s) > 1]
     if odd or not students:
         found = f"{odd[0]!r}, twice or not fit for a folder" if odd else "no student"

@@ -43,6 +43,8 @@ def test_a_student_gets_the_same_twin_whoever_else_is_in_the_class(tmp_path):
         ("student\nAda\nAda\n", "names 'Ada', twice"),
         ("student\n../up\n", "names '../up', twice or not fit"),
         ("student\n", "names no student"),
+        ("Ada\nBen\n", "begins with 'Ada'; expected a heading"),
+        ("", "begins with ''; expected a heading"),
     ],
 )
 def test_a_list_that_makes_no_folders_is_refused(tmp_path, names, said):
