@@ -180,7 +180,7 @@ def root_of(name):
 # Cohorts that come as one table: chapter 1 has no files to measure side by side, and leaves a core to a lesson.
 TABLE = ("support2", "nhanes", "reviews")
 # What others wait for, and what takes long, starts first; lessons fill the gaps.
-FIRST = ["05_fairness", "04_rq2_masking", "07_mitigation", "03_rq1_addition", "02_encoding", "01_cohort"]
+FIRST = ["05_fairness", "04_rq2_masking", "07_mitigation", "12_learned", "03_rq1_addition", "02_encoding", "01_cohort"]
 
 
 def threads_of(name, most):
