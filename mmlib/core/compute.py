@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 if TYPE_CHECKING:  # scores that were made elsewhere are compared without torch
@@ -63,13 +64,19 @@ def map_parallel(work: Callable, items: Sequence, name: str = "") -> list:
         return [work(item) for item in tqdm(items, desc=name, disable=hide)]
     if torch:
         torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(workers)
+    pool = ThreadPoolExecutor(workers, initializer=_one_thread)
     try:
-        return list(tqdm(pool.map(work, items), desc=name, total=len(items), disable=hide))
+        with threadpool_limits(1, user_api="blas"):
+            return list(tqdm(pool.map(work, items), desc=name, total=len(items), disable=hide))
     finally:
         pool.shutdown(cancel_futures=True)  # after an interrupt, only tasks that have started are finished
         if torch:
             torch.set_num_threads(cores)
+
+
+def _one_thread() -> None:
+    """Keep OpenMP, which gradient boosting uses, to one core in this worker; waiting threads would take the others."""
+    threadpool_limits(1, user_api="openmp")
 
 
 def _cores() -> int:

@@ -44,9 +44,10 @@ def boosting(fields: pd.DataFrame, study: Study, *, seed: int = 0) -> np.ndarray
     """
     columns, y = table_columns(fields), study.y.numpy().astype(int)
     common = {"learning_rate": 0.06, "categorical_features": "from_dtype", "random_state": seed}
-    scores = np.empty(len(y))
-    for f, (training, held) in enumerate(zip(study.training.numpy(), study.validation.numpy(), strict=True)):
-        tried = []
+    scores, parts = np.empty(len(y)), list(zip(study.training.numpy(), study.validation.numpy(), strict=True))
+
+    def learn(f):
+        (training, held), tried = parts[f], []
         for settings in BOOSTING_GRID:
             model = HistGradientBoostingClassifier(
                 **common | settings, max_iter=400, early_stopping=True, n_iter_no_change=20
@@ -59,6 +60,8 @@ def boosting(fields: pd.DataFrame, study: Study, *, seed: int = 0) -> np.ndarray
             **common | settings, max_iter=trees, early_stopping=False
         ).fit(columns[rows], y[rows])
         scores[test] = model.predict_proba(columns[test])[:, 1]
+
+    map_parallel(learn, range(len(parts)), "boosting")
     return scores
 
 

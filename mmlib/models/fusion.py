@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from mmlib.core.compute import choose_device
-from mmlib.models.network import forward, initial, read, tokens
+from mmlib.models.network import forward, initial, read_tokens, tokens
 
 FAMILIES = ("attention", "concat", "sequential")
 POOLINGS = ("mean", "max", "attention")
@@ -297,7 +297,7 @@ def _scores(parameters, inputs, folds, rows, a, patterns):
         for pattern in patterns:
             left = torch.nonzero(pattern).ravel() if alone and pattern.any() else torch.arange(len(pattern))
             seen_now = (seen & pattern[:, None])[:, left].to(h.device)
-            out.append(read(parameters, h[:, left.to(h.device)], seen_now, a).cpu())
+            out.append(read_tokens(parameters, h[:, left.to(h.device)], seen_now, a).cpu())
         parts.append(torch.stack(out, dim=1))
     return torch.cat(parts, dim=2)
 

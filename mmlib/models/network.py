@@ -91,18 +91,40 @@ def forward(p, x, seen, a, keep=None) -> torch.Tensor:
     -------
     torch.Tensor of shape (n_models, n_samples)
     """
-    return read(p, tokens(p, x), seen, a, keep)
+    return read_tokens(p, tokens(p, x), seen, a, keep)
 
 
 def tokens(p, x) -> torch.Tensor:
-    """Give every modality's vector as a token: (n_models, n_modalities, width, n_samples)."""
+    """Token of every modality of every sample, before anything is masked.
+
+    Parameters
+    ----------
+    p, x
+        As in `forward`.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_models, n_modalities, width, n_samples)
+    """
     g, m, b, d = x.shape
     h = torch.bmm(p["project"].reshape(g * m, d, -1).mT, x.reshape(g * m, b, d).mT).reshape(g, m, -1, b)
     return _normalised(h, 2) * p["norm0.scale"][..., None] + _mean_token(p)
 
 
-def read(p, h, seen, a, keep=None) -> torch.Tensor:
-    """Logits from the tokens ``h`` of `tokens`, whatever they hold where ``seen`` is False; else as `forward`."""
+def read_tokens(p, h, seen, a, keep=None) -> torch.Tensor:
+    """Logits that the networks read off the tokens of modalities that are seen.
+
+    Parameters
+    ----------
+    p, seen, a, keep
+        As in `forward`.
+    h : torch.Tensor of shape (n_models, n_modalities, width, n_samples)
+        From `tokens`; what it holds where a modality is not seen does not matter.
+
+    Returns
+    -------
+    torch.Tensor of shape (n_models, n_samples)
+    """
     g, m, w, b = h.shape
     there = seen[:, :, None]
     if a.absent == "zero":

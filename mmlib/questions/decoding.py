@@ -1,9 +1,12 @@
 """What the vectors reveal: which protected attribute can be read from which modality."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
+from mmlib.core.compute import map_parallel
 from mmlib.core.schema import MINIMUM
 from mmlib.measure.estimates import simultaneous_rows
 from mmlib.measure.groups import Groups
@@ -42,8 +45,8 @@ def decode_groups(
             if len(kept) < 2:
                 continue
             learnable = there & masks[1:][kept].any(axis=0)
-            for g in kept:
-                score = _membership(study, m, learnable, masks[1:][g])
+            scores = map_parallel(partial(_membership, study, m, learnable), [masks[1:][g] for g in kept])
+            for g, score in zip(kept, scores, strict=True):
                 values.append(auroc(masks[1:][g].astype(int), score, patient_weights, there[None])[..., 0])
                 found.append((modality, names[1:][g], int(there.sum()), int(inside[g])))
         table = pd.DataFrame(found, columns=["subset", "group", "n", "n_positive"])

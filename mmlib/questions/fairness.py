@@ -89,10 +89,13 @@ def group_levels(
     """
     frames = []
     for metric in metrics:
+        overall = result.metric(metric).frame()
         for attribute in attributes or result.groups.attributes:
-            overall = replace(result.metric(metric), attribute=attribute)
             by_group = result.metric(metric, attribute)
-            frames += [overall.frame(), by_group.frame(simultaneous="group" if simultaneous else False)]
+            frames += [
+                overall.assign(attribute=attribute),
+                by_group.frame(simultaneous="group" if simultaneous else False),
+            ]
     return pd.concat(frames, ignore_index=True).assign(verdict=DESCRIBED)
 
 
