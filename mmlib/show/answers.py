@@ -483,7 +483,7 @@ def needed_sentence(claims: pd.DataFrame) -> str:
         return f"More patients would not decide the {len(undecided)} undecided: retraining varies too much."
     text = f"To decide the {len(undecided)} undecided takes between {finite.min():.1f} and {finite.max():.1f} times"
     never = len(times) - len(finite)
-    helpless = f"; for {never} more would not help: retraining varies too much" if never else ""
+    helpless = f"; for {never} of them more would not help: retraining varies too much" if never else ""
     return f"{text} as many patients{helpless}."
 
 

@@ -258,7 +258,7 @@ def verdict_table(verdicts: pd.DataFrame):
     return (
         table.style.hide(axis="index")
         .format({"n without it": "{:,.0f}", "label rate with it": "{:.1%}", "without": "{:.1%}"}, na_rep="")
-        .set_properties(**{"text-align": "left", "white-space": "normal"})
+        .set_properties(**{"white-space": "normal"})
     )
 
 

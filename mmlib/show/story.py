@@ -506,7 +506,7 @@ def interval_rows(
 
 
 def story_table(table: pd.DataFrame, form: Mapping[str, str] | None = None) -> HTML:
-    """A table with numbers at the right and, under it, its rows as a CSV to download.
+    """A table and, under it, its rows as a CSV to download; the book puts numbers at the right.
 
     Parameters
     ----------
@@ -516,9 +516,6 @@ def story_table(table: pd.DataFrame, form: Mapping[str, str] | None = None) -> H
         Format of columns of numbers.
     """
     style = table.style.hide(axis="index").format(dict(form or {}), na_rep="-")
-    numbers = [c for c in table if table[c].astype(str).str.match(r"[-+]?\d").all()]
-    style = style.set_properties(subset=[c for c in table if c not in numbers], **{"text-align": "left"})
-    style = style.set_properties(subset=numbers, **{"text-align": "right"})
     return HTML(style.to_html() + data_links({"this table": table}).data)
 
 

@@ -266,7 +266,7 @@ def test_what_was_declared_is_counted_by_verdict_in_real_cohorts_only():
     never = answers.needed_sentence(times.assign(times=np.inf))
     assert never == "More patients would not decide the 1 undecided: retraining varies too much."
     both = answers.needed_sentence(pd.concat([times, times.assign(times=np.inf)]))
-    assert both.endswith("times as many patients; for 1 more would not help: retraining varies too much.")
+    assert both.endswith("times as many patients; for 1 of them more would not help: retraining varies too much.")
     assert answers.needed_sentence(times[:1]) == "No comparison is undecided."
 
 
