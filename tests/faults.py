@@ -233,7 +233,7 @@ def kill(build: Checkout, chapters, begun: str, seconds: float, settings=None) -
 def limit(build: Checkout, chapters, size: int) -> str:
     """No file may grow beyond a size."""
     code = build.start(chapters, limit=size).wait()
-    return f"{' and '.join(chapters)}: no file larger than {size / MEGABYTE:g} MB{ended(code)}"
+    return f"{' and '.join(chapters)}: no file larger than {size / MEGABYTE:.2g} MB{ended(code)}"
 
 
 def fill(build: Checkout, chapters, folder: str, size: int, gone: str = "nothing") -> str:
@@ -242,7 +242,7 @@ def fill(build: Checkout, chapters, folder: str, size: int, gone: str = "nothing
     build.mount(build.folder / folder, size)
     code = build.start(chapters).wait()
     build.remount("size=2g")
-    return f"{' and '.join(chapters)}: {size / MEGABYTE:g} MB left on the disk of {folder}{ended(code)}"
+    return f"{' and '.join(chapters)}: {size / MEGABYTE:.2g} MB left on the disk of {folder}{ended(code)}"
 
 
 def protect(build: Checkout, chapters, gone: str) -> str:
