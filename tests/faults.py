@@ -562,7 +562,7 @@ def main() -> int:
             return 1
         index = index_of(whole.cache / "packaged", scratch)
         for kind, made in {"fetching": fetching(scratch, 4), "encoding": encoding(whole, scratch, 4)}.items():
-            if f"{kind} 1" not in rows and kind in (options.only or kind):
+            if f"{kind} 4" not in rows and kind in (options.only or kind):
                 for number, row in enumerate(made, start=1):
                     note(f"{kind} {number}", row)
         with serving(index) as server:

@@ -6,7 +6,16 @@ import lazy_loader
 EXPORTS = {
     "compute": ["choose_device", "map_parallel", "move"],
     "schema": ["check_array", "Cohort", "Field", "PLAIN"],
-    "storage": ["cache_folder", "check_fetching", "digest_folder", "fetch", "NotFetched", "without_fetching"],
+    "storage": [
+        "cache_folder",
+        "check_fetching",
+        "digest_folder",
+        "digest_tree",
+        "fetch",
+        "NotFetched",
+        "without_fetching",
+    ],
     "subsets": ["full_subset", "members", "subset_masks", "subset_name"],
+    "words": ["check_entries"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)

@@ -9,7 +9,7 @@ EXPORTS = {
     "fusion": ["Architecture", "join", "logits", "Models", "train"],
     "logistic": ["fit_many", "log_odds"],
     "masking": ["score_patterns", "train_masking_regimes"],
-    "network": ["attend", "forward", "initial"],
+    "network": ["attend", "forward", "initial", "read", "tokens"],
     "powerset": [
         "fit",
         "load_models",
