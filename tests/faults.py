@@ -509,6 +509,9 @@ def strike_and_build(whole: Checkout, fault: Fault, folder: Path) -> tuple:
         found = "equal" if not code and build.digests() == expected else "OTHER" if not code else "FAILED"
         if found == "equal" and BOOK in fault.chapters and not (build.folder / "_build/html/index.html").is_file():
             found = "NO BOOK"
+        if found == "OTHER":
+            now = build.digests()
+            print("other:", *(name for name in expected if now.get(name) != expected[name]), file=sys.stderr)
         if found != "equal":
             print((build.folder / "last.log").read_text()[-3000:], file=sys.stderr)
         if build.mended:
