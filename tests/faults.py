@@ -509,6 +509,9 @@ def strike_and_build(whole: Checkout, fault: Fault, folder: Path) -> tuple:
         found = "equal" if not code and build.digests() == expected else "OTHER" if not code else "FAILED"
         if found == "equal" and BOOK in fault.chapters and not (build.folder / "_build/html/index.html").is_file():
             found = "NO BOOK"
+        if found == "OTHER":
+            now = build.digests()
+            print("other:", *(name for name in expected if now.get(name) != expected[name]), file=sys.stderr)
         if found != "equal":
             print((build.folder / "last.log").read_text()[-3000:], file=sys.stderr)
         if build.mended:
@@ -562,7 +565,7 @@ def main() -> int:
             return 1
         index = index_of(whole.cache / "packaged", scratch)
         for kind, made in {"fetching": fetching(scratch, 4), "encoding": encoding(whole, scratch, 4)}.items():
-            if f"{kind} 1" not in rows and kind in (options.only or kind):
+            if f"{kind} 4" not in rows and kind in (options.only or kind):
                 for number, row in enumerate(made, start=1):
                     note(f"{kind} {number}", row)
         with serving(index) as server:
