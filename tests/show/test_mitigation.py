@@ -146,7 +146,7 @@ def test_a_regime_that_reads_absence_as_a_sign_is_marked_and_not_recommended():
     assert "*concat, plain* gains under one of these two mechanisms and loses under the other: it has read" in text
     assert "it is not recommended." in text and "would use" not in text
     both = said(planted(**{name: [0.8, 0.75, 0.6, 0.67, 0.55] for name in ("concat,_plain", "late_fusion")}))
-    assert "*concat, plain*, *late fusion* gain under one" in both and "they are not recommended." in both
+    assert "*concat, plain*; *late fusion* gain under one" in both and "they are not recommended." in both
     assert "read absence" not in said(AUROC.sel(rate=RATES[:4]))  # a mechanism without a mirror
     assert "reads absence as a sign" not in mitigation.gain_table(AUROC.sel(rate=RATES[:4]), rate=0.5).data
 
