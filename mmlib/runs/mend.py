@@ -17,7 +17,7 @@ OF_SCORES = dict.fromkeys(("cohort", "sizes", "powerset", "masking", "bins"), "1
 OF_SCORES |= {"rq1": "15_adding", "rq2": "16_missing"}
 
 
-def mend(results: str | Path = "results") -> list[str]:
+def remove_damaged(results: str | Path = "results") -> list[str]:
     """What was removed: damaged artefacts with the executed copy of their chapter, damaged copies, damaged twins.
 
     Parameters
@@ -76,6 +76,6 @@ def _is_json(file: Path) -> bool:
 def main(arguments: list[str]) -> int:
     """Exit code of the command line: 0, after a sentence for each file that was removed."""
     argparse.ArgumentParser(prog="python -m mmlib mend", description=__doc__.partition(":")[0]).parse_args(arguments)
-    for sentence in mend():
+    for sentence in remove_damaged():
         print(sentence, file=sys.stderr)
     return 0

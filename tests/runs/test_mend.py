@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from mmlib.runs import artefacts
-from mmlib.runs.mend import mend
+from mmlib.runs.mend import remove_damaged
 from mmlib.twins.write import write_twin
 from tests.runs.test_artefacts import examples
 
@@ -15,7 +15,7 @@ def whole(tmp_path_factory):
     (folder / "toy" / "notebooks").mkdir(parents=True)
     for name, data in examples().items():
         artefacts.write(data, "toy", name, root=folder)
-    assert mend(folder) == []
+    assert remove_damaged(folder) == []
     return folder
 
 
@@ -35,7 +35,7 @@ def test_a_damaged_file_is_removed_and_others_stay(whole, tmp_path, name, kind):
         content[place] ^= 0xFF
     file.write_bytes(bytes(content))
     there = {each for each in artefacts.ARTEFACTS if artefacts.path("toy", each, tmp_path).is_file()}
-    told = mend(tmp_path)
+    told = remove_damaged(tmp_path)
     left = {each for each in artefacts.ARTEFACTS if artefacts.path("toy", each, tmp_path).is_file()}
     if told:  # a flipped byte may lie where nothing is read
         assert [file.stem for file in notebook.parent.iterdir()] == ["06_selection"]
@@ -48,13 +48,13 @@ def test_a_damaged_file_is_removed_and_others_stay(whole, tmp_path, name, kind):
 @pytest.mark.parametrize("kind", ["cut", "flipped", "gone"])
 def test_a_damaged_twin_is_removed(tmp_path, name, kind):
     whole, twin = (write_twin("mimic_iv_ed", tmp_path / "twins" / n, patients=20) for n in ("whole", "damaged"))
-    assert mend(tmp_path) == []
+    assert remove_damaged(tmp_path) == []
     content = (twin / name).read_bytes()
     flipped = content[:20] + bytes([content[20] ^ 128]) + content[21:]
     (twin / name).write_bytes(content[:-9] if kind == "cut" else flipped)
     if kind == "gone":
         (twin / name).unlink()
-    assert mend(tmp_path) == [f"{twin} is damaged; it was removed and will be made again."]
+    assert remove_damaged(tmp_path) == [f"{twin} is damaged; it was removed and will be made again."]
     assert whole.is_dir() and not twin.exists()
 
 
@@ -62,5 +62,5 @@ def test_a_notebook_that_ends_early_is_removed(tmp_path):
     notebook = tmp_path / "toy" / "notebooks" / "01_cohort.ipynb"
     notebook.parent.mkdir(parents=True)
     notebook.write_text('{"cells": [')
-    assert len(mend(tmp_path)) == 1 and not notebook.exists()
-    assert mend(tmp_path / "nothing") == []
+    assert len(remove_damaged(tmp_path)) == 1 and not notebook.exists()
+    assert remove_damaged(tmp_path / "nothing") == []
