@@ -110,9 +110,7 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     shutil.copytree(root / "book", part / "book", ignore=shutil.ignore_patterns("__pycache__", "runs"))
     origin, made = repository(root), source(root)
     titles = [[run.title for run in tables.values() if run.computed == here] for here in (True, False)]
-    config = (root / "_config.yml").read_text(encoding="utf-8")
-    config = config.replace('extra_footer: ""', f"extra_footer: {json.dumps(footer(made, *titles))}")
-    config = stage_config(config, origin)
+    config = stage_config((root / "_config.yml").read_text(encoding="utf-8"), origin, footer(made, *titles))
     (part / "_config.yml").write_text(config, encoding="utf-8")
     (part / "figures").mkdir()
     story = {name: _executed(BOOK, name, root) for name in _chapters(toc, STORY)}
@@ -161,7 +159,7 @@ def stage(runs: Sequence[str], out: str | Path, *, root: str | Path = ".") -> Pa
     return out
 
 
-def stage_config(config: str, origin: Mapping[str, str]) -> str:
+def stage_config(config: str, origin: Mapping[str, str], foot: str) -> str:
     """Configuration of the book, with buttons that lead to the repository and to Binder if it has an address.
 
     Parameters
@@ -170,17 +168,18 @@ def stage_config(config: str, origin: Mapping[str, str]) -> str:
         Text of ``_config.yml``.
     origin : mapping of str to str
         From `mmlib.runs.origin.repository`.
+    foot : str
+        HTML for the foot of every page, after what the configuration has there.
     """
-    if not origin:
-        return config
-    added = {
-        "repository": dict(origin),
-        "launch_buttons": {"notebook_interface": "jupyterlab", "binderhub_url": "https://mybinder.org"},
-    }
     read = yaml.safe_load(config)
-    buttons = dict.fromkeys(("use_repository_button", "use_issues_button", "use_edit_page_button"), True)
-    html = {"html": read.get("html", {}) | buttons}
-    return yaml.safe_dump(read | added | html, sort_keys=False, allow_unicode=True)
+    html = read.get("html", {})
+    html["extra_footer"] = f"{html.get('extra_footer', '')} {foot}".strip()
+    added = {"html": html}
+    if origin:
+        html |= dict.fromkeys(("use_repository_button", "use_issues_button", "use_edit_page_button"), True)
+        launch = {"notebook_interface": "jupyterlab", "binderhub_url": "https://mybinder.org"}
+        added |= {"repository": dict(origin), "launch_buttons": launch}
+    return yaml.safe_dump(read | added, sort_keys=False, allow_unicode=True)
 
 
 def label(text: str, run: str) -> str:

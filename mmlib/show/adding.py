@@ -107,14 +107,18 @@ def _table(binned, before, after, small):
     gaps = [f"{m['tpr'][1] - m['tpr'][0]:+.2f}" for m in (before, after)]
     lines.append(("gap", "TPR difference", gaps))
     rows = [binned.found.loc[s] for s in (binned.start, binned.added)]
-    lines.append(("found", "study [95 %]", [f"{r.estimate:+.2f} [{r.low:+.2f},\u00a0{r.high:+.2f}]" for r in rows]))
+    found = [f"{r.estimate:+.2f} [{r.low:+.2f},\u00a0{r.high:+.2f}]" for r in rows]
+    lines.append(("found", "study [95\u00a0%]", found))
     head = "".join(
-        f'<th scope="col" data-head="{when}">{html.escape(words(s))}</th>'
+        f'<th scope="col" class="number" data-head="{when}">{html.escape(words(s))}</th>'
         for when, s in (("before", binned.start), ("after", binned.added))
     )
     body = "".join(
         f'<tr><th scope="row">{html.escape(label)}</th>'
-        + "".join(f'<td data-cell="{key}-{when}">{v}</td>' for when, v in zip(("before", "after"), values, strict=True))
+        + "".join(
+            f'<td class="number" data-cell="{key}-{when}">{v}</td>'
+            for when, v in zip(("before", "after"), values, strict=True)
+        )
         + "</tr>"
         for key, label, values in lines
     )

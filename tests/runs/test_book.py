@@ -104,7 +104,8 @@ def checkout(tmp_path_factory, write_notebook):
     (folder / "book" / "index.md").write_text(LANDING)
     (folder / "book" / "share.md").write_text("# Share a run\n")  # to which a summary leads
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    pages = [entry for part in toc["parts"] for entry in part["chapters"]]
+    chapters = [entry for part in toc["parts"] for entry in part["chapters"]]
+    pages = [page for entry in chapters for page in (entry, *entry.get("sections", []))]
     chapters = [{"file": "notebooks/01_first"}, {"file": "notebooks/02_second"}]
     keep = [entry for entry in pages if entry["file"] in ("book/api", "book/references", "book/share")]
     parts = [

@@ -1,6 +1,8 @@
 import base64
 import json
+import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -206,7 +208,8 @@ def test_without_an_address_of_the_repository_none_is_named(checkout, remote):
         subprocess.run(["git", "remote", "add", "origin", remote], check=True)
     out = stage(["one", "two"], "_build/src")
     assert (out / "book" / "more.md").read_text() == "# More\n\nmake book\n"
-    assert (out / "_config.yml").read_text() == "title: T\n"
+    config = yaml.safe_load((out / "_config.yml").read_text())
+    assert set(config) == {"title", "html"} and set(config["html"]) == {"extra_footer"}
 
 
 def test_buttons_and_pages_lead_to_the_address_of_the_repository(checkout):
@@ -437,8 +440,9 @@ def test_pages_of_a_book_of_predictions_alone_quote_no_number(checkout, write_no
 
 
 def test_every_page_says_at_its_foot_what_was_computed_here(checkout):
-    (checkout / "_config.yml").write_text('html:\n  extra_footer: ""\n')
+    shutil.copy(Path(__file__).parents[2] / "_config.yml", checkout)
     write_run(checkout / "elsewhere", tables=make_tables(make_cohort()), public=True)
     config = yaml.safe_load((stage(["one", "two"], "_build/src") / "_config.yml").read_text())
     assert "Computed in this build: Run one, Run two. Shown from shared" in config["html"]["extra_footer"]
     assert "commit unknown, date unknown" in config["html"]["extra_footer"]
+    assert "CC BY 4.0" in config["html"]["extra_footer"]
