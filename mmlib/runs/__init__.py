@@ -6,7 +6,7 @@ import lazy_loader
 EXPORTS = {
     "artefacts": ["about", "content_digest", "path", "read", "write"],
     "disclosure": ["guard", "Protected", "protected_of", "violations"],
-    "execution": ["drawing_digest", "drawn_earlier", "execute"],
+    "execution": ["copy_digest", "drawing_digest", "drawn_earlier", "execute"],
     "lessons": ["copy_lessons", "other_errors", "plain_words", "student_copy", "write_editions"],
     "mend": ["remove_damaged"],
     "origin": ["put_address", "repository", "web_address"],

@@ -72,6 +72,7 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credenti
         content = json.loads(part.read_text(encoding="utf-8"))
         content["metadata"]["papermill"]["output_path"] = out.as_posix()
         content["metadata"]["drawn_by"] = drawing_digest(notebook)
+        content["metadata"]["sha256"] = copy_digest(content)
         part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         os.replace(part, out)
         failed.unlink(missing_ok=True)
@@ -88,6 +89,12 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credenti
         ) from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def copy_digest(content: dict) -> str:
+    """Sha256 of an executed copy, without the one that is written in it."""
+    metadata = {key: value for key, value in content["metadata"].items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(content | {"metadata": metadata}).encode()).hexdigest()
 
 
 def drawing_digest(notebook: str | Path) -> str:

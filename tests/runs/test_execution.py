@@ -3,6 +3,7 @@ import json
 import pytest
 
 from mmlib.runs.execution import execute, main
+from mmlib.runs.mend import remove_damaged
 
 PARAMETERS = ("parameters", 'run = "demo"\nrate = 0.1\nname = "a"\nknobs = {}')
 
@@ -40,6 +41,15 @@ def test_file_and_command_line_reach_the_notebook(folder, capfd):
 def test_a_notebook_over_all_runs_needs_no_file(folder):
     assert main(["notebooks/01_demo.ipynb", "results/book/01_demo.ipynb", "-p", "knobs", '{"one": "One, 1st"}']) == 0
     assert printed(folder / "results" / "book" / "01_demo.ipynb") == "demo 0.1 a {'one': 'One, 1st'}"
+
+
+def test_a_changed_number_in_an_executed_copy_is_noticed(folder):
+    out = folder / "results" / "demo" / "notebooks" / "01_demo.ipynb"
+    assert main(["notebooks/01_demo.ipynb", str(out), "-f", "run.yml"]) == 0
+    assert remove_damaged() == []
+    out.write_text(out.read_text().replace("demo 0.5 a", "demo 0.7 a"))
+    assert remove_damaged() == [f"{out.relative_to(folder)} is damaged; it was removed and will be made again."]
+    assert not out.exists()
 
 
 def test_a_failing_cell_leaves_one_sentence_and_a_copy(folder, write_notebook, capsys):

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from mmlib.runs import artefacts
+from mmlib.runs import artefacts, mend
 from mmlib.runs.mend import remove_damaged
 from mmlib.twins.write import write_twin
 from tests.runs.test_artefacts import examples
@@ -42,6 +42,17 @@ def test_a_damaged_file_is_removed_and_others_stay(whole, tmp_path, name, kind):
         assert there - left == {name} and told[0].endswith("it was removed and will be made again.")
     else:
         assert kind == "flipped" and artefacts.content_digest(artefacts.read("toy", name, root=tmp_path))
+
+
+def test_a_file_whose_reader_hangs_or_crashes_is_removed(whole, tmp_path, monkeypatch):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    file = artefacts.path("toy", "noise", tmp_path)
+    content = file.read_bytes()
+    heap = content.index(b"GCOL") + 16  # where HDF5 keeps texts; a disk may give zeros for them
+    file.write_bytes(content[:heap] + bytes(2048) + content[heap + 2048 :])
+    monkeypatch.setattr(mend, "PATIENCE", 2)
+    assert [sentence.partition(" is damaged")[0] for sentence in remove_damaged(tmp_path)] == [str(file)]
+    assert not file.exists() and remove_damaged(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["truth.parquet", "twin.json", "ed/triage.csv.gz"])
