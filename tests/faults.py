@@ -536,7 +536,7 @@ def main() -> int:
     """Exit code: 0 if every build after a fault ended with equal tables, and every wrong input in one sentence."""
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("--built", type=Path, help="folder of an undisturbed checkout; made there if there is none")
-    parser.add_argument("--only", nargs="+", default=[], help="kinds of faults; all by default")
+    parser.add_argument("--only", nargs="+", default=[], help="kinds of faults, without wrong inputs; all by default")
     parser.add_argument("--inputs", action="store_true", help="only the wrong inputs, no fault")
     parser.add_argument("--chapters", nargs="+", help="only faults whose last chapter is one of these")
     parser.add_argument("--go-on", action="store_true", help="keep those rows of the table that ended in equal tables")
@@ -581,7 +581,7 @@ def main() -> int:
                     return 1
                 done = max(done, needed, key=len)
                 note(label, strike_and_build(whole, fault, scratch / "struck"))
-    failed = bad_inputs(options.out / "bad_inputs.csv", about)
+    failed = 0 if options.only or options.chapters else bad_inputs(options.out / "bad_inputs.csv", about)
     return int(failed > 0 or any(row[3] not in ("equal", "not tried") for row in rows.values()))
 
 
