@@ -47,6 +47,8 @@ ARTEFACTS = {
     "learned": (".parquet", "12_learned"),
     "elsewhere": (".parquet", "13_elsewhere"),
 }
+#: What readers raise over files that are not what was written.
+DAMAGED = (OSError, SafetensorError, KeyError, ArrowException, UnicodeDecodeError, json.JSONDecodeError, RuntimeError)
 #: Tables with a contract of their own; all others are tidy results.
 TABLES = {"cohort": schema.COHORT, "fields": schema.FIELDS, "notes": schema.NOTES}
 TABLES |= {"sizes": schema.SIZES, "bins": schema.HISTOGRAM}
@@ -148,7 +150,7 @@ def read(run: str, name: str, *, root: str | Path = "results"):
             with safe_open(target, framework="pt") as file:
                 data = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
         stored = about(run, name, root=root)["sha256"]
-    except (OSError, SafetensorError, KeyError, ArrowException, UnicodeDecodeError, RuntimeError) as error:
+    except DAMAGED as error:
         raise ValueError(
             f"{target} is damaged ({type(error).__name__}); delete it and run notebooks/{notebook}.ipynb again."
         ) from error

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -119,6 +120,16 @@ def test_a_truncated_artefact_is_one_sentence_that_names_the_remedy(tmp_path, na
     file = artefacts.path("toy", name, tmp_path)
     whole = file.read_bytes()
     file.write_bytes(whole[: int(left * len(whole)) if isinstance(left, float) else left])
+    with one_sentence(rf"{file.name} is damaged .* run notebooks/0\d_"):
+        artefacts.read("toy", name, root=tmp_path)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("name", ["embeddings", "models"])
+def test_a_damaged_record_of_an_artefact_is_one_sentence_that_names_the_file(tmp_path, name):
+    artefacts.write(examples()[name], "toy", name, root=tmp_path)
+    file = artefacts.path("toy", name, tmp_path)
+    file.write_bytes(re.sub(rb'(sha256\\?"):', rb"\1;", file.read_bytes()))
     with one_sentence(rf"{file.name} is damaged .* run notebooks/0\d_"):
         artefacts.read("toy", name, root=tmp_path)
 
