@@ -45,14 +45,14 @@ def test_a_damaged_file_is_removed_and_others_stay(whole, tmp_path, name, kind):
 
 
 def test_a_file_whose_reader_hangs_or_crashes_is_removed(whole, tmp_path, monkeypatch):
-    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "toy" / "notebooks").mkdir(parents=True)
     file = artefacts.path("toy", "noise", tmp_path)
-    content = file.read_bytes()
+    content = artefacts.path("toy", "noise", whole).read_bytes()
     heap = content.index(b"GCOL") + 16  # where HDF5 keeps texts; a disk may give zeros for them
     file.write_bytes(content[:heap] + bytes(2048) + content[heap + 2048 :])
     monkeypatch.setattr(mend, "PATIENCE", 2)
     assert [sentence.partition(" is damaged")[0] for sentence in remove_damaged(tmp_path)] == [str(file)]
-    assert not file.exists() and remove_damaged(tmp_path) == []
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("name", ["truth.parquet", "twin.json", "ed/triage.csv.gz"])
