@@ -700,6 +700,7 @@ def _figure(lines, title, panels=1):
         range(len(lines)), ["" if key is None else label for _, key, label in lines], fontsize=9.5
     )
     place = {"xycoords": ("figure fraction", "data"), "fontweight": "bold", "fontsize": 9.5, "va": "center"}
+    place["bbox"] = {"facecolor": figure.get_facecolor(), "edgecolor": "none", "pad": 1}  # no line runs through it
     for at, (_, key, label) in enumerate(lines):
         if key is None:
             first.annotate(label, (0.012, at), **place).set_in_layout(False)
