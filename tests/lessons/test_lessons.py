@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,8 +85,17 @@ def test_all_five_questions_are_asked_and_the_first_before_a_figure(lesson):
     assert "alt" in cells(lesson)[at + 1]["metadata"].get("mystnb", {}).get("image", {})
 
 
+@pytest.fixture
+def format_kept():
+    """Numbers look afterwards as before: a lesson sets how pandas shows them."""
+    with pd.option_context("display.float_format", None):
+        yield
+
+
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda n: n.stem)
-def test_a_perturbed_solution_fails_its_assertion_and_sentences_quote_what_is_computed(lesson, monkeypatch):
+def test_a_perturbed_solution_fails_its_assertion_and_sentences_quote_what_is_computed(
+    lesson, monkeypatch, format_kept
+):
     monkeypatch.chdir(FOLDER.parents[1])
     space, left_open, solved = {}, {}, 0
     for cell in cells(lesson):
@@ -106,7 +116,7 @@ def test_a_perturbed_solution_fails_its_assertion_and_sentences_quote_what_is_co
             exec(source(cell), space)
         else:
             exec(source(cell), space)
-            matplotlib.pyplot.close("all")
+            plt.close("all")
     assert solved >= 2
     QUOTED[lesson.stem](space)
 
