@@ -9,6 +9,7 @@ EXPORTS = {
     "storage": [
         "cache_folder",
         "check_fetching",
+        "digest_file",
         "digest_folder",
         "digest_tree",
         "fetch",

