@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmlib.runs.execution import drawn_earlier
 from mmlib.runs.parameters import LESSONS, chapters_of, notebook_parameters, own_parameters, run_parameters, shared_runs, sources
+from mmlib.runs.warm import start_warm
 
 # Jobs find this environment's python and jupyter-book even if it was not activated; nothing reports home.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -120,6 +121,7 @@ onstart:
         f"Computed here: {', '.join(RUNS)}{shown}. {len(jobs)} steps to do, {in_words(total)} on one core.",
         file=sys.stderr,
     )
+    os.environ.update(start_warm())  # jobs start their notebooks from it
 
 
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))

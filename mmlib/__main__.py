@@ -1,8 +1,11 @@
 """The one command line, ``python -m mmlib VERB``: it imports the module of the verb only once it is asked for."""
 
+import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
+
+from mmlib.runs.warm import PLACE, hand_over
 
 #: Verb -> the module whose ``main`` does it, and its line in the usage.
 VERBS = {
@@ -39,4 +42,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = hand_over(os.environ.get(PLACE), sys.argv[1:])
+    sys.exit(main(sys.argv[1:]) if code is None else code)

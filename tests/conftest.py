@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from tests.kernels import forked_kernels
+from mmlib.runs.warm import start_warm, stop_warm
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -85,10 +85,13 @@ def small_powerset():
 
 
 @pytest.fixture(scope="session")
-def warm_kernels(tmp_path_factory):
+def warm_kernels():
     """Kernels of notebooks start with the heavy libraries in memory."""
-    with forked_kernels(tmp_path_factory.mktemp("kernels")):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in start_warm().items():
+            patch.setenv(name, value)
         yield
+    stop_warm()
 
 
 @pytest.fixture(autouse=True)

@@ -38,5 +38,6 @@ EXPORTS = {
     ],
     "summary": ["summary_page"],
     "suppression": ["refusals", "suppress"],
+    "warm": ["hand_over", "serve", "start_warm", "stop_warm"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=EXPORTS)
