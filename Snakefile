@@ -11,7 +11,7 @@ from mmlib.runs.execution import drawn_earlier
 from mmlib.runs.parameters import LESSONS, chapters_of, notebook_parameters, own_parameters, run_parameters, shared_runs, sources
 from mmlib.runs.warm import start_warm
 
-# Jobs find this environment's python and jupyter-book even if it was not activated; nothing reports home.
+# Jobs find this environment's python even if it was not activated; nothing reports home.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
@@ -262,11 +262,7 @@ rule book:
     message:
         "The book of {params.runs}: _build/html/index.html"
     shell:
-        # Pages of other runs go first; --all, since pages show numbers of other pages; -W, since a missing number
-        # is only a warning.
-        "(python -m mmlib stage --runs {params.runs} --out _build/src"
-        " && rm -rf _build/html"
-        " && jupyter-book build _build/src --path-output . --all -W --keep-going --quiet) >{log} 2>&1"
+        "python -m mmlib stage --runs {params.runs} --out _build/src --render >{log} 2>&1"
 
 
 def titles():

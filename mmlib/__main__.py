@@ -42,5 +42,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    code = hand_over(os.environ.get(PLACE), sys.argv[1:])
+    code = hand_over(os.environ.get(PLACE), ["mmlib", *sys.argv[1:]])
     sys.exit(main(sys.argv[1:]) if code is None else code)

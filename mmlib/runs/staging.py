@@ -437,10 +437,24 @@ def main(arguments: list[str]) -> int:
         "--runs", nargs="+", required=True, metavar="RUN", help="the first is that of the pages"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the assembled source")
+    parser.add_argument("--render", action="store_true", help="then make its pages, in the folder html beside it")
     options = parser.parse_args(arguments)
     try:
         stage(options.runs, options.out)
-    except (OSError, ValueError) as error:
+        if options.render:
+            _render(options.out)
+    except (OSError, RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _render(source):
+    """Have jupyter-book make the pages, none of an earlier book among them; warnings are errors."""
+    from jupyter_book.cli.main import main as jupyter_book
+
+    pages = source.with_name("html")
+    shutil.rmtree(pages, ignore_errors=True)
+    # --all, since pages show numbers of other pages; -W, since a missing number is only a warning
+    words = ["build", str(source), "--path-output", str(source.parents[1]), "--all", "-W", "--keep-going", "--quiet"]
+    jupyter_book(words, standalone_mode=False)

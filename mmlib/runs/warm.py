@@ -1,8 +1,9 @@
 """Processes that start in a moment, since they are forked from one that has the heavy libraries in memory.
 
 A build starts some twenty notebooks, and each would import torch and the others anew, for seconds. `start_warm` starts
-the process that forks. Kernels named python3 and ``python -m mmlib VERB`` then ask it, through a small client (this
-file, run as a script) that passes on its words, folder, environment and streams, and lives as long as what was forked.
+the process that forks. What ``python -m MODULE`` would do is then asked of it by a small client, this file run as a
+script, which passes on its words, folder, environment and streams, and lives as long as what was forked. Kernels named
+python3 are started so, and ``python -m mmlib VERB`` does it by itself.
 """
 
 import gc
@@ -21,7 +22,7 @@ from importlib import import_module
 from pathlib import Path
 from runpy import run_module
 
-#: What most chapters import through the library.
+#: What most chapters import through the library. Not pyplot: it has to find the shell that shows its figures.
 HEAVY = """
 ipykernel.kernelapp ipykernel.zmqshell pandas pyarrow.parquet scipy.stats scipy.optimize xarray h5netcdf pandera.pandas
 matplotlib.axes matplotlib.backends.backend_agg sklearn.linear_model sklearn.metrics sklearn.ensemble
@@ -32,8 +33,8 @@ transformers.models.bert.modeling_bert transformers.quantizers tokenizers.implem
 """
 #: What executes them.
 ENGINE = "papermill papermill.clientwrap nbclient nbformat.v4 threadpoolctl"
-#: These have to find the shell that shows their figures.
-LATE = {"matplotlib.pyplot", "matplotlib_inline.backend_inline"}
+#: What renders the pages.
+PAGES = "jupyter_book.cli.main myst_nb.sphinx_ext numpydoc sphinx.ext.autosummary sphinx_book_theme"
 #: The address of the process that forks, for those that it may serve.
 PLACE = "MMLIB_WARM"
 #: Processes that fork, which end when the one that started them does: it holds the other end of their input.
@@ -67,7 +68,7 @@ def stop_warm() -> None:
 
 
 def hand_over(place: str | None, words: list[str]) -> int | None:
-    """Exit code of a forked process that did what the words say; None if nobody answers at that address."""
+    """Exit code of a forked process that did as ``python -m`` with these words; None if nobody answers there."""
     with socket.socket(socket.AF_UNIX) as line:
         try:
             line.connect(place or "")
@@ -75,7 +76,8 @@ def hand_over(place: str | None, words: list[str]) -> int | None:
             return None
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches the forked process too, which tells how it ended
         socket.send_fds(line, [b" "], [0, 1, 2])
-        line.sendall(json.dumps([words, os.getcwd(), dict(os.environ)]).encode() + b"\n")
+        own_session = os.getsid(0) == os.getpid()
+        line.sendall(json.dumps([words, os.getcwd(), dict(os.environ), own_session]).encode() + b"\n")
         line.settimeout(1)
         parent = os.getppid()
         while os.getppid() == parent:
@@ -91,7 +93,8 @@ def serve() -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         spec = Path(folder) / "kernels" / "python3" / "kernel.json"
         spec.parent.mkdir(parents=True)
-        argv = [sys.executable, "-I", "-S", __file__, f"{folder}/line", "kernel", "{connection_file}"]
+        words = ["ipykernel_launcher", "-f", "{connection_file}", f"--IPKernelApp.parent_handle={os.getpid()}"]
+        argv = [sys.executable, "-I", "-S", __file__, f"{folder}/line", *words]
         spec.write_text(json.dumps({"argv": argv, "display_name": "Python 3 (ipykernel)", "language": "python"}))
         listener.bind(f"{folder}/line")
         listener.listen(64)  # clients wait from now on
@@ -99,7 +102,7 @@ def serve() -> None:
         threading.Thread(target=_end_with_input, args=(folder,), daemon=True).start()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for name in [*HEAVY.split(), *ENGINE.split(), *_own()]:
+            for name in [*HEAVY.split(), *ENGINE.split(), *PAGES.split(), *_own()]:
                 import_module(name)
         gc.collect()
         gc.freeze()  # forked processes need not search these modules for garbage, nor copy their pages
@@ -107,10 +110,10 @@ def serve() -> None:
         while True:
             line, _ = listener.accept()
             _, streams, *_ = socket.recv_fds(line, 1, 3)
-            words, cwd, environment = json.loads(line.makefile().readline())
+            asked = json.loads(line.makefile().readline())
             if not os.fork():
                 listener.close()
-                _be(line, streams, words, cwd, environment)
+                _be(line, streams, *asked)
             for stream in streams:
                 os.close(stream)
             line.close()
@@ -130,8 +133,10 @@ def _end_with_input(folder):
     os._exit(0)
 
 
-def _be(line, streams, words, cwd, environment):
-    """Do what the words say as a process that was started there would, tell how it ended, and end."""
+def _be(line, streams, words, cwd, environment, own_session):
+    """Do as ``python -m`` with these words would in that folder, tell how it ended, and end."""
+    if own_session:
+        os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, stream in enumerate(streams):
@@ -140,11 +145,12 @@ def _be(line, streams, words, cwd, environment):
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
+    os.environ.pop(PLACE, None)  # for modules that would hand over what was handed over
     threading.Thread(target=_end_with, args=(line,), daemon=True).start()
     _use_threads(environment.get("OMP_NUM_THREADS"))
-    code = 1
+    code, sys.argv = 1, list(words)
     try:
-        _kernel(words[1]) if words[0] == "kernel" else _verb(words)
+        run_module(words[0], run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -175,23 +181,9 @@ def _use_threads(most):
         threadpool_limits(int(most))
 
 
-def _kernel(file):
-    from ipykernel.kernelapp import launch_new_instance
-
-    os.setsid()
-    sys.argv = ["ipykernel_launcher", "-f", file, f"--IPKernelApp.parent_handle={os.getppid()}"]
-    launch_new_instance()
-
-
-def _verb(words):
-    del os.environ[PLACE]
-    sys.argv = ["mmlib", *words]
-    run_module("mmlib", run_name="__main__")
-
-
 if __name__ == "__main__":
     place, *words = sys.argv[1:]
     code = hand_over(place, words)
-    if code is None:  # it has ended
-        os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", "-f", words[-1]])
+    if code is None:
+        os.execv(sys.executable, [sys.executable, "-m", *words])
     sys.exit(code)
