@@ -51,8 +51,9 @@ def quiz(lesson: str, numbers: Sequence[int]) -> HTML:
     name = f"quiz-{lesson}-{'-'.join(map(str, numbers))}"
     script = script.replace("NAME", name).replace("ANSWERS", b64encode(json.dumps(answers).encode()).decode())
     return HTML(
-        f'<div class="quiz" id="{name}"><style>{style}</style>{page}<details><summary>Answers</summary><ol>{told}</ol>'
-        f"</details><script>{script}</script></div>"
+        f'<div class="quiz" id="{name}"><style>{style}</style>{page}'
+        "<noscript><p>Without JavaScript no answer is marked: unfold the answers.</p></noscript>"
+        f"<details><summary>Answers</summary><ol>{told}</ol></details><script>{script}</script></div>"
     )
 
 
