@@ -79,9 +79,9 @@ OWN = {
         "files": True,
         "reads": ["cohort.parquet", "fields.parquet", "embeddings.nc"],
         "writes": ["learned.parquet"],
-        "threads": 4,
+        "threads": 1,
     },
-    "13_elsewhere": {"reads": ["cohort.parquet", "embeddings.nc"], "writes": ["elsewhere.parquet"], "threads": 4},
+    "13_elsewhere": {"reads": ["cohort.parquet", "embeddings.nc"], "writes": ["elsewhere.parquet"], "threads": 1},
 }
 # Runs of `cohort: predictions` read scores instead of training models, and go on with 05_fairness.
 SCORES = {
@@ -182,7 +182,7 @@ def root_of(name):
 # Cohorts that come as one table: chapter 1 has no files to measure side by side, and leaves a core to a lesson.
 TABLE = ("support2", "nhanes", "reviews")
 # What others wait for, and what takes long, starts first; lessons fill the gaps.
-FIRST = ["05_fairness", "04_rq2_masking", "07_mitigation", "12_learned", "03_rq1_addition", "02_encoding", "01_cohort"]
+FIRST = ["05_fairness", "04_rq2_masking", "07_mitigation", "03_rq1_addition", "12_learned", "02_encoding", "01_cohort"]
 
 
 def threads_of(name, most):
