@@ -127,6 +127,18 @@ def test_only_what_is_stale_runs_again(checkout):
     notebook.write_text(text)
 
 
+def test_results_that_were_deleted_are_made_again_although_the_pages_are_there(checkout):
+    page, table = checkout / "_build/html/index.html", checkout / "results/demo/masking.nc"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    content = table.read_bytes()
+    table.unlink()
+    asked = snakemake(checkout, "--dry-run", "--quiet", "host", "reason").stdout
+    table.write_bytes(content)
+    page.unlink()
+    assert "\n04_rq2_masking " in asked and "\n03_rq1_addition " not in asked
+
+
 def test_a_run_can_share_its_encoding_among_jobs_of_a_cluster(checkout):
     file = checkout / "notebooks/params/demo.yml"
     text = file.read_text()
