@@ -72,12 +72,15 @@ class Delineation:
         cuts it off.
     probability : numpy.ndarray of shape (3, time)
         Of P, QRS and T at each instant, ``FREQUENCY`` samples per second.
+    leads : numpy.ndarray of shape (leads, time)
+        As the network read them: those without a missing value, as of `prepare`.
     """
 
     qrs: np.ndarray
     p: np.ndarray
     t: np.ndarray
     probability: np.ndarray
+    leads: np.ndarray
 
 
 def prepare(data: np.ndarray, frequency: float) -> np.ndarray:
@@ -106,13 +109,13 @@ def delineate(data: np.ndarray, frequency: float) -> Delineation:
         Samples per second.
     """
     data = data[np.isfinite(data).all(axis=1)]
-    ready = torch.from_numpy(prepare(data, frequency))
-    time = ready.shape[1]
+    leads = prepare(data, frequency)
+    time = leads.shape[1]
     network, bias = _network()
-    ready = nn.functional.pad(ready[None], (0, -time % 16), mode="replicate")
+    ready = nn.functional.pad(torch.from_numpy(leads)[None], (0, -time % 16), mode="replicate")
     with torch.inference_mode():
         probability = torch.sigmoid(network(ready))[0, :, :time].double().numpy()
-    return _beats(probability, bias if len(data) > FEW else 0 * bias)
+    return Delineation(*_beats(probability, bias if len(data) > FEW else 0 * bias), probability, leads)
 
 
 @lru_cache(maxsize=1)
@@ -141,7 +144,7 @@ def segments(probability: np.ndarray, shortest: float) -> np.ndarray:
     return (out[length >= shortest] + 0.5) / FREQUENCY  # output i is the share of i to i + 1 inside the wave
 
 
-def _beats(probability: np.ndarray, bias: np.ndarray) -> Delineation:
+def _beats(probability: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give each QRS complex the P wave before it and the T wave behind it."""
     found = {
         wave: segments(p, SHORTEST[wave]) - off for wave, p, off in zip(WAVES, probability, bias, strict=True)
@@ -161,4 +164,4 @@ def _beats(probability: np.ndarray, bias: np.ndarray) -> Delineation:
         own = (wave[:, 1] > end + 0.04) & (wave[:, 1] < after + 0.02) & ~(wave[:, 0] < onset)
         if own.any():
             t[i] = wave[own][0][0], wave[own][-1][1]
-    return Delineation(qrs, p, t, probability)
+    return qrs, p, t

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlib.text.delineation import FREQUENCY, REACH, WAVES, Delineation, prepare
+from mmlib.text.delineation import FREQUENCY, REACH, WAVES, Delineation
 
 COEFFICIENTS = Path(__file__).with_name("rhythm.json")
 NEAR = 0.1  # intervals that differ by less than this share are alike
@@ -20,17 +20,13 @@ EARLY = 0.8  # a beat is premature if the interval before it is shorter than thi
 FEATURES = ("jump", "typical_jump", "alike", "p_share", "p_probability", "pr_spread", "before", "rate")
 
 
-def rhythm_features(data: np.ndarray, frequency: float, waves: Delineation) -> np.ndarray:
+def rhythm_features(waves: Delineation) -> np.ndarray:
     """Numbers that tell fibrillation from other rhythms, in the order of ``FEATURES``.
 
     Parameters
     ----------
-    data : numpy.ndarray of shape (leads, n)
-        A lead with a missing value is left out.
-    frequency : float
-        Samples per second.
     waves : mmlib.text.delineation.Delineation
-        Of the same recording, with three beats or more.
+        Of a recording with three beats or more.
 
     Returns
     -------
@@ -60,7 +56,7 @@ def rhythm_features(data: np.ndarray, frequency: float, waves: Delineation) -> n
             np.isfinite(waves.p[1:, 0]).mean(),
             np.mean([w.max() for w in windows]),
             min(spread, 0.05) * 100,
-            _before_beats(prepare(data[np.isfinite(data).all(axis=1)], frequency), onset),
+            _before_beats(waves.leads, onset),
             np.log(typical),
         ]
     )
@@ -82,16 +78,16 @@ def _model() -> dict:
     return json.loads(COEFFICIENTS.read_text(encoding="utf-8"))
 
 
-def judge_rhythm(data: np.ndarray, frequency: float, waves: Delineation) -> tuple[str, float]:
+def judge_rhythm(waves: Delineation) -> tuple[str, float]:
     """Rhythm ("regular", "extra beats", "irregular") and probability of atrial fibrillation.
 
     Parameters
     ----------
-    data, frequency, waves
+    waves
         As of :func:`rhythm_features`.
     """
     model = _model()
-    logit = model["intercept"] + rhythm_features(data, frequency, waves) @ np.array(model["coefficients"])
+    logit = model["intercept"] + rhythm_features(waves) @ np.array(model["coefficients"])
     probability = float(1 / (1 + np.exp(-logit)))
     if probability > model["threshold"]:
         return "irregular", round(probability, 4)

@@ -9,6 +9,7 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from scipy import signal
@@ -18,6 +19,11 @@ with warnings.catch_warnings():
     import wfdb
 
 from mmlib.data.ecg import LEADS, open_memmap
+
+# wfdb asks this table for a cell 300 times per header, which takes pandas five times as long as all the rest of reading
+_FIELDS = wfdb.io._header.SIGNAL_SPECS
+_CELLS = {(row, column): _FIELDS.at[row, column] for row in _FIELDS.index for column in _FIELDS}
+wfdb.io._header.SIGNAL_SPECS = SimpleNamespace(index=list(_FIELDS.index), loc=_CELLS, copy=_FIELDS.copy)
 
 #: Orders of leads in 12-column files without names; Einthoven's law decides which one applies.
 ORDERS = (
@@ -194,7 +200,7 @@ def measure_ecg(recording: Recording) -> dict:
     if beat is None:
         return _explained(out, "the beats found are not alike or do not stand out, as in noise")
     out["rate"] = float(round(60 / typical))
-    out["rhythm"], out["fibrillation"] = judge_rhythm(recording.signal, recording.frequency, waves)
+    out["rhythm"], out["fibrillation"] = judge_rhythm(waves)
     out["qrs"] = _rounded(1000 * np.median(waves.qrs[:, 1] - waves.qrs[:, 0]), 2)
     qt = waves.t[:, 1] - waves.qrs[:, 0]
     if np.isfinite(qt).mean() >= SEEN:

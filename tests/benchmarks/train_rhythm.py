@@ -36,7 +36,7 @@ def read_features(folder: Path, folds) -> tuple[np.ndarray, np.ndarray, np.ndarr
         waves = delineate(recording.signal, recording.frequency)
         if len(waves.qrs) < 3:
             continue
-        X.append(rhythm_features(recording.signal, recording.frequency, waves))
+        X.append(rhythm_features(waves))
         y.append("AFIB" in ast.literal_eval(row.scp_codes))
         fold.append(row.strat_fold)
     return np.array(X), np.array(y), np.array(fold)

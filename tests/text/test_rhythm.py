@@ -9,7 +9,7 @@ from tests.drawings import draw_ecg
 
 
 def judged(data, frequency=500):
-    return judge_rhythm(data, frequency, delineate(data, frequency))
+    return judge_rhythm(delineate(data, frequency))
 
 
 def with_extra_beats(data, times, frequency=500):
@@ -43,7 +43,7 @@ def test_no_p_waves_and_no_two_intervals_alike_are_irregular(frequency):
 
 def test_features_are_finite_even_without_p_waves():
     data = draw_ecg(p=0)
-    features = rhythm_features(data, 500, delineate(data, 500))
+    features = rhythm_features(delineate(data, 500))
     assert features.shape == (len(FEATURES),) and np.isfinite(features).all()
 
 
