@@ -21,15 +21,15 @@ from mmlib.runs.parameters import (
     unknown_parameter,
 )
 
-#: Figures are saved as PNG and as SVG with searchable words, without a date, which the guard would report.
+#: Figures are saved as SVG with searchable words, without a date, which the guard would report.
 READABLE = """\
-c.InlineBackend.figure_formats = {'png', 'svg'}
+c.InlineBackend.figure_formats = FORMATS
 c.InlineBackend.rc = {'svg.fonttype': 'none'}
 c.InlineBackend.print_figure_kwargs = {'bbox_inches': 'tight', 'metadata': {'Date': None}}
 """
 
 
-def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credentialed: bool = False) -> None:
+def execute(notebook: str | Path, out: str | Path, parameters: dict, *, figures: tuple = ("png",)) -> None:
     """Run a notebook through papermill and move the executed copy into place when it is complete.
 
     Parameters
@@ -38,8 +38,8 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credenti
         Source notebook and executed copy.
     parameters : dict
         Values to inject, already checked.
-    credentialed : bool
-        Also keep each figure as SVG, so that `mmlib.runs.disclosure` can read its words.
+    figures : tuple of str
+        How each is saved: as ``"png"``, as ``"svg"``, whose words `mmlib.runs.disclosure` can read, or as both.
 
     Raises
     ------
@@ -59,7 +59,8 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict, *, credenti
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         # a port that is free now may be another kernel's before this one listens: sockets are files
-        with tempfile.TemporaryDirectory() as sockets, _readable_figures() if credentialed else nullcontext():
+        drawing = _readable_figures(figures) if "svg" in figures else nullcontext()
+        with tempfile.TemporaryDirectory() as sockets, drawing:
             papermill.execute_notebook(
                 notebook,
                 part,
@@ -113,13 +114,14 @@ def drawn_earlier(notebook: str | Path, executed: str | Path) -> bool:
 
 
 @contextmanager
-def _readable_figures():
+def _readable_figures(formats):
     """Context in which new kernels save figures as in ``READABLE``."""
     before = os.environ.get("IPYTHONDIR")
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder) / "profile_default"
         profile.mkdir()
-        (profile / "ipython_kernel_config.py").write_text(READABLE, encoding="utf-8")
+        settings = READABLE.replace("FORMATS", repr(set(formats)))
+        (profile / "ipython_kernel_config.py").write_text(settings, encoding="utf-8")
         os.environ["IPYTHONDIR"] = folder
         try:
             yield
@@ -154,11 +156,11 @@ def main(arguments: list[str]) -> int:
             parameters[name] = _value(text, defaults[name])
             check_type(name, parameters[name], defaults[name])
             check_value(name, parameters[name])
-        credentialed = True  # without a file, it may show data of any run
+        figures = ("svg",)  # without a file, it may show data of any run
         if options.file:
             run = run_parameters(options.file, sorted(options.notebook.parent.glob("*.ipynb")))
-            credentialed = run.get("credentialed", False)
-        execute(options.notebook, options.out, parameters, credentialed=credentialed)
+            figures = ("png", "svg") if run.get("credentialed") else ("png",)
+        execute(options.notebook, options.out, parameters, figures=figures)
     except (OSError, RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -148,10 +148,11 @@ def test_figures_of_credentialed_runs_keep_their_words(tmp_path, write_notebook,
         "import matplotlib.pyplot as plt\n_, ax = plt.subplots()\nax.text(0, 0, 'Asian (n=5)');",
     )
     shown = {}
-    for credentialed in (False, True):
-        out = tmp_path / f"out_{credentialed}.ipynb"
-        execute(source, out, {}, credentialed=credentialed)
-        shown[credentialed] = json.loads(out.read_text())
+    for figures in (("png",), ("png", "svg"), ("svg",)):
+        out = tmp_path / f"out_{len(shown)}.ipynb"
+        execute(source, out, {}, figures=figures)
+        shown[figures] = json.loads(out.read_text())
     protected = protected_of("mine", root=results)
-    assert any("cannot be read" in f for f in violations(shown[False], protected))
-    assert violations(shown[True], protected) == ["cell 0 shows a count below 11"]  # and no date of the drawing
+    assert any("cannot be read" in f for f in violations(shown[("png",)], protected))
+    for figures in (("png", "svg"), ("svg",)):
+        assert violations(shown[figures], protected) == ["cell 0 shows a count below 11"]  # and no date of the drawing
