@@ -179,18 +179,14 @@ def root_of(name):
     return words
 
 
-# Cohorts that come as one table: chapter 1 has no files to measure side by side, and leaves a core to a lesson.
-TABLE = ("support2", "nhanes", "reviews")
 # What others wait for, and what takes long, starts first; lessons fill the gaps.
 FIRST = ["05_fairness", "04_rq2_masking", "07_mitigation", "03_rq1_addition", "12_learned", "02_encoding", "01_cohort"]
 
 
-def threads_of(name, most):
-    """Give a chapter the threads it can use, or fewer where others can run beside it: start-up and figures use one."""
+def workers_of(name, most):
+    """Give a chapter the threads it can use, or fewer where others can run beside it."""
     beside = len(RUNS) * (1 if name < "04" else 4)
-    shared = max(1, min(most, workflow.cores // beside))
-    alone = name == "01_cohort"
-    return lambda wildcards: 1 if alone and settings(wildcards.run).get("cohort") in TABLE else shared
+    return max(1, min(most, workflow.cores // beside))
 
 
 def sources_of(name):
@@ -382,9 +378,13 @@ for name, chapter in (CHAPTERS | OWN | SCORES).items():
         priority: len(FIRST) - FIRST.index(name) if name in FIRST else 0
         resources:
             expected=lambda wildcards, rule=name: in_words(seconds(rule, wildcards.run)),
+            workers=workers_of(name, chapter["threads"]),
         message:
             f"{{wildcards.run}}: {name}, {{resources.expected}}"
-        threads: threads_of(name, chapter["threads"])
+        # one less than it uses: start-up, figures and much of Python keep one core busy, so another job fits beside it
+        threads: max(1, workers_of(name, chapter["threads"]) - 1)
         shell:
-            "python -m mmlib execute {input.notebook} {output.executed} -f notebooks/params/{wildcards.run}.yml"
+            "export OMP_NUM_THREADS={resources.workers} MKL_NUM_THREADS={resources.workers}"
+            " OPENBLAS_NUM_THREADS={resources.workers};"
+            " python -m mmlib execute {input.notebook} {output.executed} -f notebooks/params/{wildcards.run}.yml"
             " {params.root:q} >{log} 2>&1"
