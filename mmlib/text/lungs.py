@@ -94,7 +94,8 @@ class Answer:
     Parameters
     ----------
     maps : numpy.ndarray of shape (2, rows, columns)
-        Probability of the lung on the left and of that on the right of the picture.
+        Probability of the lung on the left and of that on the right of the picture, averaged over the whole picture
+        and a second look from nearer.
     agreement : tuple of float
         Dice of each lung's outline between the picture and its mirror image, which the network sees apart.
     frontal, inverted : float
