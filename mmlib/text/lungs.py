@@ -18,6 +18,7 @@ from torch.nn import functional
 
 WEIGHTS = Path(__file__).with_suffix(".safetensors")
 SIDE = 128  # pixels: what the network sees
+MARGIN = 0.1  # of the longer side of the box around both lungs, for the second look
 FINEST = 4  # pixels that the network takes as one
 GRID = 12  # cells along each side of the box around both lungs, for telling how a chest lies
 WIDTHS = (48, 64, 96, 96)  # channels at SIDE / 4, / 8, ...
@@ -93,7 +94,8 @@ class Answer:
     Parameters
     ----------
     maps : numpy.ndarray of shape (2, rows, columns)
-        Probability of the lung on the left and of that on the right of the picture.
+        Probability of the lung on the left and of that on the right of the picture, averaged over the whole picture
+        and a second look from nearer.
     agreement : tuple of float
         Dice of each lung's outline between the picture and its mirror image, which the network sees apart.
     frontal, inverted : float
@@ -136,15 +138,33 @@ def ask_lungs(picture: np.ndarray, network: LungNetwork | None = None) -> Answer
     top, left = (side - rows) // 2, (side - columns) // 2
     square = np.zeros((side, side), np.float32)
     square[top : top + rows, left : left + columns] = picture
+    maps, agreement, (frontal, inverted) = _look(network, square)
+    if (maps > 0.5).any():  # a second look, from nearer
+        near = _box_around((maps > 0.5).any(axis=0))
+        maps[:, *near] = (maps[:, *near] + _look(network, square[near])[0]) / 2
+    return Answer(maps[:, top : top + rows, left : left + columns], agreement, frontal, inverted)
+
+
+def _look(
+    network: LungNetwork, square: np.ndarray
+) -> tuple[np.ndarray, tuple[float, float], tuple[float, float]]:
+    """Maps of a square picture and its mirror image averaged, their agreement, and the answers."""
     small = Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BOX)
     x = torch.from_numpy(np.array(small))[None, None]
     maps, answers = network(torch.cat([x, x.flip(3)]))
     p = torch.sigmoid(torch.stack([maps[0], maps[1].flip(0, 2)]))
     one, two = p > 0.5
     shared = (2 * (one & two).sum((1, 2)) / (one.sum((1, 2)) + two.sum((1, 2))).clamp(min=1)).tolist()
-    full = functional.interpolate(p.mean(0)[None], (side, side), mode="bilinear")[0].numpy()
-    frontal, inverted = answers.mean(0).tolist()
-    return Answer(full[:, top : top + rows, left : left + columns], tuple(shared), frontal, inverted)
+    full = functional.interpolate(p.mean(0)[None], square.shape, mode="bilinear")[0].numpy()
+    return full, tuple(shared), tuple(answers.mean(0).tolist())
+
+
+def _box_around(mask: np.ndarray) -> tuple[slice, slice]:
+    """Square that holds a mask and a margin, moved into the picture."""
+    bounds = [np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    width = min(round((1 + MARGIN) * max(last - first for first, last in bounds)), len(mask))
+    starts = [int(np.clip(first + last - width, 0, 2 * (len(mask) - width))) // 2 for first, last in bounds]
+    return tuple(slice(start, start + width) for start in starts)
 
 
 def halves_of(picture: np.ndarray, right: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -288,7 +288,7 @@ def _heart_ratio(right: np.ndarray, left: np.ndarray) -> float:
     rows = np.flatnonzero(right.any(axis=1) & left.any(axis=1))
     height = rows[-1] - rows[0]
     inner, outer = _edges(right)[1], _edges(left)[0]
-    low = rows[0] + round(0.65 * height)  # a round heart's upper edge turns outward too, but higher up
+    low = rows[0] + round(0.7 * height)
     stop = min(_diaphragm(-inner, low, rows[-1]), _diaphragm(outer, low, rows[-1]))
     gap = (outer - inner)[rows[0] + height // 2 : stop]
     chest = np.nanmax(_edges(left)[1] - _edges(right)[0])
@@ -296,8 +296,11 @@ def _heart_ratio(right: np.ndarray, left: np.ndarray) -> float:
 
 
 def _diaphragm(edge: np.ndarray, start: int, stop: int) -> int:
-    """Row in which a lung's inner edge turns outward along the diaphragm: by over two columns a row."""
+    """Row below ``start`` from which a lung's inner edge runs outward along the diaphragm: over two columns a row.
+
+    An edge that runs outward at ``start`` already is a round heart's upper edge.
+    """
     step = 3
-    outward = edge[start + step : stop] - edge[start : stop - step]
-    steep = np.flatnonzero(outward > 2 * step)
-    return start + int(steep[0]) + 1 if len(steep) else stop - (stop - start) // 5
+    steep = edge[start + step : stop] - edge[start : stop - step] > 2 * step
+    begins = np.flatnonzero(steep[1:] & ~steep[:-1]) + 1
+    return start + int(begins[0]) + 1 if len(begins) else stop - (stop - start) // 5
