@@ -87,11 +87,13 @@ def small_powerset():
 @pytest.fixture(scope="session")
 def warm_kernels():
     """Kernels of notebooks start with the heavy libraries in memory."""
+    told = start_warm()
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in start_warm().items():
+        for name, value in told.items():
             patch.setenv(name, value)
         yield
-    stop_warm()
+    if told:
+        stop_warm()
 
 
 @pytest.fixture(autouse=True)

@@ -44,9 +44,11 @@ _STARTED = []
 def start_warm() -> dict[str, str]:
     """Environment in which kernels and verbs of ``python -m mmlib`` are forked, as long as this process lives.
 
-    It is empty, and everything starts as always, where forking would be unsafe: beside a GPU, which a forked process
-    cannot use once it was asked for, and on systems other than Linux.
+    It is empty where one has been started before, and where forking would be unsafe, so that everything starts as
+    always: beside a GPU, which a forked process cannot use once it was asked for, and on systems other than Linux.
     """
+    if PLACE in os.environ:
+        return {}
     if sys.platform != "linux" or any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd")):
         return {}
     inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # asked for once, by matplotlib
@@ -61,10 +63,9 @@ def start_warm() -> dict[str, str]:
 
 
 def stop_warm() -> None:
-    """End the processes that fork, and with them what they have forked."""
-    while _STARTED:
-        with _STARTED.pop() as server:
-            server.stdin.close()
+    """End the process that was started last, and with it what it has forked."""
+    with _STARTED.pop() as server:
+        server.stdin.close()
 
 
 def hand_over(place: str | None, words: list[str]) -> int | None:

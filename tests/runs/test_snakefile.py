@@ -37,7 +37,7 @@ def set_rate(folder, value):
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory, write_notebook):
+def checkout(tmp_path_factory, write_notebook, warm_kernels):
     """The real Snakefile over small notebooks that write what the library says, all executed once."""
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copy(ROOT / "Snakefile", folder)

@@ -19,7 +19,9 @@ TOLD = "import os, torch; print(torch.get_num_threads(), os.getcwd(), os.environ
 
 @pytest.fixture(scope="module")
 def environment():
-    told = start_warm()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(PLACE, raising=False)
+        told = start_warm()
     if not told:
         pytest.skip("there is a GPU, beside which nothing is forked")
     yield os.environ | told
@@ -86,7 +88,8 @@ def test_what_was_forked_ends_with_a_command_that_is_killed(environment, tmp_pat
 def test_the_process_that_forks_ends_with_its_build_and_takes_its_folder_along():
     code = "import sys, time; from mmlib.runs.warm import _STARTED, start_warm; told = start_warm(); "
     code += f"print(_STARTED[0].pid, told[{PLACE!r}], flush=True); time.sleep(600)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as build:
+    own = {name: value for name, value in os.environ.items() if name != PLACE}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=own) as build:
         pid, place = build.stdout.readline().split()
         assert alive(pid)
         build.send_signal(signal.SIGKILL)
