@@ -401,7 +401,7 @@ def faults(whole: Checkout, index: Mapping[str, bytes], address: str) -> list[Fa
     net = {
         "no network 1": partial(ask, packages=fetched, settings=offline, what="no network, empty cache"),
         "no network 2": partial(ask, packages="nothing", settings=offline, what="no network, filled cache"),
-        "slow server": partial(lie, packages=fetched, index=index, speed=MEGABYTE / 50),
+        "slow server": partial(lie, packages=fetched, index=index, speed=MEGABYTE / 8),
     }
     net |= {f"lying server {i}": partial(lie, packages=fetched, index=index, lie=how) for i, how in enumerate(LIES)}
     network = [
@@ -571,8 +571,8 @@ def main() -> int:
     if options.inputs:
         return int(bad_inputs(options.out / "bad_inputs.csv", about | {"command": about["command"] + " --inputs"}) > 0)
     begun, file = time.monotonic(), options.out / "faults.csv"
-    rows = {row[0]: row for row in pd.read_csv(file).to_numpy().tolist()} if options.go_on else {}
-    rows = {label: row for label, row in rows.items() if row[3] == "equal"}
+    rows = pd.read_csv(file).to_numpy().tolist() if options.go_on and file.is_file() else []
+    rows = {row[0]: row for row in rows if row[3] == "equal"}
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
         whole = Checkout(options.built or scratch / "whole")
