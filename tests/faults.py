@@ -567,6 +567,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=600, help="no further fault after so many")
     parser.add_argument("--out", type=Path, default=ROOT / "book" / "tables", help="folder of the two tables")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was begun is ended and removed
     about = {"date": date.today().isoformat(), "command": "python -m tests.faults"}
     if options.inputs:
         return int(bad_inputs(options.out / "bad_inputs.csv", about | {"command": about["command"] + " --inputs"}) > 0)
