@@ -144,24 +144,22 @@ class Checkout:
         return artefacts.path(RUN, name, self.results)
 
     def forget(self, chapters: Sequence[str]) -> None:
-        """Take away what some chapters wrote; of the book alone, its pages and some of the notebooks over all runs."""
+        """Take away what some chapters wrote; of the book, its pages and some of the notebooks over all runs."""
         gone = [self.file(name) for name, (_, owner) in artefacts.ARTEFACTS.items() if owner in chapters]
         for chapter in chapters:
             gone += [self.results / RUN / "notebooks" / f"{chapter}.ipynb", self.results / RUN / f"logs/{chapter}.log"]
         if BOOK in chapters:
-            every = 1 if len(chapters) > 1 else 4
-            gone += sorted((self.results / "book" / "notebooks").glob("*.ipynb"))[::every]
+            gone += sorted((self.results / "book" / "notebooks").glob("*.ipynb"))[::4]
             gone += [*(self.results / "book" / "logs").glob("*.log"), self.folder / "_build" / "book.log"]
             shutil.rmtree(self.folder / "_build", ignore_errors=True)
         for file in gone:
             file.unlink(missing_ok=True)
 
     def seconds(self, chapters: Sequence[str]) -> float:
-        """How long chapters took, or the notebooks of a whole book, two at a time, and its pages."""
-        names = [f"{RUN}/notebooks/{chapter}" for chapter in chapters] if BOOK not in chapters else ["*/notebooks/*"]
-        files = [file for name in names for file in self.results.glob(f"{name}.ipynb")]
+        """How long chapters took, and about how long the pages of a book."""
+        files = [self.results / RUN / "notebooks" / f"{chapter}.ipynb" for chapter in chapters if chapter != BOOK]
         took = sum(json.loads(file.read_text())["metadata"]["papermill"]["duration"] for file in files)
-        return took / 2 + 40 if BOOK in chapters else took
+        return took + 60 * (BOOK in chapters)
 
     def end(self) -> int:
         """Number of processes that were left in this checkout, now ended."""
@@ -371,12 +369,14 @@ def faults(whole: Checkout, index: Mapping[str, bytes], address: str) -> list[Fa
             strike = partial(kill_fetching, chapters=one, package=data, index=index, share=moments[number])
         killed.append(Fault("killed", strike, one if chapters == FETCHES else chapters, settings=honest))
     copy = [Path("results", RUN, "notebooks", "06_selection.ipynb")]
+    names = {c: [name for name, (_, owner) in artefacts.ARTEFACTS.items() if owner == c] for c in CHAPTERS}
+    files = {c: [whole.file(name).relative_to(whole.folder) for name in names[c]] for c in CHAPTERS}
     for how in ("truncated", "with a bit flipped"):
         harm = partial(damage, how=how)
-        for seed, chapter in enumerate(CHAPTERS):
-            names = [name for name, (_, owner) in artefacts.ARTEFACTS.items() if owner == chapter]
-            files = [whole.file(name).relative_to(whole.folder) for name in names]
-            spoiled.append(Fault("damaged file", partial(harm, files=files, seed=seed), [chapter], []))
+        together = [CHAPTERS] if how == "truncated" else [[chapter] for chapter in CHAPTERS]
+        for seed, chapters in enumerate(together):
+            strike = partial(harm, files=[file for chapter in chapters for file in files[chapter]], seed=seed)
+            spoiled.append(Fault("damaged file", strike, chapters, []))
         strike = partial(damage_cache, pattern=f"packaged/{data}/**/*", how=how)
         spoiled.append(Fault("damaged file", strike, one, settings=honest))
         spoiled.append(Fault("damaged file", partial(harm, files=copy), ["06_selection"], []))
@@ -552,6 +552,19 @@ def tabulated(rows: Mapping[str, Sequence], planned: Sequence[str], about: Mappi
     return pd.DataFrame(found, columns=["fault", "what", "half-written files", "tables afterwards", "seconds", *about])
 
 
+def counted(table: pd.DataFrame) -> pd.DataFrame:
+    """How many faults of each kind were tried, and ended in equal tables; every kill is of one kind."""
+    tried = table[table["tables afterwards"] != "not tried"]
+    kinds = tried["fault"].map(kind_of).mask(tried["what"].str.contains("kill -9"), "killed")
+    equal = (tried["tables afterwards"] == "equal").astype(int)
+    half = tried["half-written files"]
+    found = pd.DataFrame({"fault": kinds, "tried": 1, "equal": equal, half.name: half})
+    found = found.groupby("fault").sum().sort_values("tried", ascending=False, kind="stable")
+    found.loc["all"] = found.sum()
+    days = tried.groupby(kinds)["date"].max().reindex(found.index, fill_value=tried["date"].max())
+    return found.assign(date=days, command=tried["command"].max()).reset_index()
+
+
 def kind_of(label: str) -> str:
     """Kind of a fault, without its number."""
     return label.rpartition(" ")[0]
@@ -599,7 +612,9 @@ def main() -> int:
                 if row[2] != "not tried":
                     rows[label] = [label, *row, *about.values()]
                 print(f"{time.monotonic() - begun:.0f} s", label, *row, sep="; ", flush=True)
-                tabulated(rows, list(strikes), about).to_csv(file, index=False)
+                table = tabulated(rows, list(strikes), about)
+                table.to_csv(file, index=False)
+                counted(table).to_csv(options.out / "fault_kinds.csv", index=False)
     failed = 0 if options.only else bad_inputs(options.out / "bad_inputs.csv", about)
     return int(failed > 0 or any(row[3] != "equal" for row in rows.values()))
 
