@@ -31,6 +31,7 @@ import pandas as pd
 import yaml
 from safetensors.numpy import load_file
 
+from mmlib.data import support2
 from mmlib.runs import artefacts
 from tests.runs.tables import SMALL
 from tests.servers import LIES, index_of, pip_settings, published, serving
@@ -48,12 +49,23 @@ CHAPTERS = [
     "06_selection",
     "07_mitigation",
 ]
-#: One artefact of each kind is damaged alone: rows of people, arrays, weights, results.
-KINDS = ("cohort", "embeddings", "models", "fairness")
 MEGABYTE = 2**20
 DAY = 86400
-#: The smoke run gets still fewer patients, folds, epochs and resamples: numbers have to be equal, not to mean much.
-PATIENTS = {"cohort_options": {"limit": 400}}
+#: The smoke run gets still fewer patients, inputs, groups, folds, epochs and resamples: numbers have to be equal, not
+#: to mean much.
+KEPT = ("age", "meanbp", "hrt", "crea", "sod", "ph")
+FEWER = SMALL | {
+    "cohort_options": {"limit": 160},
+    "drop_fields": [field.name for field in support2.FIELDS if field.name not in KEPT],
+    "protected": {"sex": "Male"},
+    "contrasts": {"sex": "Female"},
+    "intersections": {},
+    "declared": [
+        {"question": "rq1", "metric": "auroc"},
+        {"question": "rq2", "metric": "auroc", "rate": 0.5},
+        {"question": "gap", "metric": "tpr", "attribute": "sex", "group": "Female"},
+    ],
+}
 #: An address at which nobody answers.
 NOWHERE = "http://127.0.0.1:9"
 
@@ -64,7 +76,7 @@ class Checkout:
     def __init__(self, folder: Path, like: "Checkout | None" = None):
         """Copy what a build reads; of another checkout, what it has built too. One that is there is taken as it is."""
         self.folder, self.cache, self.results = folder, folder / "cache", folder / "results"
-        self.mounted, self.mended, self.settings, self.known = [], [], {}, like.known if like else {}
+        self.mounted, self.settings, self.known = [], {}, like.known if like else {}
         if folder.is_dir():
             return
         source = like.folder if like else ROOT
@@ -73,20 +85,19 @@ class Checkout:
         for part in filter(lambda part: (source / part).is_dir(), parts):
             skipped = shutil.ignore_patterns("__pycache__", "log")
             shutil.copytree(source / part, folder / part, ignore=skipped, symlinks=True)
-        for part in ("Snakefile", "_config.yml", "_toc.yml"):
+        for part in ("Makefile", "Snakefile", "_config.yml", "_toc.yml"):
             shutil.copy2(source / part, folder)
         self.cache.mkdir(exist_ok=True)
         if not like:
             about = folder / "notebooks" / "params" / f"{RUN}.yml"
-            settings = yaml.safe_load(about.read_text(encoding="utf-8")) | SMALL | PATIENTS
+            settings = yaml.safe_load(about.read_text(encoding="utf-8")) | FEWER
             about.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
     def start(self, chapters: Sequence[str], *, limit: int = 0, settings: Mapping | None = None) -> subprocess.Popen:
-        """Process of a build, in a group of its own."""
-        targets = [c if c == BOOK else f"results/{RUN}/notebooks/{c}.ipynb" for c in chapters]
-        words = [str(BIN / "snakemake"), "--cores", "2", "--max-threads", "1", "--rerun-incomplete", "--nolock"]
-        words += ["--max-checksum-file-size", "1GB", "--quiet", "all", "--show-failed-logs"]
-        words += ["--config", f"runs={RUN}", "--", *targets]
+        """Process of `make book`, in a group of its own; of some chapters alone where no book is asked for."""
+        targets = [f"results/{RUN}/notebooks/{c}.ipynb" for c in chapters if BOOK not in chapters]
+        words = ["make", "-s", "-o", ".venv/ready", "book", f"BIN={BIN}", f"RUNS={RUN}", "CORES=2"]
+        words += [f"SNAKEMAKE_OPTIONS=--max-threads 1 -- {' '.join(targets)}"]
         return subprocess.Popen(
             words,
             cwd=self.folder,
@@ -103,11 +114,12 @@ class Checkout:
         return os.environ | own | dict(self.settings if settings is None else settings)
 
     def build(self, chapters: Sequence[str]) -> int:
-        """Exit code of what `make book` does: remove what is damaged, then build."""
-        words = [sys.executable, "-m", "mmlib", "mend"]
-        mended = subprocess.run(words, cwd=self.folder, env=self.environment(), capture_output=True, text=True)
-        self.mended = mended.stderr.splitlines()
-        return mended.returncode or self.start(chapters).wait()
+        """Exit code of `make book` or of some chapters."""
+        return self.start(chapters).wait()
+
+    def said(self) -> str:
+        """What the last build said."""
+        return (self.folder / "last.log").read_text(encoding="utf-8", errors="replace")
 
     def digests(self) -> dict[str, str]:
         """Digest of the content of every artefact that there is; that of a half-written file says so."""
@@ -137,16 +149,17 @@ class Checkout:
         for chapter in chapters:
             gone += [self.results / RUN / "notebooks" / f"{chapter}.ipynb", self.results / RUN / f"logs/{chapter}.log"]
         if BOOK in chapters:
-            gone += [*sorted((self.results / "book" / "notebooks").glob("*.ipynb"))[::4]]
+            gone += sorted((self.results / "book" / "notebooks").glob("*.ipynb"))[::4]
             gone += [*(self.results / "book" / "logs").glob("*.log"), self.folder / "_build" / "book.log"]
             shutil.rmtree(self.folder / "_build", ignore_errors=True)
         for file in gone:
             file.unlink(missing_ok=True)
 
-    def seconds(self, chapter: str) -> float:
-        """How long a chapter took; of the book, a guess."""
-        executed = self.results / RUN / "notebooks" / f"{chapter}.ipynb"
-        return json.loads(executed.read_text())["metadata"]["papermill"]["duration"] if executed.is_file() else 90
+    def seconds(self, chapters: Sequence[str]) -> float:
+        """How long chapters took, and about how long the pages of a book."""
+        files = [self.results / RUN / "notebooks" / f"{chapter}.ipynb" for chapter in chapters if chapter != BOOK]
+        took = sum(json.loads(file.read_text())["metadata"]["papermill"]["duration"] for file in files)
+        return took + 60 * (BOOK in chapters)
 
     def end(self) -> int:
         """Number of processes that were left in this checkout, now ended."""
@@ -201,10 +214,10 @@ class Fault:
         return self.chapters if self.forgotten is None else self.forgotten
 
 
-def kill_chapter(build: Checkout, chapter: str, whole: Checkout, share: float) -> str:
-    """Kill -9 of the whole group after a share of the time that a chapter takes, or the pages of the book."""
-    begun = f"results/{RUN if chapter != BOOK else 'book'}/logs/*{chapter if chapter != BOOK else ''}.log"
-    return kill(build, [chapter], begun, share * (whole.seconds(chapter) + 3))
+def kill_build(build: Checkout, chapters, whole: Checkout, share: float) -> str:
+    """Kill -9 of the whole group after a share of the time that a chapter takes, or the whole book."""
+    begun = f"results/{RUN}/logs/{'01_cohort' if BOOK in chapters else chapters[0]}.log"
+    return kill(build, chapters, begun, share * (whole.seconds(chapters) + 2))
 
 
 def kill(build: Checkout, chapters, begun: str, seconds: float, settings=None) -> str:
@@ -224,16 +237,23 @@ def kill(build: Checkout, chapters, begun: str, seconds: float, settings=None) -
             time.sleep(3)  # a kernel ends once its parent is gone
             left = build.end()
             rest = f", which {left} processes outlived" if left else ""
-            return f"{' and '.join(chapters)}: kill -9 of the group after {seconds:.1f} s{rest}"
+            done = f" with {len(list(build.results.glob('*/notebooks/[!.]*.ipynb')))} notebooks done"
+            done = done if BOOK in chapters else ""
+            return f"{named(chapters)}: kill -9 of the group after {seconds:.1f} s{done}{rest}"
         build.forget(chapters)
         seconds /= 2
     return "kill -9 that came too late"
 
 
+def named(chapters: Sequence[str]) -> str:
+    """Chapters in words."""
+    return "the whole book" if BOOK in chapters and len(chapters) > 1 else " and ".join(chapters)
+
+
 def limit(build: Checkout, chapters, size: int) -> str:
     """No file may grow beyond a size."""
     code = build.start(chapters, limit=size).wait()
-    return f"{' and '.join(chapters)}: no file larger than {size / MEGABYTE:.2g} MB{ended(code)}"
+    return f"{named(chapters)}: no file larger than {size / MEGABYTE:.2g} MB{ended(code)}"
 
 
 def fill(build: Checkout, chapters, folder: str, size: int, gone: str = "nothing") -> str:
@@ -242,7 +262,7 @@ def fill(build: Checkout, chapters, folder: str, size: int, gone: str = "nothing
     build.mount(build.folder / folder, size)
     code = build.start(chapters).wait()
     build.remount("size=2g")
-    return f"{' and '.join(chapters)}: {size / MEGABYTE:.2g} MB left on the disk of {folder}{ended(code)}"
+    return f"{named(chapters)}: {size / MEGABYTE:.2g} MB left on the disk of {folder}{ended(code)}"
 
 
 def protect(build: Checkout, chapters, gone: str) -> str:
@@ -252,7 +272,7 @@ def protect(build: Checkout, chapters, gone: str) -> str:
     build.remount("ro")
     code = build.start(chapters).wait()
     build.remount("rw")
-    return f"{' and '.join(chapters)}: a read-only cache that lacks {gone}{ended(code)}"
+    return f"{named(chapters)}: a read-only cache that lacks {gone}{ended(code)}"
 
 
 def ended(code: int) -> str:
@@ -270,8 +290,7 @@ def damage(build: Checkout, files: Sequence[Path], how: str, seed: int = 0) -> s
         else:
             content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
         file.write_bytes(bytes(content))
-    names = ", ".join(file.name for file in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
-    return f"{names} {how}"
+    return f"{', '.join(file.name for file in files)} {how}"
 
 
 def damage_cache(build: Checkout, pattern: str, how: str) -> str:
@@ -293,7 +312,7 @@ def twice(build: Checkout, chapters) -> str:
     """Two builds at once in one checkout."""
     both = [build.start(chapters), build.start(chapters)]
     codes = [process.wait() for process in both]
-    return f"{' and '.join(chapters)}: two builds at once; {codes.count(0)} of them ended well"
+    return f"{named(chapters)}: two builds at once; {codes.count(0)} of them ended well"
 
 
 def shift_clock(build: Checkout, days: int, every: int) -> str:
@@ -328,37 +347,41 @@ def kill_fetching(build: Checkout, chapters, package: str, index, share: float) 
     return f"fetching {package}: {said.partition(': ')[2]}"
 
 
-#: Chapters whose making is killed; `FETCHES` is chapter 1 while it fetches, `BOOK` what follows the chapters.
-FETCHES = "fetching of data"
-KILLED = [FETCHES, "03_rq1_addition", "05_fairness", "01_cohort", BOOK, "07_mitigation", "02_encoding", FETCHES]
-KILLED += ["04_rq2_masking", "06_selection", BOOK, "05_fairness", "03_rq1_addition", "01_cohort"]
+#: What is killed: chapter 1 while it fetches, each chapter, the whole book.
+FETCHED, ENCODED = 4, 4  # kills of fetching from PhysioNet, and of encoding
+FETCHES, WHOLE = "fetching of data", [*CHAPTERS, BOOK]
+KILLED = [FETCHES, WHOLE, *([chapter] for chapter in CHAPTERS), FETCHES, *[WHOLE] * 4]
 
 
 def faults(whole: Checkout, index: Mapping[str, bytes], address: str) -> list[Fault]:
     """Every fault, by turns: some of each kind, if time is short."""
     rng, honest = random.Random(0), pip_settings(address)
+    moments = [rng.random() for _ in KILLED]
+    books = [number for number, chapters in enumerate(KILLED) if chapters == WHOLE]
+    for turn, number in enumerate(books):  # one in each part of the time that a book takes
+        moments[number] = (turn + moments[number]) / len(books)
     data = next(folder.name for folder in (whole.cache / "packaged").iterdir() if "auton" in folder.name)
     one, two, three, five = [["01_cohort"], ["02_encoding"], ["03_rq1_addition"], ["05_fairness"]]
     killed, spoiled = [], []
-    for chapter in KILLED:
-        strike = partial(kill_chapter, chapter=chapter, whole=whole, share=rng.random())
-        if chapter == FETCHES:
-            strike = partial(kill_fetching, chapters=one, package=data, index=index, share=rng.random())
-        killed.append(Fault("killed", strike, one if chapter == FETCHES else [chapter], settings=honest))
-    of = {name: owner for name, (_, owner) in artefacts.ARTEFACTS.items() if owner in CHAPTERS}
-    where = {name: whole.file(name).relative_to(whole.folder) for name in of}
-    late = [file for name, file in where.items() if of[name] > "04"]
+    for number, chapters in enumerate(KILLED):
+        strike = partial(kill_build, chapters=chapters, whole=whole, share=moments[number])
+        if chapters == FETCHES:
+            strike = partial(kill_fetching, chapters=one, package=data, index=index, share=moments[number])
+        killed.append(Fault("killed", strike, one if chapters == FETCHES else chapters, settings=honest))
     copy = [Path("results", RUN, "notebooks", "06_selection.ipynb")]
+    names = {c: [name for name, (_, owner) in artefacts.ARTEFACTS.items() if owner == c] for c in CHAPTERS}
+    files = {c: [whole.file(name).relative_to(whole.folder) for name in names[c]] for c in CHAPTERS}
     for how in ("truncated", "with a bit flipped"):
         harm = partial(damage, how=how)
-        spoiled += [Fault("damaged file", partial(harm, files=[where[name]]), [of[name]], []) for name in KINDS[:2]]
+        together = [CHAPTERS] if how == "truncated" else [[chapter] for chapter in CHAPTERS]
+        for seed, chapters in enumerate(together):
+            strike = partial(harm, files=[file for chapter in chapters for file in files[chapter]], seed=seed)
+            spoiled.append(Fault("damaged file", strike, chapters, []))
         strike = partial(damage_cache, pattern=f"packaged/{data}/**/*", how=how)
         spoiled.append(Fault("damaged file", strike, one, settings=honest))
         spoiled.append(Fault("damaged file", partial(harm, files=copy), ["06_selection"], []))
         strike = partial(damage_cache, pattern="embeddings/*/*", how=how)
         spoiled.append(Fault("damaged file", strike, two))
-        spoiled += [Fault("damaged file", partial(harm, files=[where[name]]), [of[name]], []) for name in KINDS[2:]]
-        spoiled.append(Fault("damaged file", partial(harm, files=late), CHAPTERS[3:], []))
     spoiled.append(Fault("damaged file", damage_records, CHAPTERS, five))
     others = [
         Fault("full disk", partial(fill, chapters=five, folder="results", size=30_000), five),
@@ -378,7 +401,7 @@ def faults(whole: Checkout, index: Mapping[str, bytes], address: str) -> list[Fa
     net = {
         "no network 1": partial(ask, packages=fetched, settings=offline, what="no network, empty cache"),
         "no network 2": partial(ask, packages="nothing", settings=offline, what="no network, filled cache"),
-        "slow server": partial(lie, packages=fetched, index=index, speed=MEGABYTE / 50),
+        "slow server": partial(lie, packages=fetched, index=index, speed=MEGABYTE / 8),
     }
     net |= {f"lying server {i}": partial(lie, packages=fetched, index=index, lie=how) for i, how in enumerate(LIES)}
     network = [
@@ -502,87 +525,98 @@ def strike_and_build(whole: Checkout, fault: Fault, folder: Path) -> tuple:
     build.settings = fault.settings
     try:
         build.forget(fault.taken)
-        what, start = fault.strike(build), time.monotonic()
-        half = [name for name, digest in build.digests().items() if digest.startswith("damaged")]
-        half = 0 if fault.kind == "damaged file" else len(half)
-        code = build.build(fault.chapters)
-        found = "equal" if not code and build.digests() == expected else "OTHER" if not code else "FAILED"
+        what, start, half = fault.strike(build), time.monotonic(), []
+        if fault.kind != "damaged file":  # reading one may not end
+            half = [name for name, digest in build.digests().items() if digest.startswith("damaged")]
+        code, now = build.build(fault.chapters), build.digests()
+        differ = [name for name in expected if now.get(name) != expected[name]]
+        found = "FAILED" if code else "OTHER" if differ or set(now) - set(expected) else "equal"
         if found == "equal" and BOOK in fault.chapters and not (build.folder / "_build/html/index.html").is_file():
             found = "NO BOOK"
-        if found == "OTHER":
-            now = build.digests()
-            print("other:", *(name for name in expected if now.get(name) != expected[name]), file=sys.stderr)
         if found != "equal":
-            print((build.folder / "last.log").read_text()[-3000:], file=sys.stderr)
-        if build.mended:
-            print(*build.mended, sep="\n", file=sys.stderr, flush=True)
-        return what, half, found, round(time.monotonic() - start)
+            print(f"{found}: {' '.join(differ)}", build.said()[-3000:], sep="\n", file=sys.stderr)
+        print(*(line for line in build.said().splitlines() if "removed" in line), sep="\n", file=sys.stderr, flush=True)
+        return what, len(half), found, round(time.monotonic() - start)
     except subprocess.CalledProcessError:
         return "a disk of its own, which may not be mounted here", 0, "not tried", 0
     finally:
         build.remove()
 
 
-def labelled(found: Sequence[Fault], only: Sequence[str]) -> Iterator[tuple[str, Fault]]:
-    """Faults with a name each."""
-    counted = {}
-    for fault in found:
-        counted[fault.kind] = counted.get(fault.kind, 0) + 1
-        if not only or fault.kind in only:
-            yield f"{fault.kind} {counted[fault.kind]}", fault
+def tabulated(rows: Mapping[str, Sequence], planned: Sequence[str], about: Mapping[str, str]) -> pd.DataFrame:
+    """Rows in the order of the plan, and one for each kind of which some were not tried."""
+    kinds = list(dict.fromkeys(map(kind_of, planned)))
+    found = [rows[label] for label in sorted(planned, key=lambda label: kinds.index(kind_of(label))) if label in rows]
+    left = [kind_of(label) for label in planned if label not in rows]
+    found += [[kind, f"{left.count(kind)} more", 0, "not tried", 0, *about.values()] for kind in dict.fromkeys(left)]
+    return pd.DataFrame(found, columns=["fault", "what", "half-written files", "tables afterwards", "seconds", *about])
+
+
+def counted(table: pd.DataFrame) -> pd.DataFrame:
+    """How many faults of each kind were tried, and ended in equal tables; every kill is of one kind."""
+    tried = table[table["tables afterwards"] != "not tried"]
+    kinds = tried["fault"].map(kind_of).mask(tried["what"].str.contains("kill -9"), "killed")
+    equal = (tried["tables afterwards"] == "equal").astype(int)
+    half = tried["half-written files"]
+    found = pd.DataFrame({"fault": kinds, "tried": 1, "equal": equal, half.name: half})
+    found = found.groupby("fault").sum().sort_values("tried", ascending=False, kind="stable")
+    found.loc["all"] = found.sum()
+    days = tried.groupby(kinds)["date"].max().reindex(found.index, fill_value=tried["date"].max())
+    return found.assign(date=days, command=tried["command"].max()).reset_index()
+
+
+def kind_of(label: str) -> str:
+    """Kind of a fault, without its number."""
+    return label.rpartition(" ")[0]
 
 
 def main() -> int:
     """Exit code: 0 if every build after a fault ended with equal tables, and every wrong input in one sentence."""
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
     parser.add_argument("--built", type=Path, help="folder of an undisturbed checkout; made there if there is none")
-    parser.add_argument("--only", nargs="+", default=[], help="kinds of faults, without wrong inputs; all by default")
+    parser.add_argument("--only", nargs="+", default=[], help="kinds of faults, or single ones; all by default")
     parser.add_argument("--inputs", action="store_true", help="only the wrong inputs, no fault")
-    parser.add_argument("--chapters", nargs="+", help="only faults whose last chapter is one of these")
     parser.add_argument("--go-on", action="store_true", help="keep those rows of the table that ended in equal tables")
     parser.add_argument("--minutes", type=float, default=600, help="no further fault after so many")
     parser.add_argument("--out", type=Path, default=ROOT / "book" / "tables", help="folder of the two tables")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was begun is ended and removed
     about = {"date": date.today().isoformat(), "command": "python -m tests.faults"}
     if options.inputs:
         return int(bad_inputs(options.out / "bad_inputs.csv", about | {"command": about["command"] + " --inputs"}) > 0)
     begun, file = time.monotonic(), options.out / "faults.csv"
-    rows = {row[0]: row for row in pd.read_csv(file).to_numpy().tolist()} if options.go_on else {}
-    rows = {label: row for label, row in rows.items() if row[3] == "equal"}
-
-    def note(label, row):
-        rows[label] = [label, *row, *about.values()]
-        print(f"{time.monotonic() - begun:.0f} s", label, *row, sep="; ", flush=True)
-        columns = ["fault", "what", "half-written files", "tables afterwards", "seconds", *about]
-        pd.DataFrame(list(rows.values()), columns=columns).to_csv(file, index=False)
-
+    rows = pd.read_csv(file).to_numpy().tolist() if options.go_on and file.is_file() else []
+    rows = {row[0]: row for row in rows if row[3] == "equal"}
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
-        whole, places = Checkout(options.built or scratch / "whole"), [*CHAPTERS, BOOK]
-        done = [c for c in CHAPTERS if (whole.results / RUN / "notebooks" / f"{c}.ipynb").is_file()]
-        if not done and whole.build(CHAPTERS[:1]):
-            print((whole.folder / "last.log").read_text()[-3000:], file=sys.stderr)
+        whole = Checkout(options.built or scratch / "whole")
+        if not (whole.folder / "_build" / "html" / "index.html").is_file() and whole.build([BOOK]):
+            print(whole.said()[-3000:], file=sys.stderr)
             return 1
         index = index_of(whole.cache / "packaged", scratch)
-        for kind, made in {"fetching": fetching(scratch, 4), "encoding": encoding(whole, scratch, 4)}.items():
-            if f"{kind} 4" not in rows and kind in (options.only or kind):
-                for number, row in enumerate(made, start=1):
-                    note(f"{kind} {number}", row)
         with serving(index) as server:
-            for label, fault in labelled(faults(whole, index, server.address), options.only):
-                needed = places[: 1 + max(map(places.index, fault.chapters))]
-                if label in rows or (options.chapters and needed[-1] not in options.chapters):
+            alone = {"fetching": fetching(scratch, FETCHED), "encoding": encoding(whole, scratch, ENCODED)}
+            counts = {"fetching": FETCHED + len(LIES) + 1, "encoding": ENCODED}
+            strikes = {f"{kind} {i + 1}": partial(next, alone[kind]) for kind in alone for i in range(counts[kind])}
+            for fault in faults(whole, index, server.address):
+                number = 1 + [*map(kind_of, strikes)].count(fault.kind)
+                strikes[f"{fault.kind} {number}"] = partial(strike_and_build, whole, fault, scratch / "struck")
+            for label, strike in strikes.items():
+                kind = kind_of(label)  # what is alone is struck in turn, or not at all
+                known = label in rows and f"{kind} {counts.get(kind, label.rpartition(' ')[2])}" in rows
+                if known or (options.only and not {kind, label} & {*options.only}):
                     continue
                 if time.monotonic() - begun > options.minutes * 60:
-                    note(label, ("no time was left", 0, "not tried", 0))
-                    continue
-                if not set(needed) <= set(done) and whole.build(needed):
-                    print((whole.folder / "last.log").read_text()[-3000:], file=sys.stderr)
-                    return 1
-                done = max(done, needed, key=len)
-                note(label, strike_and_build(whole, fault, scratch / "struck"))
-    failed = 0 if options.only or options.chapters else bad_inputs(options.out / "bad_inputs.csv", about)
-    return int(failed > 0 or any(row[3] not in ("equal", "not tried") for row in rows.values()))
+                    break
+                row = strike()
+                if row[2] != "not tried":
+                    rows[label] = [label, *row, *about.values()]
+                print(f"{time.monotonic() - begun:.0f} s", label, *row, sep="; ", flush=True)
+                table = tabulated(rows, list(strikes), about)
+                table.to_csv(file, index=False)
+                counted(table).to_csv(options.out / "fault_kinds.csv", index=False)
+    failed = 0 if options.only else bad_inputs(options.out / "bad_inputs.csv", about)
+    return int(failed > 0 or any(row[3] != "equal" for row in rows.values()))
 
 
 if __name__ == "__main__":
