@@ -47,7 +47,7 @@ check: .venv/ready
 	$(BIN)/python -m tests.check_verdicts results $$(cd results && ls */declared.parquet | xargs -n 1 dirname)
 
 # Kills, fills disks, damages files and takes the network away while a small book is made; afterwards its tables have to
-# be the same to the last digit. About an hour; it writes book/tables/faults.csv.
+# be the same to the last digit. Two hours of one core; it writes book/tables/faults.csv.
 faults: .venv/ready
 	$(BIN)/python -m tests.faults
 

@@ -236,7 +236,7 @@ def kill(build: Checkout, chapters, begun: str, seconds: float, settings=None) -
         if running:
             time.sleep(3)  # a kernel ends once its parent is gone
             left = build.end()
-            rest = f", which {left} processes outlived" if left else ""
+            rest = f"; processes that outlived it: {left}" if left else ""
             done = f" with {len(list(build.results.glob('*/notebooks/[!.]*.ipynb')))} notebooks done"
             done = done if BOOK in chapters else ""
             return f"{named(chapters)}: kill -9 of the group after {seconds:.1f} s{done}{rest}"
@@ -431,7 +431,7 @@ def fetching(scratch: Path, kills: int) -> Iterator[tuple]:
     moments = [({"speed": 200_000}, rng.uniform(0.5, 6)) for _ in range(kills)]
     wrong = [({"lie": lie}, 0) for lie in LIES]
     for number, (about, seconds) in enumerate([*moments, *wrong, ({"speed": 200_000}, 0)]):
-        cache, start = scratch / f"fetched{number}", time.monotonic()
+        cache = scratch / f"fetched{number}"
         own = os.environ | {"MMLIB_CACHE": str(cache), "PYTHONPATH": str(ROOT), "no_proxy": "127.0.0.1"}
 
         def fetch(address, own=own):
@@ -460,7 +460,7 @@ def fetching(scratch: Path, kills: int) -> Iterator[tuple]:
             process.communicate()
         whole = {f"/{project}/{f.relative_to(folder)}": f.read_bytes() for f in folder.rglob("*") if f.is_file()}
         found = "equal" if whole == files and not process.returncode else "OTHER"
-        yield what, half, found, round(time.monotonic() - start)
+        yield what, half, found
 
 
 def vectors_of(cache: Path) -> dict[bytes, bytes]:
@@ -483,23 +483,26 @@ def encoding(whole: Checkout, scratch: Path, kills: int) -> Iterator[tuple]:
         about |= {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
         words = ["bash", "-c", f"{encode} 1/2 && {encode} 2/2"]
         if number:
-            process, seconds = subprocess.Popen(words, **about), rng.uniform(0, took)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(seconds)
-            late = " (it had ended)" if process.poll() is not None else ""
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            seconds, late = 2 * rng.uniform(0, took), True
+            while late:
+                shutil.rmtree(cache / "embeddings", ignore_errors=True)
+                process, seconds = subprocess.Popen(words, **about), seconds / 2
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(seconds)
+                late = process.poll() is not None
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         whole_ones = vectors_of(cache)
         code = subprocess.run(words, check=False, **about).returncode
         if not number:
             expected, took = vectors_of(cache), time.monotonic() - start
             continue
         half = sum(expected.get(key) != vector for key, vector in whole_ones.items())
-        what = f"encoding of {len(expected):,} sentences: kill -9 of the group at {seconds:.0f} of {took:.0f} s{late}"
+        what = f"encoding of {len(expected):,} sentences: kill -9 of the group at {seconds:.0f} of {took:.0f} s"
         found = "equal" if not code and vectors_of(cache) == expected else "OTHER"
         shutil.rmtree(cache)
-        yield what, half, found, round(time.monotonic() - start)
+        yield what, half, found
 
 
 def bad_inputs(out: Path, about: Mapping[str, str]) -> int:
@@ -525,7 +528,7 @@ def strike_and_build(whole: Checkout, fault: Fault, folder: Path) -> tuple:
     build.settings = fault.settings
     try:
         build.forget(fault.taken)
-        what, start, half = fault.strike(build), time.monotonic(), []
+        what, half = fault.strike(build), []
         if fault.kind != "damaged file":  # reading one may not end
             half = [name for name, digest in build.digests().items() if digest.startswith("damaged")]
         code, now = build.build(fault.chapters), build.digests()
@@ -536,9 +539,9 @@ def strike_and_build(whole: Checkout, fault: Fault, folder: Path) -> tuple:
         if found != "equal":
             print(f"{found}: {' '.join(differ)}", build.said()[-3000:], sep="\n", file=sys.stderr)
         print(*(line for line in build.said().splitlines() if "removed" in line), sep="\n", file=sys.stderr, flush=True)
-        return what, len(half), found, round(time.monotonic() - start)
+        return what, len(half), found
     except subprocess.CalledProcessError:
-        return "a disk of its own, which may not be mounted here", 0, "not tried", 0
+        return "a disk of its own, which may not be mounted here", 0, "not tried"
     finally:
         build.remove()
 
@@ -548,8 +551,8 @@ def tabulated(rows: Mapping[str, Sequence], planned: Sequence[str], about: Mappi
     kinds = list(dict.fromkeys(map(kind_of, planned)))
     found = [rows[label] for label in sorted(planned, key=lambda label: kinds.index(kind_of(label))) if label in rows]
     left = [kind_of(label) for label in planned if label not in rows]
-    found += [[kind, f"{left.count(kind)} more", 0, "not tried", 0, *about.values()] for kind in dict.fromkeys(left)]
-    return pd.DataFrame(found, columns=["fault", "what", "half-written files", "tables afterwards", "seconds", *about])
+    found += [[kind, f"{left.count(kind)} more", 0, "not tried", *about.values()] for kind in dict.fromkeys(left)]
+    return pd.DataFrame(found, columns=["fault", "what", "half-written files", "tables afterwards", *about])
 
 
 def counted(table: pd.DataFrame) -> pd.DataFrame:
