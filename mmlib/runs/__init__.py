@@ -8,7 +8,7 @@ EXPORTS = {
     "disclosure": ["guard", "Protected", "protected_of", "violations"],
     "execution": ["copy_digest", "drawing_digest", "drawn_earlier", "execute"],
     "lessons": ["copy_lessons", "other_errors", "plain_words", "student_copy", "write_editions"],
-    "mend": ["remove_damaged"],
+    "mend": ["end_future", "remove_damaged"],
     "origin": ["put_address", "repository", "web_address"],
     "parameters": [
         "chapters_of",

@@ -7,8 +7,10 @@ do the executed copy of each chapter and the folder of a twin.
 import argparse
 import json
 import multiprocessing
+import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,9 +106,18 @@ def _is_whole_copy(notebook: Path) -> bool:
         return False
 
 
+def end_future(results: str | Path = "results") -> None:
+    """Set times of results that lie ahead, as after a clock was set back, to now: no later result could be newer."""
+    now = time.time()
+    for file in Path(results).rglob("*"):
+        if file.is_file() and file.stat().st_mtime > now:
+            os.utime(file, (now, now))
+
+
 def main(arguments: list[str]) -> int:
     """Exit code of the command line: 0, after a sentence for each file that was removed."""
     argparse.ArgumentParser(prog="python -m mmlib mend", description=__doc__.partition(":")[0]).parse_args(arguments)
+    end_future()
     for sentence in remove_damaged():
         print(sentence, file=sys.stderr)
     return 0

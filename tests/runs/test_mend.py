@@ -1,9 +1,11 @@
+import os
 import shutil
+import time
 
 import pytest
 
 from mmlib.runs import artefacts, mend
-from mmlib.runs.mend import remove_damaged
+from mmlib.runs.mend import end_future, remove_damaged
 from mmlib.twins.write import write_twin
 from tests.runs.test_artefacts import examples
 
@@ -75,3 +77,13 @@ def test_a_notebook_that_ends_early_is_removed(tmp_path):
     notebook.write_text('{"cells": [')
     assert len(remove_damaged(tmp_path)) == 1 and not notebook.exists()
     assert remove_damaged(tmp_path / "nothing") == []
+
+
+def test_times_ahead_of_the_clock_become_now_and_others_stay(tmp_path):
+    now = time.time()
+    for name, moved in (("ahead", 86400), ("before", -86400)):
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (now + moved, now + moved))
+    end_future(tmp_path)
+    assert now <= (tmp_path / "ahead").stat().st_mtime <= time.time()
+    assert (tmp_path / "before").stat().st_mtime == pytest.approx(now - 86400, abs=1)
