@@ -88,14 +88,16 @@ def group_masks(frame: pd.DataFrame, attributes: Sequence[str]) -> dict[str, tup
         if absent := [c for c in columns if c not in frame]:
             found = sorted(map(str, frame))
             raise ValueError(f"Protected attribute {absent[0]!r} is not a column; expected one of {found}.")
-        known = frame[columns].notna().all(axis=1).to_numpy()
-        rows = frame[columns].astype(object).to_numpy()
-        labels = np.array(
-            [", ".join(map(str, row)) if ok else "" for row, ok in zip(rows, known, strict=True)]
-        )
+        # each group is written out once, not once per sample
+        code = np.zeros(len(frame), int)
+        for value, kinds in (pd.factorize(frame[c]) for c in columns):  # -1 where it is missing
+            code = np.where(np.minimum(code, value) < 0, -1, code * len(kinds) + value)
+        codes, first = np.unique(code, return_index=True)
+        rows = frame[columns].astype(object).to_numpy()[first]
+        label = {c: ", ".join(map(str, row)) for c, row in zip(codes, rows, strict=True) if c >= 0}
         one = frame[columns[0]].dtype if len(columns) == 1 else None
-        names = sorted(map(str, one.categories if isinstance(one, pd.CategoricalDtype) else set(labels[known])))
-        of_group = [known & (labels == name) for name in names]
+        names = sorted(map(str, one.categories) if isinstance(one, pd.CategoricalDtype) else set(label.values()))
+        of_group = [np.isin(code, [c for c in label if label[c] == name]) for name in names]
         masks[attribute] = (["all", *names], np.array([np.ones(len(frame), bool), *of_group]))
     return masks
 
