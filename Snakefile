@@ -179,6 +179,8 @@ def root_of(name):
     return words
 
 
+# Chapters that use all of their threads to the end; lessons wait until they are done.
+BUSY = ["02_encoding", "03_rq1_addition"]
 # What others wait for, and what takes long, starts first; lessons fill the gaps.
 FIRST = ["05_fairness", "04_rq2_masking", "07_mitigation", "03_rq1_addition", "12_learned", "02_encoding", "01_cohort"]
 
@@ -381,8 +383,9 @@ for name, chapter in (CHAPTERS | OWN | SCORES).items():
             workers=workers_of(name, chapter["threads"]),
         message:
             f"{{wildcards.run}}: {name}, {{resources.expected}}"
-        # one less than it uses: start-up, figures and much of Python keep one core busy, so another job fits beside it
-        threads: max(1, workers_of(name, chapter["threads"]) - 1)
+        # A chapter reserves one core less than it uses: start-up, figures and much of Python keep one core busy, so that
+        # another job fits beside it. Those that encode and train keep all of theirs busy.
+        threads: max(1, workers_of(name, chapter["threads"]) - (name not in BUSY))
         shell:
             "export OMP_NUM_THREADS={resources.workers} MKL_NUM_THREADS={resources.workers}"
             " OPENBLAS_NUM_THREADS={resources.workers};"
