@@ -1,4 +1,4 @@
-"""Search the pages of a built book for words that say more than numbers do, and for intervals that cannot be.
+"""Search the pages of a built book for words that say more than numbers do, intervals that cannot be, and raw markup.
 
 ``python -m tests.check_pages _build/html`` prints a line for each finding and exits with 1 if there is one.
 """
@@ -11,6 +11,8 @@ from bs4 import BeautifulSoup
 
 #: Words of the first edition that claimed too much; the page of errata may quote them.
 FORBIDDEN = re.compile(r"\b(?i:surely|beyond (any )?doubt|recoverable|irreducible|best single)\b|\bnan\b")
+#: What only the source of a page should hold: Sphinx shows a directive that it does not understand without a warning.
+MARKUP = re.compile(r"```|\{[\w:-]+\}`|\]\(|(?<!\w):(?:name|file|header-rows|widths|alt):")
 ERRATA, LIBRARY = "errata", "api"
 #: Quantities from 0 to 1, as headings and labels name them; differences and changes of them reach from -1.
 SHARE = re.compile(r"\b(tpr|fpr|ppv|auroc|auprc|f1|selected|(selection|true positive) rate|accuracy)\b", re.I)
@@ -33,6 +35,7 @@ def findings(page: Path) -> list[str]:
         # pages of the library say which values are not numbers
         for word in (w for w in words if w[0] != "nan" or page.parent.name != LIBRARY):
             found.append(f"says {word[0]!r}: ...{text[max(word.start() - 40, 0) : word.end() + 40]}...")
+    found += [f"shows markup: ...{text[max(m.start() - 40, 0) : m.end() + 40]}..." for m in MARKUP.finditer(text)]
     for table in article.find_all("table"):
         head = [" ".join(cell.get_text(" ").split()) for cell in table.select("thead th")]
         for row in table.select("tbody tr"):

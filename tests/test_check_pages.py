@@ -53,6 +53,12 @@ def test_exchanged_ends_are_found(tmp_path):
     assert len(findings(page(tmp_path, "<p>gain .02 [.03, .01]</p>"))) == 1
 
 
+@pytest.mark.parametrize("raw", ["```{csv-table} Faults :name: tab", "see {ref}`tab`", "[story](1.md)"])
+def test_markup_that_was_not_understood_is_found_outside_code(tmp_path, raw):
+    assert "markup" in findings(page(tmp_path, f"<p>{raw}</p>"))[0]
+    assert findings(page(tmp_path, f"<p><code>{raw}</code></p>")) == []
+
+
 def test_a_folder_without_pages_or_with_findings_fails(tmp_path, capsys):
     assert main(str(tmp_path)) == 1
     page(tmp_path, "<p>fine</p>")
