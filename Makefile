@@ -81,6 +81,7 @@ clean:
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 --no-compile --requirement requirements.lock
+	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true # on all cores, as pip would on one; some packages ship files that do not compile
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
