@@ -168,7 +168,7 @@ def front_table(points: pd.DataFrame):
     cells = [interval(*r, "+.2f") for r in chosen[["estimate", "low", "high"]].to_numpy()]
     table = pd.DataFrame(
         {
-            "contrast": chosen["contrast"],
+            "contrast": [name.partition(" (")[0] for name in chosen["contrast"]],
             "number": order,
             "modalities": [words(s) for s in chosen["subset"]],
             "on the front": chosen["membership"].map("{:.0%}".format),
@@ -403,19 +403,6 @@ def skill_table(own: pd.Series, twins: pd.DataFrame, real: pd.DataFrame, *, run:
         for name, row in rows.items()
     ]
     return pd.DataFrame(table).replace(r"nan%?", "-", regex=True).style.hide(axis="index")
-
-
-def model_table(model: pd.DataFrame):
-    """Predictors: what each is, and what it predicts by itself."""
-    table = pd.DataFrame(
-        {
-            "predictor": model["predictor"],
-            "what it is": model["meaning"],
-            "rank correlation alone": model["alone"].map("{:+.2f}".format),
-            "coefficient": model["coefficient"].map("{:+.2f}".format),
-        }
-    )
-    return table.style.hide(axis="index")
 
 
 def flag_table(flags: pd.DataFrame):

@@ -170,9 +170,9 @@ def _short(label, most=52):
 
 
 def count_table(sizes: pd.DataFrame):
-    """Style the counts of crossed groups, or of all groups if none is crossed; of `audit.group_sizes`."""
+    """Style the counts of crossed groups, or of all if none is crossed, fewest positives first."""
     crossed = sizes[[len(members(a)) > 1 for a in sizes.attribute]]
-    shown = crossed if len(crossed) else sizes
+    shown = (crossed if len(crossed) else sizes).sort_values("n_positive", kind="stable")
     table = shown.assign(rate=[interval(*r, ".1%") for r in shown[["rate", "low", "high"]].to_numpy()])
     table = table[["attribute", "group", "n", "n_positive", "rate"]]
     table.columns = ["attribute", "group", "n", "positives", "label rate [95 %]"]
