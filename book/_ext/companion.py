@@ -53,8 +53,11 @@ class TableInPart(CSVTable):
         env = self.state.document.settings.env
         relative, path = env.relfn2path(self.options.pop("file"))
         env.note_dependency(path)
-        rows = list(csv.DictReader(io.StringIO(Path(path).read_text(encoding="utf-8"))))
-        made = sorted({(row.pop("date"), row.pop("command")) for row in rows if "date" in row})
+        lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
+        rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+        made = {}
+        for row in (row for row in rows if "date" in row):
+            made.setdefault(row.pop("command"), set()).add(row.pop("date"))
         names = self.options.pop("columns", None)
         names = [name.strip() for name in names.split(";")] if names else list(rows[0])
         shown = rows[: self.options.pop("rows", len(rows))]
@@ -65,7 +68,7 @@ class TableInPart(CSVTable):
         self.options |= {"header-rows": 1, "widths": "auto"}
         below = nodes.paragraph(classes=["data-links"])
         link = f"{{download}}`{len(rows)} rows, CSV </{relative}>`"
-        how = [f"made on {date} by `{command}`" for date, command in made]
+        how = [f"made on {' and '.join(sorted(dates))} by `{command}`" for command, dates in made.items()]
         self.state.nested_parse(StringList([", ".join([link, *how]) + "."], path), 0, below)
         return [*super().run(), *below.children]
 

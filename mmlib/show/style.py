@@ -130,7 +130,7 @@ def in_part(table: Styler, rows: int | None = None, columns: int | None = None) 
     ----------
     table : pandas.io.formats.style.Styler
     rows, columns : int, optional
-        How many are shown; all where none is given.
+        How many are shown; all where none is given, all but so many where it is below zero.
     """
     whole = table.data
     more = whole.index[rows:] if rows else []

@@ -210,7 +210,7 @@ def test_choices_that_are_all_the_same_have_a_scale_that_can_be_read():
 
 def test_members_of_the_front_are_numbered_by_auroc():
     table = cells(show.front_table(POINTS))
-    assert table.number.tolist() == [1, 2, 1, 2] and table.modalities.tolist() == ["age", "age + labs"] * 2
+    assert table.number.tolist() == [1, 2, 1, 2] and table.modalities.tolist() == ["age", "all modalities"] * 2
     assert table["difference, tested [95 %]"][0] == "-0.10 [-0.20, +0.00]"
 
 
