@@ -662,6 +662,7 @@ def group_table(by_group: Evaluation):
     table = pd.concat(parts, ignore_index=True)
     table["attribute"] = table["attribute"].map(words).where(table["group"] != "all", "")
     table = table.set_axis(["attribute", "group", "n", "positives", "AUROC [95 %]"], axis=1)
+    table.insert(2, "AUROC [95 %]", table.pop("AUROC [95 %]"))
     return table.style.hide(axis="index").format({"n": "{:,}", "positives": "{:,}"})
 
 
