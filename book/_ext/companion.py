@@ -1,11 +1,16 @@
-"""Beyond Jupyter Book: tables are numbered and aligned, repeated runs link to their source, docstrings cite."""
+"""Beyond Jupyter Book: tables are numbered, aligned and cut, repeated runs link to their source, docstrings cite."""
 
+import csv
+import io
 import re
 from pathlib import Path
 from urllib.parse import quote
 
 from bs4 import BeautifulSoup
 from docutils import nodes
+from docutils.parsers.rst import directives
+from docutils.parsers.rst.directives.tables import CSVTable
+from docutils.statemachine import StringList
 from sphinx.transforms import SphinxTransform
 
 
@@ -28,6 +33,44 @@ class NumberTables(SphinxTransform):
             figure.replace_self(table)
             for identifier in table["ids"]:
                 self.document.ids[identifier] = table
+
+
+class TableInPart(CSVTable):
+    """First rows, or some columns, of a CSV file; below it how it was made, once, and a link to the whole of it.
+
+    ``:columns:`` takes names with semicolons between them. The columns ``date`` and ``command`` say how rows were made.
+    """
+
+    option_spec = {
+        "file": directives.unchanged_required,
+        "rows": directives.positive_int,
+        "columns": directives.unchanged_required,
+        "name": directives.unchanged,
+    }
+
+    def run(self):
+        """Nodes of the table and of what stands below it."""
+        env = self.state.document.settings.env
+        relative, path = env.relfn2path(self.options.pop("file"))
+        env.note_dependency(path)
+        lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
+        rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+        made = {}
+        for row in (row for row in rows if "date" in row):
+            made.setdefault(row.pop("command"), set()).add(row.pop("date"))
+        names = self.options.pop("columns", None)
+        names = [name.strip() for name in names.split(";")] if names else list(rows[0])
+        shown = rows[: self.options.pop("rows", len(rows))]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([names, *([row[name] for name in names] for row in shown)])
+        self.content = StringList(text.getvalue().splitlines(), path)
+        self.options |= {"header-rows": 1, "widths": "auto"}
+        below = nodes.paragraph(classes=["data-links"])
+        link = f"{{download}}`{len(rows)} rows, CSV </{relative}>`"
+        how = [f"made on {' and '.join(sorted(dates))} by `{command}`" for command, dates in made.items()]
+        self.state.nested_parse(StringList([", ".join([link, *how]) + "."], path), 0, below)
+        return [*super().run(), *below.children]
 
 
 #: A cell that holds a number, perhaps with its interval or what stands beside it in brackets; or that there is none.
@@ -114,6 +157,7 @@ def setup(app):
     """Register with Sphinx."""
     app.config.html_search_scorer = str(Path(__file__).parents[1] / "_static" / "scorer.js")
     app.add_enumerable_node(table_figure, "table")
+    app.add_directive("table-in-part", TableInPart)
     app.add_transform(NumberTables)
     app.add_transform(AlignTables)
     app.connect("html-page-context", link_source, priority=900)  # after the theme made its buttons

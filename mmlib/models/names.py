@@ -8,12 +8,5 @@ SPECIALISTS = "specialists"
 LOST_IN_TRAINING = "mechanism in training"
 #: Dropout whose rate varies between samples, and dropout that follows the expected mechanism.
 VARIED, MATCHED = "dropout varied", "dropout, matched"
-#: Families of models, each trained plainly and with varied dropout.
-FAMILIES = {
-    "attention, plain": BASE,
-    "attention, dropout": VARIED,
-    **{f"{f}, {how}": f"{f}, {how}" for f in ("concat", "sequential") for how in ("plain", "dropout")},
-    "late fusion": "late fusion",
-}
 #: Regime of the same network trained with modality dropout, absent modalities masked.
 DROPOUT = "dropout, mask"

@@ -6,6 +6,9 @@ identifiers, timestamps, rows of the data and counts from 1 to 10. A finding is 
 kind; its content is never repeated.
 """
 
+import base64
+import csv
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +58,8 @@ SMALL = (
     re.compile(r"^\s*(\d[\d,]*) / (?:\d[\d,]*)\s*$", re.M),
     re.compile(r"^\s*(?:\d[\d,]*) / (\d[\d,]*)\s*$", re.M),
 )
+#: A table to download, as a page holds it.
+DOWNLOAD = re.compile(r'data:text/csv;base64,([^"]*)')
 WORDS = ("text/plain", "text/html", "text/markdown", "text/latex", "image/svg+xml", "application/json")
 
 
@@ -149,7 +154,12 @@ def _search(output: Mapping, protected: Protected) -> Iterator[str]:
     pictures = [kind for kind in data if kind.startswith("image/") and kind != "image/svg+xml"]
     if pictures and "image/svg+xml" not in data:
         yield "a picture whose words cannot be read; execute the notebook with `python -m mmlib execute`"
-    tables = [_Tables.read(_joined(data["text/html"]))] if "text/html" in data else []
+    html = _joined(data.get("text/html", ""))
+    downloads = [base64.b64decode(found).decode() for found in DOWNLOAD.findall(html)]
+    texts += downloads
+    tables = [_Tables.read(html)]
+    if tables[0]:  # what lies under a table is the whole of it; what lies under a figure has been through suppression
+        tables += [[(header, rows)] for header, *rows in (csv.reader(io.StringIO(text)) for text in downloads)]
     for kind, content in data.items():
         if kind.startswith("application/vnd.vega"):
             texts.append(json.dumps(content))

@@ -55,10 +55,9 @@ def _shared_notice(run, code, today):
     by = f" by {made.by}" if made.by else ""
     lines = [
         "```{admonition} A shared run",
-        f"Nothing on this page was computed when this book was built. The tables were made on {made.date}{by}, "
-        f"{when}, by `{made.command}` at commit `{made.commit or 'unknown'}` "
-        f"(mmlib {made.versions.get('mmlib', 'unknown')}). They are aggregates, without a row of any person; "
-        "[](/book/share.md) says what is in them.",
+        f"Nothing on this page was computed when this book was built. Its tables ([](/book/share.md)) were made on "
+        f"{made.date}{by}, {when}, by `{made.command}` at commit `{made.commit or 'unknown'}` "
+        f"(mmlib {made.versions.get('mmlib', 'unknown')}).",
     ]
     if code and code != made.code:
         lines += ["", "The chapters that made them, or the library behind these, have changed since."]
@@ -83,9 +82,8 @@ def _groups(run):
         found = _found(levels.loc[key]) if key in levels.index else ""
         lines.append(f"| {_plain(row.attribute)} | {row.group} | {row.n:,} | {row.n_positive:,} | {found} |")
     return "\n".join(lines) + (
-        "\n\nThe last column is the true positive rate of the model with all modalities, whose threshold selects as "
-        "many as are positive. Where fewer than ten are found, or missed, it holds the count. It is blank where it was "
-        "not computed or is left out. Intervals stand on the page on fairness."
+        "\n\nFound by the model with all modalities, whose threshold selects as many as are positive; a count where "
+        "fewer than ten are found, or missed; blank where it was not computed or is left out."
     )
 
 

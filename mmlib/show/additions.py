@@ -413,42 +413,6 @@ def part_table(parts: Mapping[str, Estimate], result: Evaluation, baseline: str)
     return pd.DataFrame(rows).style.hide(axis="index")
 
 
-def parts_in_short(parts: Mapping[str, Estimate], result: Evaluation, baseline: str) -> Markdown:
-    """Why each difference of true positive rates changed, a sentence or two for each.
-
-    Parameters
-    ----------
-    parts, result, baseline
-        As in `part_table`.
-
-    Returns
-    -------
-    IPython.display.Markdown
-    """
-    if not parts:
-        return Markdown(_no_parts(result))
-    end, lines = full_subset(result.labels), []
-    for attribute, change in _shown_changes(parts, result, baseline).items():
-        part, group = parts[attribute], result.groups.contrasts[attribute]
-        level = result.difference("tpr", attribute).sel(group=group)
-        who = f"- **{part.label.split(' (')[0]}**"
-        if not _known(change):
-            lines.append(f"{who}: too few positives are found or missed in one of the groups to report a change.")
-            continue
-        before, after = (_signed(level.sel(subset=s)) for s in (baseline, end))
-        ranking, allocation, share = (_signed(part.sel(part=name)) for name in PARTS)
-        clear = [name for name in PARTS if int(part.sel(part=name).clear())]
-        found = f"The 95 % interval of {listed(clear)} excludes 0." if clear else "No part's 95 % interval excludes 0."
-        verdict = "whose interval excludes 0" if int(change.clear()) else "no clear difference"
-        lines.append(
-            f"{who}: the TPR difference is {before} with {words(baseline)} alone and {after} with all modalities: a "
-            f"change of {change:+.2f}, {verdict}. Of this, {ranking} comes from ranking within the groups, "
-            f"{allocation} from the share of each group that is selected (allocation), and {share} from the share that "
-            f"is selected overall. {found} {_calibration(result, attribute, baseline)}"
-        )
-    return Markdown("\n".join(lines))
-
-
 def _calibration(result, attribute, baseline):
     """How observed over expected changes in the two groups of a difference, in a sentence."""
     ratio, end = result.metric("observed_expected", attribute), full_subset(result.labels)
@@ -698,6 +662,7 @@ def group_table(by_group: Evaluation):
     table = pd.concat(parts, ignore_index=True)
     table["attribute"] = table["attribute"].map(words).where(table["group"] != "all", "")
     table = table.set_axis(["attribute", "group", "n", "positives", "AUROC [95 %]"], axis=1)
+    table.insert(2, "AUROC [95 %]", table.pop("AUROC [95 %]"))
     return table.style.hide(axis="index").format({"n": "{:,}", "positives": "{:,}"})
 
 

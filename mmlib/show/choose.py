@@ -12,7 +12,7 @@ from IPython.display import Markdown
 from matplotlib.ticker import MaxNLocator
 
 from mmlib.core.schema import MINIMUM
-from mmlib.core.subsets import members
+from mmlib.core.subsets import full_subset, members
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation
 from mmlib.questions.additions import interactions
@@ -166,11 +166,12 @@ def front_table(points: pd.DataFrame):
     chosen = points[points["front"].astype(bool)].sort_values(["contrast", "auroc"], kind="stable")
     order = chosen.groupby("contrast", sort=False).cumcount() + 1
     cells = [interval(*r, "+.2f") for r in chosen[["estimate", "low", "high"]].to_numpy()]
+    everything = full_subset([*points["subset"], "none"])
     table = pd.DataFrame(
         {
-            "contrast": chosen["contrast"],
+            "contrast": [name.partition(" (")[0] for name in chosen["contrast"]],
             "number": order,
-            "modalities": [words(s) for s in chosen["subset"]],
+            "modalities": [_in_words(s, everything) for s in chosen["subset"]],
             "on the front": chosen["membership"].map("{:.0%}".format),
             "AUROC, tested": chosen["auroc"].map("{:.3f}".format),
             "difference, tested [95 %]": cells,
@@ -252,7 +253,8 @@ def choice_table(choices: Choices, outcome: Evaluation):
         Numbers belong to the procedure. One without an answer in some fold has none.
     """
     ways, lowest = outcome.labels, lowest_groups(outcome)["estimate"]
-    table = {"chosen over the folds": [_over_folds(choices.by_fold[way]) for way in ways]}
+    everything = choices.by_fold[RULES[0]][0]
+    table = {"chosen over the folds": [_over_folds(choices.by_fold[way], everything) for way in ways]}
     table["AUROC minus all [95 %]"] = ["", *_auroc_cells(changes_from_all(outcome))]
     table |= {f"TPR {name} [95 %]": estimate_cells(level, "+.2f") for name, level in outcome.contrasts("tpr").items()}
     if len(lowest):
@@ -260,7 +262,7 @@ def choice_table(choices: Choices, outcome: Evaluation):
     frame = pd.DataFrame(table, index=ways)
     for way in choices.by_fold:
         if way not in ways:
-            frame.loc[way] = [_over_folds(choices.by_fold[way]), *["no result"] * (frame.shape[1] - 1)]
+            frame.loc[way] = [_over_folds(choices.by_fold[way], everything), *["no result"] * (frame.shape[1] - 1)]
     return frame.rename_axis("way to choose").reset_index().style.hide(axis="index")
 
 
@@ -283,7 +285,7 @@ def named_table(choices: Choices, result: Evaluation):
     for way in ways:
         subset = choices.named.get(way)
         unnamed = "none" if choices.overall[way] is None and choices.settled else "depends on the resamples"
-        row = {"way to choose": way, "subset": words(subset) if subset else unnamed}
+        row = {"way to choose": way, "subset": _in_words(subset, full_subset(result.labels)) if subset else unnamed}
         row["cost"] = f"{cost_of(subset, choices.costs):g}" if subset else "-"
         row["AUROC minus all [95 %]"] = cells.get(way, "-")
         if choices.differences:
@@ -403,19 +405,6 @@ def skill_table(own: pd.Series, twins: pd.DataFrame, real: pd.DataFrame, *, run:
         for name, row in rows.items()
     ]
     return pd.DataFrame(table).replace(r"nan%?", "-", regex=True).style.hide(axis="index")
-
-
-def model_table(model: pd.DataFrame):
-    """Predictors: what each is, and what it predicts by itself."""
-    table = pd.DataFrame(
-        {
-            "predictor": model["predictor"],
-            "what it is": model["meaning"],
-            "rank correlation alone": model["alone"].map("{:+.2f}".format),
-            "coefficient": model["coefficient"].map("{:+.2f}".format),
-        }
-    )
-    return table.style.hide(axis="index")
 
 
 def flag_table(flags: pd.DataFrame):
@@ -619,10 +608,15 @@ def _limit(choices, subset):
     return f"{choices.limit[subset]:.3f}, Monte Carlo error {choices.limit_error[subset]:.3f}"
 
 
-def _over_folds(subsets: Sequence[str | None]):
+def _in_words(subset: str, everything: str):
+    """A subset of modalities in words, all of them in two."""
+    return "all modalities" if "+" in subset and subset == everything else words(subset)
+
+
+def _over_folds(subsets: Sequence[str | None], everything: str = ""):
     """How often each subset was chosen over the folds, the most frequent first."""
     (first, count), *others = Counter(subsets).most_common()
-    named = [("none" if s is None else words(s), k) for s, k in [(first, count), *others]]
+    named = [("none" if s is None else _in_words(s, everything), k) for s, k in [(first, count), *others]]
     if not others:
         return f"{named[0][0]} in all {count} folds"
     return ", ".join([f"{named[0][0]} in {count} of {len(subsets)} folds", *(f"{s} in {k}" for s, k in named[1:])])

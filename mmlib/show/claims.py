@@ -66,13 +66,13 @@ def declared_table(table: pd.DataFrame, units: str = "patients"):
             "effective n": table.n_effective,
             "positives": table.n_positive,
             "difference [95 %]": [_estimate(r) for r in table.itertuples()],
-            f"SE {units}": table.se_patients,
-            "SE retraining": table.se_retrain,
             "p": table.p,
             "p (Holm)": table.p_holm,
-            "detectable": [_number(r.detectable, r.metric) for r in table.itertuples()],
             "margin": margins,
             "verdict": [verdict_in_words(r, units) for r in table.itertuples()],
+            f"SE {units}": table.se_patients,
+            "SE retraining": table.se_retrain,
+            "detectable": [_number(r.detectable, r.metric) for r in table.itertuples()],
         }
     )
     if (table.n_effective.round() == table.n).all():

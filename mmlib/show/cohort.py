@@ -170,9 +170,9 @@ def _short(label, most=52):
 
 
 def count_table(sizes: pd.DataFrame):
-    """Style the counts of crossed groups, or of all groups if none is crossed; of `audit.group_sizes`."""
+    """Style the counts of crossed groups, or of all if none is crossed, fewest positives first."""
     crossed = sizes[[len(members(a)) > 1 for a in sizes.attribute]]
-    shown = crossed if len(crossed) else sizes
+    shown = (crossed if len(crossed) else sizes).sort_values("n_positive", kind="stable")
     table = shown.assign(rate=[interval(*r, ".1%") for r in shown[["rate", "low", "high"]].to_numpy()])
     table = table[["attribute", "group", "n", "n_positive", "rate"]]
     table.columns = ["attribute", "group", "n", "positives", "label rate [95 %]"]
@@ -240,19 +240,19 @@ def verdict_table(verdicts: pd.DataFrame):
     """Style the verdicts that are worth a look, the worst first; of `mmlib.questions.audit.give_verdicts`."""
     rows = verdicts[verdicts.verdict != "fine"]
     rows = rows.sort_values("verdict", key=lambda v: v.map(list(VERDICT_COLOURS).index), kind="stable")
-    columns = ["label", "field", "verdict", "reason", "n_absent", "rate_present", "rate_absent", "source"]
-    rest = pd.DataFrame([[f"{len(verdicts) - len(rows)} others", "", "fine", "", np.nan, np.nan, np.nan, ""]])
+    columns = ["label", "verdict", "reason", "n_absent", "rate_present", "rate_absent", "source", "field"]
+    rest = pd.DataFrame([[f"{len(verdicts) - len(rows)} others", "fine", "", np.nan, np.nan, np.nan, "", ""]])
     table = pd.DataFrame(
         np.concatenate([rows[columns].to_numpy(object), rest.to_numpy(object)]),
         columns=[
             "field",
-            "name",
             "verdict",
             "why",
             "n without it",
             "label rate with it",
             "without",
             "source",
+            "name",
         ],
     )
     return (

@@ -179,22 +179,24 @@ def small_table(small: pd.DataFrame):
 
 
 def crossed_table(differences: pd.DataFrame):
-    """Signed differences of crossed groups, a row per group and a column per metric."""
+    """Signed differences of crossed groups, most positives first, a row per group and a column per metric."""
     rows = differences[_crossed(differences) & differences.metric.isin(("tpr", "selection_rate"))]
     if not len(rows):
         return sentence("No attributes are crossed in this run.")
     rows = rows.assign(shown=_intervals(rows, "+"), metric="difference in " + rows.metric.map(METRIC_NAMES) + " [95 %]")
     rows.loc[rows.low.isna(), "shown"] = "-"
     keys = ["attribute", "group", "reference", "n", "n_positive"]
-    wide = rows.pivot(index=keys, columns="metric", values="shown").reset_index().sort_values(["attribute", "group"])
+    wide = rows.pivot(index=keys, columns="metric", values="shown").reset_index()
+    wide = wide.sort_values("n_positive", ascending=False)
     table = pd.DataFrame({"contrast": _contrast(wide), "n": wide.n, "positives": wide.n_positive})
     return table.join(wide[list(dict.fromkeys(rows.metric))]).style.hide(axis="index").format(COUNTS)
 
 
 def worst_table(worst: pd.DataFrame):
-    """The worst group by each metric beside the value over all samples."""
+    """The worst group of each attribute by one metric after the other, beside the value over all samples."""
     if not len(worst):
         return sentence(f"No attribute has two groups with {MINIMUM} positives or more.")
+    worst = worst.sort_values("metric", key=lambda m: m.map(list(m.unique()).index), kind="stable")
     table = pd.DataFrame(
         {
             "attribute": worst.attribute.map(words),

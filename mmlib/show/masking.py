@@ -288,8 +288,7 @@ def step_table(steps: Mapping[str, Mapping[str, Estimate]]):
         cells = {f"{part} [95 %]": estimate_cells(e, _form(e), undefined) for part, e in parts.items()}
         table = pd.DataFrame(columns | cells)
         tables.append(table[(table[list(cells)] != undefined).any(axis=1)])
-    table = pd.concat(tables)
-    return table.sort_index(kind="stable").reset_index(drop=True).style.hide(axis="index")
+    return pd.concat(tables, ignore_index=True).style.hide(axis="index")
 
 
 def masking_in_short(visible: pd.DataFrame, plain: Evaluation, dropout: Evaluation) -> Markdown:

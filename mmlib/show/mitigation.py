@@ -9,7 +9,7 @@ from IPython.display import Markdown
 
 from mmlib.measure.estimates import Estimate
 from mmlib.measure.evaluation import Evaluation
-from mmlib.models.names import BASE, FAMILIES, LOST_IN_TRAINING, SPECIALISTS, VARIED
+from mmlib.models.names import BASE, LOST_IN_TRAINING, SPECIALISTS, VARIED
 from mmlib.questions.choose import pareto
 from mmlib.questions.mitigation import (
     COMPLETE,
@@ -210,35 +210,16 @@ def gain_table(auroc: Estimate, *, rate: float):
     pandas.io.formats.style.Styler
         Where the mechanism has a mirror, it says which regimes read absence as a sign.
     """
-    gain = gain_over_base(auroc)
-    cases = _cases(auroc, rate, "complete inputs")
-    columns = {f"gain, {case}": (gain.sel(rate=label), "+.3f") for case, label in cases.items()}
-    styler = _table("regime", gain.labels("regime"), columns)
-    if len(mechanisms_among(auroc.labels("rate"))) < 2:
-        return styler
-    readers = absence_as_sign(auroc)
-    told = ["yes" if name in readers else "" for name in styler.data.regime]
-    return styler.data.assign(**{"reads absence as a sign": told}).style.hide(axis="index")
-
-
-def family_table(auroc: Estimate, *, rate: float):
-    """Expected AUROC by family of models, trained plainly and with varied dropout, as a table.
-
-    Parameters
-    ----------
-    auroc : Estimate
-        From `mmlib.questions.mitigation.regime_auroc`.
-    rate : float
-        Drop rate at random.
-
-    Returns
-    -------
-    pandas.io.formats.style.Styler
-    """
-    of_family = auroc.sel(regime=list(FAMILIES.values()))
-    cases = _cases(auroc, rate, "AUROC, complete inputs")
-    columns = {case: (of_family.sel(rate=label), ".3f") for case, label in cases.items()}
-    return _table("regime", list(FAMILIES), columns)
+    gain, named = gain_over_base(auroc), mechanisms_among(auroc.labels("rate"))
+    cases = _cases(auroc, rate, "complete inputs").items()
+    cases = sorted(cases, key=lambda case: case[1] not in named)  # mechanisms first
+    columns = {f"gain, {case}": (gain.sel(rate=label), "+.3f") for case, label in cases}
+    table = _table("regime", gain.labels("regime"), columns).data
+    if len(named) > 1:
+        readers = absence_as_sign(auroc)
+        told = ["yes" if name in readers else "" for name in table.regime]
+        table.insert(1 + len(named), "reads absence as a sign", told)
+    return table.style.hide(axis="index")
 
 
 def chosen_table(auroc: Estimate, chosen_for: pd.Series, *, rate: float):

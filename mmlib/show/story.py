@@ -3,7 +3,6 @@
 One colour for each attribute throughout; filled points have a 95 % interval without 0 (or without the value compared).
 """
 
-import base64
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +14,7 @@ from IPython.display import HTML
 from mmlib.core.schema import MINIMUM
 from mmlib.questions.story import health_only, is_clear, is_found, judged_only, smallest_gains
 from mmlib.show.answers import VARIED, short_contrast, span
-from mmlib.show.style import COLOURS, GREY, OVERALL, interval, nothing, words
+from mmlib.show.style import COLOURS, GREY, OVERALL, data_links, interval, nothing, words
 
 #: Colour of each attribute; others take what is left.
 ATTRIBUTES = {"race": COLOURS[0], "sex": COLOURS[1], "age_group": COLOURS[2]}
@@ -517,22 +516,6 @@ def story_table(table: pd.DataFrame, form: Mapping[str, str] | None = None) -> H
     """
     style = table.style.hide(axis="index").format(dict(form or {}), na_rep="-")
     return HTML(style.to_html() + data_links({"this table": table}).data)
-
-
-def data_links(frames: Mapping[str, pd.DataFrame]) -> HTML:
-    """Links that download what figures show as CSV, four significant digits.
-
-    Parameters
-    ----------
-    frames : mapping of str to pandas.DataFrame
-        Name of what is shown -> its rows.
-    """
-    links = []
-    for name, frame in frames.items():
-        text = base64.b64encode(frame.to_csv(index=False, float_format="%.4g").encode()).decode()
-        file = f"{name.replace(' ', '-')}.csv"
-        links.append(f'<a download="{file}" href="data:text/csv;base64,{text}">{name}</a>')
-    return HTML(f'<p class="data-links">CSV: {", ".join(links)}</p>')
 
 
 def visible_table(losses: pd.DataFrame) -> HTML:

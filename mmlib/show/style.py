@@ -1,9 +1,14 @@
 """What all figures and tables share: colours, words, intervals, bands."""
 
+import base64
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from IPython.display import HTML
+from pandas.io.formats.style import Styler
 
 from mmlib.measure.estimates import Estimate, estimate
 
@@ -100,6 +105,42 @@ def decimals(metric: str) -> int:
 def sentence(text: str):
     """A table that holds one sentence, where there is nothing to list, so that the table and its label stay."""
     return pd.DataFrame({"": [text]}).style.hide(axis="index")
+
+
+def data_links(frames: Mapping[str, pd.DataFrame]) -> HTML:
+    """Links that download what figures show as CSV, four significant digits.
+
+    Parameters
+    ----------
+    frames : mapping of str to pandas.DataFrame
+        Name of what is shown -> its rows.
+    """
+    links = []
+    for name, frame in frames.items():
+        text = base64.b64encode(frame.to_csv(index=False, float_format="%.4g").encode()).decode()
+        file = f"{name.replace(' ', '-')}.csv"
+        links.append(f'<a download="{file}" href="data:text/csv;base64,{text}">{name}</a>')
+    return HTML(f'<p class="data-links">CSV: {", ".join(links)}</p>')
+
+
+def in_part(table: Styler, rows: int | None = None, columns: int | None = None) -> HTML:
+    """First rows and columns of a table and, under them, the whole of it as a CSV to download, if there is more.
+
+    Parameters
+    ----------
+    table : pandas.io.formats.style.Styler
+    rows, columns : int, optional
+        How many are shown; all where none is given, all but so many where it is below zero.
+    """
+    whole = table.data
+    more = whole.index[rows:] if rows else []
+    wider = list(whole.columns[columns:]) if columns else []
+    if not (len(more) or wider):
+        return HTML(table.to_html())
+    table = table.hide(subset=more, axis="index") if len(more) else table
+    table = table.hide(subset=wider, axis="columns") if wider else table
+    size = f"all {len(whole)} rows" if len(more) else f"all {len(whole.columns)} columns"
+    return HTML(table.to_html() + data_links({size: whole}).data)
 
 
 def ends(values) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -115,7 +115,7 @@ def _label(field: Field) -> str:
     return field.label[:1].upper() + field.label[1:]
 
 
-def typical_note(notes: pd.DataFrame, *, minimum: int = 11) -> pd.DataFrame:
+def typical_note(notes: pd.DataFrame, *, minimum: int = 11, sentences: int | None = None) -> pd.DataFrame:
     """Most frequent sentence of each field, joined by modality: a note of no individual patient.
 
     Parameters
@@ -124,6 +124,8 @@ def typical_note(notes: pd.DataFrame, *, minimum: int = 11) -> pd.DataFrame:
         As written by :func:`write_notes`.
     minimum : int
         A sentence that fewer samples share is not shown.
+    sentences : int, optional
+        How many of each modality are shown; all if not given.
 
     Returns
     -------
@@ -136,4 +138,5 @@ def typical_note(notes: pd.DataFrame, *, minimum: int = 11) -> pd.DataFrame:
     typical = order.merge(frequent).sort_values(
         "modality", key=lambda m: m.map({k: i for i, k in enumerate(order.modality)})
     )
-    return typical.groupby("modality", sort=False)["sentence"].agg(" ".join).rename("note").reset_index()
+    told = typical.groupby("modality", sort=False)["sentence"].agg(lambda of: " ".join(of[:sentences]))
+    return told.rename("note").reset_index()

@@ -189,22 +189,8 @@ def main() -> None:
     for name, table in (("intervals", intervals), ("findings", findings)):
         head = f"# {date.today()}: {command}" + (f"; {told}" if name == "findings" else "")
         (OUT / f"descriptors_{name}.csv").write_text(f"{head}\n{table.to_csv(index=False)}", encoding="utf-8")
-    parts = [
-        f"Made on {date.today()} by `{command}`. {told}\n",
-        as_markdown(
-            intervals,
-            "tab-descriptors-intervals",
-            "Intervals beside cardiologists' marks, records 101 to 200 of LUDB. The bar is one on the mean absolute "
-            f"error; the bias may be {BIAS} ms at most.",
-        ),
-        as_markdown(
-            findings,
-            "tab-descriptors-findings",
-            "Findings beside cardiologists' statements, with exact 95 % intervals: folds 6 to 10 of PTB-XL at 100 Hz, "
-            "records 101 to 200 of LUDB.",
-        ),
-    ]
-    (OUT / "descriptors.md").write_text("\n".join(parts), encoding="utf-8")
+    text = f"Made on {date.today()} by `{command}`. {told}\n"
+    (OUT / "descriptors.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

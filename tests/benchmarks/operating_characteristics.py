@@ -4,7 +4,7 @@ Every study draws patients of a reference group and of groups a third of its siz
 scores of a fixed model, normal around a mean of their group and label; so the true contrasts are known in closed
 form. Clustered studies have one to three rows a patient, alike in label and half alike in score. The library's own
 functions do the rest. A cell is out of its band only if its Monte Carlo interval (95 %, Clopper and Pearson) excludes
-the band. Writes ``book/tables/operating_characteristics.csv`` and a sentence on it beside it.
+the band. Writes ``book/tables/operating_characteristics.csv`` and beside it a sentence on it and its extremes by kind.
 """
 
 import argparse
@@ -170,6 +170,12 @@ def simulate(share=1.0, resamples=1000, seed=0) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def extremes(table) -> pd.DataFrame:
+    """Lowest and highest share of each kind of interval or test, over all cells."""
+    kinds = table.groupby(["what", "quantity", "band"], sort=False)
+    return kinds.found.agg(cells="size", lowest="min", highest="max").reset_index()
+
+
 def sentence(table, minutes, command) -> str:
     """Say what the table says."""
     out = table[table.verdict == "out"]
@@ -197,6 +203,7 @@ def main(arguments=None):
     table = simulate(options.share)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(options.out, index=False)
+    extremes(table).to_csv(options.out.with_name("operating_extremes.csv"), index=False)
     minutes = (time.process_time() - began) / 60
     options.out.with_suffix(".md").write_text(sentence(table, minutes, "make bench-large"), encoding="utf-8")
 

@@ -78,6 +78,12 @@ The one figure.
 ```
 
 <ORIGIN-URL>
+
+```{table-in-part}
+:file: tables/rate_coverage.csv
+:columns: quantity; coverage
+:rows: 2
+```
 """
 
 
@@ -240,6 +246,16 @@ def test_numbers_of_tables_stand_at_the_right_and_words_at_the_left(page):
         ["data", "row0", "col1", "number"],
     ]
     assert "number" in table.select("th")[1]["class"] and "number" not in table.select("th")[0]["class"]
+
+
+def test_a_long_csv_is_shown_in_part_with_how_it_was_made_and_a_link_to_the_whole(page):
+    article = page("book/index").find("article")
+    source = pd.read_csv(ROOT / "book" / "tables" / "rate_coverage.csv", dtype=str)
+    rows = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in article.find("table").find_all("tr")]
+    assert rows == [["quantity", "coverage"], *source[["quantity", "coverage"]].head(2).to_numpy().tolist()]
+    link = article.find("a", class_="download")
+    assert link.get_text() == f"{len(source)} rows, CSV" and link["href"].endswith("/rate_coverage.csv")
+    assert f"made on {source.date[0]} by {source.command[0]}." in " ".join(link.find_parent("p").get_text().split())
 
 
 def test_a_column_of_ages_or_of_long_texts_holds_no_numbers(monkeypatch):

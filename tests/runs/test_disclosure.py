@@ -11,6 +11,7 @@ import pytest
 from mmlib.runs import artefacts
 from mmlib.runs.disclosure import guard, protected_of, violations
 from mmlib.runs.execution import execute
+from mmlib.show import data_links, in_part
 
 TABLE = "<table><tr><th>{}</th><th>{}</th></tr><tr><td>{}</td><td>{}</td></tr></table>"
 
@@ -93,6 +94,14 @@ def planted(results):
             "a count below",
         ),
         "a figure that cannot be read": ({"image/png": ""}, "a picture whose words cannot be read"),
+        "a count in the whole of a table": (
+            {"text/html": in_part(pd.DataFrame({"group": ["A", "B"], "n": [900, 7]}).style, rows=1).data},
+            "a count below 11 (column 'n')",
+        ),
+        "an identifier in a download": (
+            {"text/html": data_links({"figure": pd.DataFrame({"who": [31234567]})}).data},
+            "an identifier",
+        ),
         "a chart": ({"application/vnd.vegalite.v5+json": chart}, "a count below 11 (column 'n')"),
     }
 
@@ -105,6 +114,8 @@ PLANTED = (
         "a count in a figure",
         "n in a figure",
         "a figure that cannot be read",
+        "a count in the whole of a table",
+        "an identifier in a download",
         "a chart",
     ),
 )

@@ -1,5 +1,10 @@
+import base64
+import io
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 from mmlib.measure.estimates import estimate
@@ -58,3 +63,18 @@ def test_cells_say_where_there_is_no_interval():
 
 def test_every_metric_at_a_threshold_has_a_name_for_readers():
     assert set(RATES) <= set(style.METRIC_NAMES)
+
+
+def test_a_long_table_shows_its_first_rows_and_columns_and_downloads_the_whole():
+    table = pd.DataFrame({"group": [f"g{i}" for i in range(9)], "n": range(1000, 1009), "share": 0.5})
+    html = style.in_part(table.style.hide(axis="index").format({"n": "{:,}"}), rows=3, columns=2).data
+    assert re.findall(r">(g\d|group|n|share)<", html) == ["group", "n", "g0", "g1", "g2"]
+    assert "1,002" in html and "1,003" not in html and ">all 9 rows</a>" in html
+    whole = base64.b64decode(re.search(r'base64,([^"]*)', html)[1]).decode()
+    pd.testing.assert_frame_equal(pd.read_csv(io.StringIO(whole)), table)
+    assert ">all 3 columns</a>" in style.in_part(table.style, columns=2).data
+
+
+def test_a_short_table_is_shown_whole_without_a_download():
+    html = style.in_part(pd.DataFrame({"group": ["g"]}).style, rows=8, columns=4).data
+    assert "<table" in html and "download" not in html

@@ -68,6 +68,8 @@ def test_a_typical_note_shows_only_what_many_share():
     assert typical_note(notes, minimum=13).empty
     typical = typical_note(notes, minimum=11).set_index("modality").note
     assert typical.to_dict() == {"history": "Smoker: yes."}
+    two = typical_note(notes, minimum=1, sentences=1).set_index("modality").note
+    assert two["labs"].count(":") == 1 < typical_note(notes, minimum=1).set_index("modality").note["labs"].count(":")
 
 
 def test_a_field_that_nobody_has_is_silent():
