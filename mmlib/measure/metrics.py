@@ -88,15 +88,16 @@ def group_masks(frame: pd.DataFrame, attributes: Sequence[str]) -> dict[str, tup
         if absent := [c for c in columns if c not in frame]:
             found = sorted(map(str, frame))
             raise ValueError(f"Protected attribute {absent[0]!r} is not a column; expected one of {found}.")
-        known = frame[columns].notna().all(axis=1).to_numpy()
-        rows = frame[columns].astype(object).to_numpy()
-        labels = np.array(
-            [", ".join(map(str, row)) if ok else "" for row, ok in zip(rows, known, strict=True)]
-        )
+        codes, values = zip(*(pd.factorize(frame[c]) for c in columns), strict=True)
+        known = np.min(codes, axis=0) >= 0
+        kinds, place = np.unique(np.array(codes)[:, known], axis=1, return_inverse=True)
+        words = [", ".join(str(value[c]) for value, c in zip(values, kind, strict=True)) for kind in kinds.T]
         one = frame[columns[0]].dtype if len(columns) == 1 else None
-        names = sorted(map(str, one.categories if isinstance(one, pd.CategoricalDtype) else set(labels[known])))
-        of_group = [known & (labels == name) for name in names]
-        masks[attribute] = (["all", *names], np.array([np.ones(len(frame), bool), *of_group]))
+        names = sorted(map(str, one.categories if isinstance(one, pd.CategoricalDtype) else set(words)))
+        group = np.full(len(frame), -1)
+        group[known] = np.array([names.index(word) for word in words], int)[place.ravel()]
+        of_group = group == np.arange(len(names))[:, None]
+        masks[attribute] = (["all", *names], np.concatenate([np.ones((1, len(frame)), bool), of_group]))
     return masks
 
 
