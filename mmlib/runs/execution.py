@@ -55,6 +55,8 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict, *, figures:
 
     # papermill writes both paths into the copy that readers download: keep this machine's folders out of it.
     notebook, out = Path(os.path.relpath(notebook)), Path(os.path.relpath(out))
+    # the copy holds them as JSON, whose keys are text and which has no dates: a modality may be called 7
+    parameters = json.loads(json.dumps(parameters, default=str))
     failed, part = out.with_suffix(".failed.ipynb"), out.with_name(f".{out.stem}.part.ipynb")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -27,10 +27,10 @@ def printed(file):
 
 def test_file_and_command_line_reach_the_notebook(folder, capfd):
     arguments = ["notebooks/01_demo.ipynb", "results/demo/01_demo.ipynb", "-f", "run.yml"]
-    more = ["-p", "rate", "1e-3", "-p", "name", "12", "-p", "knobs", "{a: [1, 2]}"]
+    more = ["-p", "rate", "1e-3", "-p", "name", "12", "-p", "knobs", "{7: 2026-01-31, a: [1, 2]}"]
     assert main(arguments + more) == 0
     out = folder / "results" / "demo" / "01_demo.ipynb"
-    assert printed(out) == "demo 0.001 12 {'a': [1, 2]}"
+    assert printed(out) == "demo 0.001 12 {'7': '2026-01-31', 'a': [1, 2]}"
     assert "width" not in out.read_text()  # belongs to the other notebook
     assert str(folder) not in out.read_text()  # no path of this machine reaches a reader
     assert json.loads(out.read_text())["metadata"]["papermill"]["output_path"] == "results/demo/01_demo.ipynb"
