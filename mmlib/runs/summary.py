@@ -83,7 +83,7 @@ def _groups(run):
         lines.append(f"| {_plain(row.attribute)} | {row.group} | {row.n:,} | {row.n_positive:,} | {found} |")
     return "\n".join(lines) + (
         "\n\nFound by the model with all modalities, whose threshold selects as many as are positive; a count where "
-        "fewer than ten are found, or missed; blank where it was not computed or is left out."
+        "fewer than ten are found, or missed."
     )
 
 

@@ -240,18 +240,18 @@ def verdict_table(verdicts: pd.DataFrame):
     """Style the verdicts that are worth a look, the worst first; of `mmlib.questions.audit.give_verdicts`."""
     rows = verdicts[verdicts.verdict != "fine"]
     rows = rows.sort_values("verdict", key=lambda v: v.map(list(VERDICT_COLOURS).index), kind="stable")
-    columns = ["label", "verdict", "reason", "n_absent", "rate_present", "rate_absent", "source", "field"]
-    rest = pd.DataFrame([[f"{len(verdicts) - len(rows)} others", "fine", "", np.nan, np.nan, np.nan, "", ""]])
+    columns = ["label", "verdict", "n_absent", "rate_present", "rate_absent", "source", "reason", "field"]
+    rest = pd.DataFrame([[f"{len(verdicts) - len(rows)} others", "fine", np.nan, np.nan, np.nan, "", "", ""]])
     table = pd.DataFrame(
         np.concatenate([rows[columns].to_numpy(object), rest.to_numpy(object)]),
         columns=[
             "field",
             "verdict",
-            "why",
             "n without it",
             "label rate with it",
             "without",
             "source",
+            "why",
             "name",
         ],
     )
