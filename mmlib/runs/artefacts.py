@@ -7,6 +7,8 @@ versions of packages; `mmlib.runs.run.Run` compares them along the chain.
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,8 +18,7 @@ import pandas as pd
 import pandera.errors
 import pyarrow.parquet as pq
 import xarray as xr
-from pyarrow import ArrowException
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from mmlib.core import schema
 
@@ -47,8 +48,6 @@ ARTEFACTS = {
     "learned": (".parquet", "12_learned"),
     "elsewhere": (".parquet", "13_elsewhere"),
 }
-#: What readers raise over files that are not what was written.
-DAMAGED = (OSError, SafetensorError, KeyError, ArrowException, UnicodeDecodeError, json.JSONDecodeError, RuntimeError)
 #: Tables with a contract of their own; all others are tidy results.
 TABLES = {"cohort": schema.COHORT, "fields": schema.FIELDS, "notes": schema.NOTES}
 TABLES |= {"sizes": schema.SIZES, "bins": schema.HISTOGRAM}
@@ -140,21 +139,15 @@ def read(run: str, name: str, *, root: str | Path = "results"):
             f"{target} does not exist; make it with: papermill notebooks/{notebook}.ipynb "
             f"{target.parent}/{notebook}.ipynb -k python3 -f notebooks/params/{run}.yml"
         )
-    try:
-        if suffix == ".parquet":
-            data = _checked(pd.read_parquet(target), name, target)
-        elif suffix == ".nc":
-            with xr.open_dataset(target, engine="h5netcdf") as file:
-                data = schema.check_array(file.load(), name)
-        else:
-            with safe_open(target, framework="pt") as file:
-                data = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
-        stored = about(run, name, root=root)["sha256"]
-    except DAMAGED as error:
-        raise ValueError(
-            f"{target} is damaged ({type(error).__name__}); delete it and run notebooks/{notebook}.ipynb again."
-        ) from error
-    if content_digest(data) != stored:
+    with _damage_told(target, notebook):
+        data = _content(target)
+    if suffix == ".parquet":
+        data = _checked(data, name, target)
+    elif suffix == ".nc":
+        data = schema.check_array(data, name)
+    with _damage_told(target, notebook):
+        stored, found = about(run, name, root=root)["sha256"], content_digest(data)
+    if found != stored:
         raise ValueError(
             f"{target} is damaged (its content is not what was written); delete it and run "
             f"notebooks/{notebook}.ipynb again."
@@ -218,6 +211,30 @@ def content_digest(data) -> str:
         for name, tensor in sorted(data.items()):
             add(name, tensor.numpy())
     return digest.hexdigest()
+
+
+def _content(target: Path):
+    """What a file holds, before any check."""
+    if target.suffix == ".parquet":
+        return pd.read_parquet(target)
+    if target.suffix == ".nc":
+        with xr.open_dataset(target, engine="h5netcdf") as file:
+            return file.load()
+    with safe_open(target, framework="pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
+
+
+@contextmanager
+def _damage_told(target: Path, notebook: str) -> Iterator[None]:
+    """Context in which any error means that the file is damaged: over changed bytes, readers raise all kinds."""
+    try:
+        yield
+    except ImportError:  # says nothing about the file
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{target} is damaged ({type(error).__name__}); delete it and run notebooks/{notebook}.ipynb again."
+        ) from error
 
 
 def _checked(table: pd.DataFrame, name: str, target: Path) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 import json
 import re
+from base64 import b64decode, b64encode
 
 import numpy as np
 import pandas as pd
@@ -132,6 +133,18 @@ def test_a_damaged_record_of_an_artefact_is_one_sentence_that_names_the_file(tmp
     file.write_bytes(re.sub(rb'(sha256\\?"):', rb"\1;", file.read_bytes()))
     with one_sentence(rf"{file.name} is damaged .* run notebooks/0\d_"):
         artefacts.read("toy", name, root=tmp_path)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(("text", "flipped"), [(b'"numpy_type": "str"', b'"numpy_type": "ctr"'), (b"labs", b"\xecabs")])
+def test_a_flipped_bit_in_a_type_or_a_text_is_one_sentence_that_names_the_file(tmp_path, text, flipped):
+    artefacts.write(examples()["rq1"], "toy", "rq1", root=tmp_path)
+    file = artefacts.path("toy", "rq1", tmp_path)
+    content = file.read_bytes().replace(text, flipped)
+    types = re.search(rb"/////[\w+/=]+", content).group()  # what Arrow knows of them, in base64
+    file.write_bytes(content.replace(types, b64encode(b64decode(types).replace(text, flipped))))
+    with one_sentence(r"rq1.parquet is damaged \(\w+\); delete it and run notebooks/03_"):
+        artefacts.read("toy", "rq1", root=tmp_path)
 
 
 @pytest.mark.bad_input
