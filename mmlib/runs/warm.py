@@ -22,14 +22,15 @@ from importlib import import_module
 from pathlib import Path
 from runpy import run_module
 
-#: What most chapters import through the library. Not pyplot: it has to find the shell that shows its figures.
+#: What most chapters import through the library. Not its room that draws, nor the backend of notebooks: these have to
+#: find the shell that shows their figures.
 HEAVY = """
-ipykernel.kernelapp ipykernel.zmqshell pandas pyarrow.parquet scipy.stats scipy.optimize xarray h5netcdf pandera.pandas
-matplotlib.axes matplotlib.backends.backend_agg sklearn.linear_model sklearn.metrics sklearn.ensemble
-sklearn.feature_extraction.text sklearn.model_selection sklearn.pipeline fairlearn.metrics
-statsmodels.stats.multitest scipy.signal skimage.measure skimage.morphology wfdb
-torch torch._dynamo torch.onnx safetensors.torch transformers transformers.models.auto.modeling_auto
-transformers.models.bert.modeling_bert transformers.quantizers tokenizers.implementations
+ipykernel.kernelapp ipykernel.zmqshell ipykernel.debugger pandas pyarrow.parquet scipy.stats scipy.optimize xarray
+h5netcdf pandera.pandas matplotlib.pyplot matplotlib.backends.backend_agg seaborn sklearn.linear_model sklearn.metrics
+sklearn.ensemble sklearn.feature_extraction.text sklearn.model_selection sklearn.pipeline fairlearn.metrics
+statsmodels.stats.multitest scipy.signal skimage.measure skimage.morphology wfdb torch torch._dynamo torch.onnx
+safetensors.torch transformers transformers.models.auto.modeling_auto transformers.models.bert.modeling_bert
+transformers.quantizers tokenizers.implementations
 """
 #: What executes them.
 ENGINE = "papermill papermill.clientwrap nbclient nbformat.v4 threadpoolctl"
@@ -51,10 +52,11 @@ def start_warm() -> dict[str, str]:
         return {}
     if sys.platform != "linux" or any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd")):
         return {}
-    inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # asked for once, by matplotlib
+    # asked for once, by matplotlib; and no warning of a debugger that nobody uses
+    asked = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     command = [sys.executable, "-c", "from mmlib.runs.warm import serve; serve()"]
     server = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | inline
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | asked
     )
     _STARTED.append(server)
     folder = server.stdout.readline().strip()

@@ -24,6 +24,10 @@ sns.set_theme(
         "figure.constrained_layout.use": True,
     },
 )
+if "inline" in plt.get_backend():
+    # a notebook draws figures as it shows them, after each cell; before that, pyplot would draw each once for nothing
+    plt.switch_backend(plt.get_backend())
+    plt.uninstall_repl_displayhook()
 METRIC_NAMES = {
     "tpr": "true positive rate",
     "fpr": "false positive rate",
