@@ -1,10 +1,17 @@
 """What tests share. Fixtures import what they need: the process that only hands out tests reads this file too."""
 
 import gc
+import os
 
 import pytest
 
 from mmlib.runs.warm import start_warm, stop_warm
+
+
+def pytest_configure(config):
+    """Workers share one process that forks: it takes as long to start as several notebooks."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        os.environ |= start_warm()
 
 
 @pytest.hookimpl(tryfirst=True)

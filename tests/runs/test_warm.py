@@ -11,21 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from mmlib.runs.warm import PLACE, hand_over, start_warm, stop_warm
+from mmlib.runs.warm import PLACE, hand_over
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forking after imports is safe on Linux only")
 TOLD = "import os, torch; print(torch.get_num_threads(), os.getcwd(), os.environ.get('MINE'), os.getppid())"
 
 
-@pytest.fixture(scope="module")
-def environment():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(PLACE, raising=False)
-        told = start_warm()
-    if not told:
+@pytest.fixture
+def environment(warm_kernels):
+    if PLACE not in os.environ:
         pytest.skip("there is a GPU, beside which nothing is forked")
-    yield os.environ | told
-    stop_warm()
+    return dict(os.environ)
 
 
 @contextmanager
