@@ -7,7 +7,10 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(["snakemake.cli"])
+#: With what it imports on its way.
+CONTEXT.set_forkserver_preload(
+    "snakemake.cli snakemake.profiles snakemake.report.html_reporter snakemake.storage smart_open pandas".split()
+)
 
 
 def run_snakemake(folder: Path, *arguments: str) -> CompletedProcess:

@@ -41,7 +41,8 @@ def write_record(folder, name, signal, frequency, units="mV"):
     values = np.where(np.isnan(signal), -32768, np.round(signal * 1000)).astype("<i2").T
     place.with_suffix(".dat").write_bytes(values.tobytes())
     about = f"{place.name}.dat 16 {1000 if units == 'mV' else 1}(0)/{units} 16 0"
-    lines = [f"{about} {one[0]} {one.sum() % 65536} 0 {lead.upper()}" for lead, one in zip(LEADS, values.T, strict=True)]
+    leads = zip(LEADS, values.T, strict=True)
+    lines = [f"{about} {lead[0]} {lead.sum() % 65536} 0 {name.upper()}" for name, lead in leads]
     place.with_suffix(".hea").write_text("\n".join([f"{place.name} 12 {frequency} {len(values)}", *lines]) + "\n")
 
 

@@ -37,6 +37,16 @@ def source(cell):
     return "".join(cell["source"])
 
 
+def run(cell, space):
+    """Run a cell in a space of names; what its last line shows is kept in ``shown``."""
+    tree = ast.parse(source(cell))
+    if isinstance(tree.body[-1], ast.Expr):
+        shows = ast.parse("shown.append(None)").body[0]
+        shows.value.args = [tree.body[-1].value]
+        tree.body[-1] = shows
+    exec(compile(ast.fix_missing_locations(tree), "cell", "exec"), space)
+
+
 def perturbed(value):
     """Another value of the same kind."""
     if isinstance(value, str):
@@ -97,7 +107,7 @@ def test_a_perturbed_solution_fails_its_assertion_and_sentences_quote_what_is_co
     lesson, monkeypatch, format_kept
 ):
     monkeypatch.chdir(FOLDER.parents[1])
-    space, left_open, solved = {}, {}, 0
+    space, left_open, solved = {"shown": []}, {}, 0
     for cell in cells(lesson):
         if tagged(cell, "exercise"):
             exec(source(cell), space)
@@ -115,7 +125,7 @@ def test_a_perturbed_solution_fails_its_assertion_and_sentences_quote_what_is_co
                 solved += 1
             exec(source(cell), space)
         else:
-            exec(source(cell), space)
+            run(cell, space)
             plt.close("all")
     assert solved >= 2
     QUOTED[lesson.stem](space)
