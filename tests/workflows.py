@@ -7,10 +7,9 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 CONTEXT = get_context("forkserver")
-#: With what it imports on its way.
-CONTEXT.set_forkserver_preload(
-    "snakemake.cli snakemake.profiles snakemake.report.html_reporter snakemake.storage smart_open pandas".split()
-)
+#: What Snakemake imports once it is called.
+ON_ITS_WAY = ["snakemake.profiles", "snakemake.report.html_reporter", "snakemake.storage", "smart_open", "pandas"]
+CONTEXT.set_forkserver_preload(["snakemake.cli", *ON_ITS_WAY])
 
 
 def run_snakemake(folder: Path, *arguments: str) -> CompletedProcess:

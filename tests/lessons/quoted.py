@@ -17,7 +17,7 @@ def close(found, quoted, digits=2):
 
 def shown(s, column):
     """The table with this column that a cell showed."""
-    (table,) = (one for one in s["shown"] if isinstance(one, pd.DataFrame) and column in one)
+    (table,) = (one for one in s["_shown"] if isinstance(one, pd.DataFrame) and column in one)
     return table
 
 

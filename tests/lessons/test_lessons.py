@@ -38,10 +38,10 @@ def source(cell):
 
 
 def run(cell, space):
-    """Run a cell in a space of names; what its last line shows is kept in ``shown``."""
+    """Run a cell in a space of names; what its last line shows is kept in ``_shown``."""
     tree = ast.parse(source(cell))
     if isinstance(tree.body[-1], ast.Expr):
-        shows = ast.parse("shown.append(None)").body[0]
+        shows = ast.parse("_shown.append(None)").body[0]
         shows.value.args = [tree.body[-1].value]
         tree.body[-1] = shows
     exec(compile(ast.fix_missing_locations(tree), "cell", "exec"), space)
@@ -107,7 +107,7 @@ def test_a_perturbed_solution_fails_its_assertion_and_sentences_quote_what_is_co
     lesson, monkeypatch, format_kept
 ):
     monkeypatch.chdir(FOLDER.parents[1])
-    space, left_open, solved = {"shown": []}, {}, 0
+    space, left_open, solved = {"_shown": []}, {}, 0
     for cell in cells(lesson):
         if tagged(cell, "exercise"):
             exec(source(cell), space)
