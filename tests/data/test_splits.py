@@ -1,7 +1,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import StratifiedGroupKFold
 
 from mmlib.data.splits import assign_folds, check_folds, hold_out
 
@@ -15,17 +14,6 @@ def samples(positives, n=200, patients=None):
 def folded(*arguments, folds=2, **settings):
     frame = samples(*arguments, **settings)
     return frame.assign(fold=assign_folds(frame, folds=folds))
-
-
-@pytest.mark.parametrize(("n", "patients", "folds"), [(300, 200, 5), (500, 40, 2), (700, 500, 20)])
-@pytest.mark.parametrize("share", [0.1, 0.5])
-def test_folds_are_those_of_scikit_learn(n, patients, folds, share):
-    rng = np.random.default_rng(n)
-    frame = pd.DataFrame({"patient_id": rng.integers(0, patients, n), "label": rng.random(n) < share})
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=3)
-    found = assign_folds(frame, folds=folds, seed=3).to_numpy()
-    for k, (_, tested) in enumerate(splitter.split(frame, frame.label, frame.patient_id)):
-        assert (np.flatnonzero(found == k) == tested).all()
 
 
 def test_whole_patients_are_held_out_with_both_labels():
