@@ -104,17 +104,18 @@ def suppress(tables: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame
 
 def _hide(parts: pd.DataFrame, whole: pd.Series) -> set:
     """Rows of parts with a small cell, and the next smallest ones until nothing small follows by subtraction."""
-    small = (parts < SMALLEST_CELL).any(axis=1)
+    cells, whole = parts.to_numpy(float), whole[parts.columns].to_numpy(float)
+    small = (cells < SMALLEST_CELL).any(axis=1)
     if (whole < SMALLEST_CELL).any():
         return set(parts.index)
-    order = parts.sum(axis=1).sort_values(kind="stable").index
+    order = np.argsort(np.nansum(cells, axis=1), kind="stable")
     while True:
-        rest = whole - parts[~small].sum(min_count=1).fillna(0)
+        rest = whole - np.nansum(cells[~small], axis=0)
         exposed = (rest > 0.5) & (rest < SMALLEST_CELL)
         if small.any():
             exposed |= rest < SMALLEST_CELL
-        shown = [row for row in order if not small[row]]
-        if not shown or not (exposed.any() or small.sum() == 1):
+        shown = order[~small[order]]
+        if not len(shown) or not (exposed.any() or small.sum() == 1):
             return set(parts.index[small])
         small[shown[0]] = True
 
@@ -140,17 +141,9 @@ def _levels(tables):
     single = rows["reference"].isna() & rows["metric"].isin(["tpr", "fpr"])
     if "versus" in rows:
         single &= rows["versus"].isna()
-    rates = rows[single].pivot_table(
-        index=["attribute", "group", "subset", "n", "n_positive"],
-        columns="metric",
-        values="estimate",
-        dropna=False,
-    )
-    rates = (
-        rates.dropna(how="all")
-        .reset_index()
-        .reindex(columns=["attribute", "group", "subset", "n", "n_positive", "tpr", "fpr"])
-    )
+    keys = ["attribute", "group", "subset", "n", "n_positive"]
+    rates = rows[single].groupby([*keys, "metric"], dropna=False)["estimate"].mean().unstack("metric")
+    rates = rates.dropna(how="all").reset_index().reindex(columns=[*keys, "tpr", "fpr"])
     negative = rates["n"] - rates["n_positive"]
     cells = {
         "TP": rates["tpr"] * rates["n_positive"],
@@ -272,13 +265,10 @@ def _rounded(table):
 
 def _words(table, *columns):
     """Entries of some columns, row by row, as text or None; of a column that the table lacks, None."""
-    parts = [
-        [None if pd.isna(value) else str(value) for value in table[column]]
-        if column in table
-        else [None] * len(table)
-        for column in columns
-    ]
-    return list(zip(*parts, strict=True))
+    absent = pd.Series([None] * len(table), dtype=object)
+    parts = [table.get(column, absent) for column in columns]
+    texts = [[None if lacks else str(v) for v, lacks in zip(p.tolist(), p.isna(), strict=True)] for p in parts]
+    return list(zip(*texts, strict=True))
 
 
 def refusals(
