@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -81,7 +82,7 @@ class Estimate:
         """Names of the dimensions, resamples aside."""
         return self.values.dims[1:]
 
-    @property
+    @cached_property
     def value(self) -> xr.DataArray:
         """Estimate without its resamples."""
         return self.values.isel({RESAMPLE: 0}, drop=True)
@@ -227,9 +228,10 @@ class Estimate:
         if self.seeds < 2:
             return self
         sizes = [self.spread.sizes[d] for d in dims]
-        kept = xr.DataArray(np.broadcast_to(True if trained is None else trained, sizes), dims=dims)
-        variance = self.spread.var(SEED, ddof=1)
-        pooled = variance.where(kept).mean(list(dims)).broadcast_like(variance).where(kept, 0.0).transpose(*self.dims)
+        kept = xr.Variable(dims, np.broadcast_to(True if trained is None else trained, sizes))
+        variance = self.spread.variable.var(SEED, ddof=1)
+        mean = variance.where(kept).mean(list(dims)).set_dims(variance.sizes)
+        pooled = self._like(mean.where(kept, 0.0).transpose(*self.dims).values)
         known = (self.seeds - 1) * int(kept.sum())
         return replace(self, pooled=(pooled, float(known if freedom is None else freedom)))
 
@@ -289,7 +291,7 @@ class Estimate:
         """
         values, retrain = self.values, self.s_retrain
         if self.small is not None:  # neither widens the others' interval nor has one of this kind
-            values = values.where(~self._whole(self.small))
+            values = values.copy(deep=False, data=np.where(self._whole(self.small).values, np.nan, values.values))
         if simultaneous is False or not self.dims:
             ends = percentile_interval(values.values, level)
             ends = widen(self.value.values, *ends, retrain.values, self.seeds, level, self.freedom)
@@ -366,12 +368,12 @@ class Estimate:
 
     def _within(self, low, high) -> tuple[xr.DataArray, xr.DataArray]:
         """Ends that stay in the range of the quantity, exact ones where there are few events."""
+        low, high = low.values, high.values
         if self.small is not None:
-            small = self._whole(self.small)
-            nothing = self._like(np.full(small.shape, np.nan))
-            exact = (nothing, nothing) if self.exact is None else map(self._whole, self.exact)
-            low, high = (end.where(~small, own) for end, own in zip((low, high), exact, strict=True))
-        return low.clip(*self.bounds), high.clip(*self.bounds)
+            small = self._whole(self.small).values
+            exact = (np.nan, np.nan) if self.exact is None else (self._whole(end).values for end in self.exact)
+            low, high = (np.where(small, own, end) for end, own in zip((low, high), exact, strict=True))
+        return self._like(np.clip(low, *self.bounds)), self._like(np.clip(high, *self.bounds))
 
     def _size(self, size):
         if not isinstance(size, xr.DataArray):
@@ -379,7 +381,7 @@ class Estimate:
         return self._whole(size).values.reshape(-1)
 
     def _like(self, data) -> xr.DataArray:
-        return self.value.copy(data=data)
+        return self.value.copy(deep=False, data=data)
 
     def _each(self, change, *, sizes: bool = True) -> "Estimate":
         """Estimate with a change applied to resamples and seeds, and to the sizes where they have labels."""

@@ -201,16 +201,18 @@ class Evaluation:
             low, high = low - high, high - low
         if minus is not None and self.versus is not None:
             low, high = low - high, high - low
+        resampled = xr.DataArray(parts[0], coords, (RESAMPLE, *dims))
+        labelled = resampled[0]  # labels are made once: that takes longer than all the rest
         found = Estimate(
-            xr.DataArray(parts[0], coords, (RESAMPLE, *dims)),
-            xr.DataArray(parts[1], coords, (SEED, *dims)),
+            resampled,
+            xr.DataArray(parts[1], labelled.coords, (SEED, *dims)),
             n,
             n_positive,
             metric,
             attribute,
             None if minus is None else names[minus],
             bounds=(low, high),
-            **self._few(metric, attribute, which, minus, coords, dims),
+            **self._few(metric, attribute, which, minus, labelled),
         )
         if self.alike is not None and self.versus is None and found.seeds > 1:
             others = self.alike._estimate(metric, attribute, which, minus)
@@ -222,14 +224,14 @@ class Evaluation:
         models = {*map(str, self.labels), *map(str, self.versus or ())} - {NONE}
         return found.pool(self.key, trained=trained, freedom=(found.seeds - 1) * min(sum(trained), len(models)))
 
-    def _few(self, metric, attribute, which, minus, coords, dims) -> dict:
+    def _few(self, metric, attribute, which, minus, labelled) -> dict:
         """Counts behind a rate, where they are small, and the interval that holds there."""
         key = metric, attribute
         if key not in self.small:
             return {}
 
         def label(values):
-            return xr.DataArray(values, coords, tuple(dims))
+            return labelled.copy(deep=False, data=values)
 
         small = self.small[key]
         few = small[:, which] if minus is None else small[:, which] | small[:, [minus]]

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
@@ -122,6 +121,8 @@ def finetune(
             f"There are {len(pairs)} pairs, epochs is {epochs}, batch_size {batch_size}, rank {rank}, precision "
             f"{precision!r}; expected one or more of each, and fp32 or bf16."
         )
+    from peft import LoraConfig, PeftModel, get_peft_model  # slow to import, and only adapters need it
+
     out = Path(out)
     settings = {
         "base": base,
