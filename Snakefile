@@ -94,6 +94,7 @@ SCORES = {
     "15_adding": {"reads": ["cohort.parquet", "powerset.nc"], "writes": ["rq1.parquet"], "threads": 4},
     "16_missing": {"reads": ["cohort.parquet", "masking.nc"], "writes": ["rq2.parquet"], "threads": 4},
 }
+EVERY = CHAPTERS | OWN | SCORES
 
 
 # Seconds that a chapter takes for a cohort such as SUPPORT2 on two idle cores, until it has run once.
@@ -121,7 +122,8 @@ onstart:
         f"Computed here: {', '.join(RUNS)}{shown}. {len(jobs)} steps to do, {in_words(total)} on one core.",
         file=sys.stderr,
     )
-    os.environ.update(start_warm())  # jobs start their notebooks from it
+    if len(jobs) > 2:  # it takes as long to start as a few notebooks
+        os.environ.update(start_warm())  # jobs start their notebooks from it
 
 
 NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
@@ -163,7 +165,7 @@ def twin_of(name):
     """Give the folder of the twin that this notebook reads, if its run is of one."""
 
     def folder(wildcards):
-        run, chapter = settings(wildcards.run), (CHAPTERS | OWN | SCORES)[name]
+        run, chapter = settings(wildcards.run), EVERY[name]
         return [run["root"]] if "twin" in run and chapter.get("files") else []
 
     return folder
@@ -193,7 +195,7 @@ def workers_of(name, most):
 
 def sources_of(name):
     """Give the modules behind a notebook, without those of the room `show` if it is slow."""
-    slow = (CHAPTERS | OWN | SCORES)[name].get("slow", False)
+    slow = EVERY[name].get("slow", False)
     return [file for file in sources(f"notebooks/{name}.ipynb") if not (slow and "/mmlib/show/" in f"/{file}")]
 
 
@@ -239,9 +241,9 @@ PAGES = [
 ]
 
 
-EXECUTED = [
-    f"results/{run}/notebooks/{name}.ipynb" for run in RUNS for name in chapters_of(settings(run), CHAPTERS)
-] + [f"results/book/notebooks/{notebook.name}" for notebook in STORY + LESSON]
+OF_RUNS = [(run, name) for run in RUNS for name in chapters_of(settings(run), CHAPTERS)]
+EXECUTED = [f"results/{run}/notebooks/{name}.ipynb" for run, name in OF_RUNS]
+EXECUTED += [f"results/book/notebooks/{notebook.name}" for notebook in STORY + LESSON]
 
 
 # Results are asked for by name: what was deleted is made again although the pages are there.
@@ -250,12 +252,7 @@ rule book:
     input:
         "_build/html/index.html",
         EXECUTED,
-        [
-            f"results/{run}/{file}"
-            for run in RUNS
-            for name in chapters_of(settings(run), CHAPTERS)
-            for file in (CHAPTERS | OWN | SCORES)[name]["writes"]
-        ],
+        [f"results/{run}/{file}" for run, name in OF_RUNS for file in EVERY[name]["writes"]],
 
 
 rule pages:
@@ -355,7 +352,8 @@ rule twin:
         "python -m mmlib twins {params.arguments} {output} >{log} 2>&1"
 
 
-for name, chapter in (CHAPTERS | OWN | SCORES).items():
+for name, chapter in EVERY.items():
+    workers = workers_of(name, chapter["threads"])
 
     rule:
         name:
@@ -380,12 +378,12 @@ for name, chapter in (CHAPTERS | OWN | SCORES).items():
         priority: len(FIRST) - FIRST.index(name) if name in FIRST else 0
         resources:
             expected=lambda wildcards, rule=name: in_words(seconds(rule, wildcards.run)),
-            workers=workers_of(name, chapter["threads"]),
+            workers=workers,
         message:
             f"{{wildcards.run}}: {name}, {{resources.expected}}"
         # A chapter reserves one core less than it uses: start-up, figures and much of Python keep one core busy, so that
         # another job fits beside it. Those that encode and train keep all of theirs busy.
-        threads: max(1, workers_of(name, chapter["threads"]) - (name not in BUSY))
+        threads: max(1, workers - (name not in BUSY))
         shell:
             "export OMP_NUM_THREADS={resources.workers} MKL_NUM_THREADS={resources.workers}"
             " OPENBLAS_NUM_THREADS={resources.workers};"

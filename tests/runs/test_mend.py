@@ -57,10 +57,15 @@ def test_a_file_whose_reader_hangs_or_crashes_is_removed(whole, tmp_path, monkey
     assert not file.exists()
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    return write_twin("mimic_iv_ed", tmp_path_factory.mktemp("twin") / "twin", patients=20)
+
+
 @pytest.mark.parametrize("name", ["truth.parquet", "twin.json", "ed/triage.csv.gz"])
 @pytest.mark.parametrize("kind", ["cut", "flipped", "gone"])
-def test_a_damaged_twin_is_removed(tmp_path, name, kind):
-    whole, twin = (write_twin("mimic_iv_ed", tmp_path / "twins" / n, patients=20) for n in ("whole", "damaged"))
+def test_a_damaged_twin_is_removed(tmp_path, written, name, kind):
+    whole, twin = (shutil.copytree(written, tmp_path / "twins" / n) for n in ("whole", "damaged"))
     assert remove_damaged(tmp_path) == []
     content = (twin / name).read_bytes()
     flipped = content[:20] + bytes([content[20] ^ 128]) + content[21:]
