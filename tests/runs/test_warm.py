@@ -63,6 +63,16 @@ def test_a_forked_notebook_has_the_folder_variables_and_threads_of_its_command(e
     assert "mmlib.runs.warm" in Path(f"/proc/{parent}/cmdline").read_text()
 
 
+def test_a_figure_is_shown_and_not_drawn_before_that(environment, tmp_path, write_notebook):
+    count = "from matplotlib.backends.backend_agg import FigureCanvasAgg as Canvas\nfrom mmlib.show.style import plt\n"
+    count += "own, drawn = Canvas.draw, []\nCanvas.draw = lambda canvas: drawn.append(1) or own(canvas)"
+    cells = ("parameters", ""), count, "plt.subplots();", "print(len(drawn))"
+    notebook, own = write_notebook(tmp_path / "figure.ipynb", *cells), environment | {"PYTHONPATH": os.getcwd()}
+    assert run(notebook, tmp_path / "out.ipynb", cwd=tmp_path, env=own) == (0, "")
+    assert '"image/svg+xml"' in (tmp_path / "out.ipynb").read_text()
+    assert printed(tmp_path / "out.ipynb") == "0\n"
+
+
 def test_a_message_and_the_exit_code_reach_the_terminal_that_asked(environment, tmp_path):
     code, said = run(tmp_path / "none.ipynb", tmp_path / "out.ipynb", env=environment)
     assert code == 1
