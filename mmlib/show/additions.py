@@ -413,16 +413,6 @@ def part_table(parts: Mapping[str, Estimate], result: Evaluation, baseline: str)
     return pd.DataFrame(rows).style.hide(axis="index")
 
 
-def _calibration(result, attribute, baseline):
-    """How observed over expected changes in the two groups of a difference, in a sentence."""
-    ratio, end = result.metric("observed_expected", attribute), full_subset(result.labels)
-    said = []
-    for group in (result.groups.contrasts[attribute], result.groups.reference(attribute)):
-        before, after = (float(ratio.sel(subset=s, group=group)) for s in (baseline, end))
-        said.append(f"from {before:.2f} to {after:.2f} in {group}")
-    return f"Observed over expected goes {' and '.join(said)}."
-
-
 def _signed(value):
     """A difference of rates with its sign; one that rounds to zero has none."""
     text = f"{float(value):+.2f}"
@@ -662,7 +652,7 @@ def group_table(by_group: Evaluation):
     table = pd.concat(parts, ignore_index=True)
     table["attribute"] = table["attribute"].map(words).where(table["group"] != "all", "")
     table = table.set_axis(["attribute", "group", "n", "positives", "AUROC [95 %]"], axis=1)
-    table.insert(2, "AUROC [95 %]", table.pop("AUROC [95 %]"))
+    table = table[["attribute", "group", "AUROC [95 %]", "n", "positives"]]
     return table.style.hide(axis="index").format({"n": "{:,}", "positives": "{:,}"})
 
 
