@@ -21,10 +21,10 @@ from mmlib.runs.parameters import (
     unknown_parameter,
 )
 
-#: Figures are saved as SVG with searchable words, without a date, which the guard would report.
+#: Figures are saved as SVG with searchable words, without a date, which the guard would report, and the same every time.
 READABLE = """\
 c.InlineBackend.figure_formats = FORMATS
-c.InlineBackend.rc = {'svg.fonttype': 'none'}
+c.InlineBackend.rc = {'svg.fonttype': 'none', 'svg.hashsalt': 'mmlib'}
 c.InlineBackend.print_figure_kwargs = {'bbox_inches': 'tight', 'metadata': {'Date': None}}
 """
 

@@ -73,6 +73,17 @@ def test_a_figure_is_shown_and_not_drawn_before_that(environment, tmp_path, writ
     assert printed(tmp_path / "out.ipynb") == "0\n"
 
 
+def test_a_figure_is_the_same_file_every_time(environment, tmp_path, write_notebook):
+    cells = ("parameters", ""), "import matplotlib.pyplot as plt\nplt.plot([0, 1], marker='o');"
+    notebook = write_notebook(tmp_path / "figure.ipynb", *cells)
+    drawn = []
+    for name in ("once.ipynb", "again.ipynb"):
+        assert run(notebook, tmp_path / name, cwd=tmp_path, env=environment) == (0, "")
+        (output,) = json.loads((tmp_path / name).read_text())["cells"][-1]["outputs"]
+        drawn.append(output["data"]["image/svg+xml"])
+    assert drawn[0] == drawn[1]
+
+
 def test_a_message_and_the_exit_code_reach_the_terminal_that_asked(environment, tmp_path):
     code, said = run(tmp_path / "none.ipynb", tmp_path / "out.ipynb", env=environment)
     assert code == 1
