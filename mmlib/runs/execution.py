@@ -21,7 +21,7 @@ from mmlib.runs.parameters import (
     unknown_parameter,
 )
 
-#: Figures are saved as SVG with searchable words, without a date, which the guard would report, and the same every time.
+#: Figures are saved as SVG with searchable words, without a date, which the guard would report; the same every time.
 READABLE = """\
 c.InlineBackend.figure_formats = FORMATS
 c.InlineBackend.rc = {'svg.fonttype': 'none', 'svg.hashsalt': 'mmlib'}
