@@ -43,6 +43,8 @@ from mmlib.runs.shared import code_digest, read_runs
 from mmlib.runs.summary import summary_page
 
 MARK = "# Staged by mmlib.runs.staging: whatever is changed here is lost.\n"
+#: Name of a table, as pandas draws it.
+STYLED = re.compile(r"\bT_[0-9a-f]{5}(?=\b|_)")
 #: One self-contained script, fonts included, so that formulas can be read without a network.
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
 #: Folder of the notebooks over all runs, and the name under which they are executed.
@@ -220,17 +222,19 @@ def stage_notebook(
     -------
     dict
         A copy: labels carry the run, the first heading its title, code is folded, parameters that were not given stand
-        beside those that were. Papermill's notes on times are gone, and so are cells with the tag ``if-any`` that show
-        nothing.
+        beside those that were. Times, and what two executions draw at random, are gone, and so are cells with the tag
+        ``if-any`` that show nothing.
     """
     notebook = copy.deepcopy(dict(notebook))
     notebook["metadata"].pop("papermill", None)
     notebook["cells"] = [cell for cell in notebook["cells"] if not _says_nothing(cell)]
     _show_defaults(notebook["cells"])
-    headed = False
+    headed, tables = False, {}
     for cell in notebook["cells"]:
-        cell["metadata"].pop("papermill", None)
+        for times in ("papermill", "execution"):
+            cell["metadata"].pop(times, None)
         for output in cell.get("outputs", []):
+            _drop_chance(output.get("data", {}), tables)
             if {"image/png", "image/svg+xml"} <= set(output.get("data", {})):  # others keep SVG to be searched
                 output["data"].pop("image/png" if run == BOOK else "image/svg+xml")
         if "mystnb" in cell["metadata"]:
@@ -255,6 +259,15 @@ def stage_notebook(
                 )
             cell["source"] = text.splitlines(keepends=True)
     return notebook
+
+
+def _drop_chance(data: dict, tables: dict[str, str]) -> None:
+    """Number tables, whose names pandas draws at random, and drop places in memory: equal numbers give equal pages."""
+    if "text/html" in data:
+        html = "".join(data["text/html"])
+        data["text/html"] = STYLED.sub(lambda found: tables.setdefault(found[0], f"T_{len(tables)}"), html)
+    if "text/plain" in data:
+        data["text/plain"] = re.sub(r" at 0x[0-9a-f]+", "", "".join(data["text/plain"]))
 
 
 def _show_defaults(cells: list[dict]) -> None:

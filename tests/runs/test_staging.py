@@ -143,6 +143,18 @@ def test_a_credentialed_run_is_searched_before_anything_of_it_is_staged(checkout
     assert not (checkout / "_build" / "other").exists()
 
 
+def test_two_executions_with_equal_numbers_give_the_same_page():
+    def once(name, time, place):
+        table = f"<style>#{name} td {{}}</style><table id='{name}'><td id='{name}_row0_col0'>1</td></table><p>T_a</p>"
+        data = {"text/html": [table], "text/plain": [f"<Styler at {place}>"]}
+        cell = {"cell_type": "code", "metadata": {"execution": {"shell": time}}, "source": "x"}
+        return {"cells": [cell | {"outputs": [{"data": dict(data)}, {"data": dict(data)}]}], "metadata": {}}
+
+    first = stage_notebook(once("T_1fd38", "2026-01-01", "0x7f01"), "book")
+    assert first == stage_notebook(once("T_00c56", "2026-01-02", "0x7fab"), "book")
+    assert first["cells"][0]["outputs"][1]["data"]["text/html"].count("T_0") == 3
+
+
 def test_drawings_that_were_kept_to_be_searched_are_not_shown():
     notebook = executed()
     notebook["cells"][1]["outputs"][0]["data"]["image/svg+xml"] = "<svg/>"
