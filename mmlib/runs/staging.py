@@ -226,7 +226,8 @@ def stage_notebook(
         ``if-any`` that show nothing.
     """
     notebook = copy.deepcopy(dict(notebook))
-    notebook["metadata"].pop("papermill", None)
+    for of_one_execution in ("papermill", "sha256"):
+        notebook["metadata"].pop(of_one_execution, None)
     notebook["cells"] = [cell for cell in notebook["cells"] if not _says_nothing(cell)]
     _show_defaults(notebook["cells"])
     headed, tables = False, {}
