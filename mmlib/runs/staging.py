@@ -234,6 +234,8 @@ def stage_notebook(
     for cell in notebook["cells"]:
         for times in ("papermill", "execution"):
             cell["metadata"].pop(times, None)
+        if "injected-parameters" in cell["metadata"].get("tags", []):
+            cell["id"] = "injected"  # papermill draws one
         for output in cell.get("outputs", []):
             _drop_chance(output.get("data", {}), tables)
             if {"image/png", "image/svg+xml"} <= set(output.get("data", {})):  # others keep SVG to be searched

@@ -147,9 +147,10 @@ def test_two_executions_with_equal_numbers_give_the_same_page():
     def once(name, time, place):
         table = f"<style>#{name} td {{}}</style><table id='{name}'><td id='{name}_row0_col0'>1</td></table><p>T_a</p>"
         data = {"text/html": [table], "text/plain": [f"<Styler at {place}>"]}
+        given = {"cell_type": "code", "id": name, "metadata": {"tags": ["injected-parameters"]}, "source": "y = 1"}
         cell = {"cell_type": "code", "metadata": {"execution": {"shell": time}}, "source": "x"}
         outputs = [{"data": dict(data)}, {"data": dict(data)}]
-        return {"cells": [cell | {"outputs": outputs}], "metadata": {"sha256": name}}
+        return {"cells": [cell | {"outputs": outputs}, given], "metadata": {"sha256": name}}
 
     first = stage_notebook(once("T_1fd38", "2026-01-01", "0x7f01"), "book")
     assert first == stage_notebook(once("T_00c56", "2026-01-02", "0x7fab"), "book")
