@@ -80,8 +80,10 @@ def test_conda_and_binder_install_the_same_list():
 
 def test_make_installs_the_same_list():
     commands = (ROOT / "Makefile").read_text()
-    assert re.findall(r"pip install.* (\S+)$", commands, flags=re.M) == ["requirements.lock", "."]
-    assert re.search(r"pip install.* --no-deps --editable \.$", commands, flags=re.M)
+    assert re.findall(r"^LOCKED = (.*)$", commands, flags=re.M) == ["--requirement requirements.lock --editable ."]
+    (setup,) = re.findall(r"^\.venv/ready:.*\n((?:\t.*\n)+)", commands, flags=re.M)
+    assert re.findall(r"pip install.* (\S+)$", setup, flags=re.M) == ["uv", "$(LOCKED)"]
+    assert "$(UV) $(LOCKED) || " in setup
 
 
 def test_version_and_licence_are_told_the_same_everywhere():
