@@ -86,4 +86,5 @@ def _one_thread() -> None:
 def _at_once(torch) -> int:
     """As many as the environment says, or as torch or OpenMP would take threads, or else as there are cores."""
     threads = torch.get_num_threads() if torch else os.environ.get("OMP_NUM_THREADS", "")
-    return next((int(told) for told in (os.environ.get(WORKERS, ""), str(threads)) if told.isdigit()), os.cpu_count() or 1)
+    told = [number for number in (os.environ.get(WORKERS, ""), str(threads)) if number.isdigit()]
+    return int(told[0]) if told else os.cpu_count() or 1
