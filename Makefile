@@ -5,6 +5,8 @@ RUNS ?= support2
 CORES ?= all
 PYTHON ?= python3
 BIN := .venv/bin
+# Where this is set, every process would compile the libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: book redraw release lessons lab test check faults bench bench-large serve clean
 
