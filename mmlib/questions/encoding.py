@@ -18,7 +18,7 @@ from mmlib.models.powerset import train_variants
 from mmlib.models.study import Study, prepare
 from mmlib.questions.audit import VERDICTS
 from mmlib.text.encode import embed_notes, native
-from mmlib.text.encoder import Encoder, embed_texts
+from mmlib.text.encoder import Encoder
 from mmlib.text.notes import join_notes, write_notes
 
 BOOSTED = "gradient boosting on raw columns"
@@ -247,9 +247,8 @@ def compare_units(
     costs, studies = [], {}
     for unit, texts in (("field", rows["sentence"]), ("note", join_notes(rows)["sentence"])):
         started = time.perf_counter()
-        embed_texts(texts.unique().tolist(), encoder, cached=False)
+        vectors = embed_notes(rows, part["sample_id"], study.modalities, encoder, unit=unit, cached=False)
         costs.append((unit, len(texts), texts.nunique(), time.perf_counter() - started))
-        vectors = embed_notes(rows, part["sample_id"], study.modalities, encoder, unit=unit)
         own = prepare(part, vectors, dimensions=dimensions, validation=validation, seed=seed)
         studies[unit] = (own, architecture)
     score = train_variants(studies)["score"]

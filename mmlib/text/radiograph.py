@@ -246,7 +246,7 @@ def _shape(mask: np.ndarray) -> dict[str, float]:
     """Numbers about one lung that do not depend on the size of the picture."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     height, width = len(rows), len(columns)
-    hull = morphology.convex_hull_image(mask)
+    hull = morphology.convex_hull_image(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     return {
         "slim": height / width,
         "solid": mask.sum() / hull.sum(),
