@@ -91,5 +91,5 @@ LOCKED = --requirement requirements.lock --editable .
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
-	$(UV) $(LOCKED) || $(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 $(LOCKED)
+	$(UV) $(LOCKED) || $(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 --no-compile $(LOCKED)
 	touch $@

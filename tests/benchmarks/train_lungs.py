@@ -539,7 +539,7 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1, step / 50) * (0.5 * (1 + np.cos(np.pi * step / steps)) + 0.005)
         x, truth, told, counts, outlined = (part.to(device) for part in batch_of(pool, rng, size, harder))
-        with torch.autocast(device, dtype=torch.bfloat16):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=device != "cpu"):  # many CPUs have no such arithmetic
             maps, answers = network(x)
         loss, dice, errors = loss_of(maps.float(), answers.float(), truth, told, counts, outlined)
         optimiser.zero_grad()
