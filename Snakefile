@@ -58,7 +58,7 @@ CHAPTERS = {
     "05_fairness": {
         "reads": ["cohort.parquet", "powerset.nc", "masking.nc"],
         "writes": ["fairness.parquet", "declared.parquet"],
-        "threads": 4,
+        "threads": 1,
     },
     "06_selection": {
         "reads": ["cohort.parquet", "embeddings.nc", "powerset.nc"],
@@ -379,15 +379,13 @@ for name, chapter in EVERY.items():
         resources:
             expected=lambda wildcards, rule=name: in_words(seconds(rule, wildcards.run)),
             workers=workers,
-            at_once=min(chapter["threads"], workflow.cores),
         message:
             f"{{wildcards.run}}: {name}, {{resources.expected}}"
         # A chapter reserves one core less than it uses: start-up, figures and much of Python keep one core busy, so that
-        # another job fits beside it. Those that encode and train keep all of theirs busy. Tasks that do not wait for each
-        # other (folds, regimes, blocks of resamples) may be more than threads, so that the last chapters leave no core idle.
+        # another job fits beside it. Those that encode and train keep all of theirs busy.
         threads: max(1, workers - (name not in BUSY))
         shell:
-            "export MMLIB_WORKERS={resources.at_once} OMP_NUM_THREADS={resources.workers} MKL_NUM_THREADS={resources.workers}"
+            "export OMP_NUM_THREADS={resources.workers} MKL_NUM_THREADS={resources.workers}"
             " OPENBLAS_NUM_THREADS={resources.workers};"
             " python -m mmlib execute {input.notebook} {output.executed} -f notebooks/params/{wildcards.run}.yml"
             " {params.root:q} >{log} 2>&1"

@@ -16,7 +16,9 @@ DIRECT = [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optio
 LOCK = {
     canonicalize_name(name): Version(pinned)
     for name, _, pinned in (
-        line.partition("==") for line in (ROOT / "requirements.lock").read_text().splitlines() if line[:1] != "#"
+        line.partition("==")
+        for line in (ROOT / "requirements.lock").read_text().splitlines()
+        if line[:1] != "#"
     )
 }
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
@@ -56,7 +58,9 @@ def test_the_lock_is_complete():
 
 
 def test_the_lock_installs_on_the_python_of_debian_12():
-    allowed = {name: SpecifierSet(metadata(name)["Requires-Python"] or "") for name in installed_from_the_lock()}
+    allowed = {
+        name: SpecifierSet(metadata(name)["Requires-Python"] or "") for name in installed_from_the_lock()
+    }
     assert [name for name, pythons in allowed.items() if "3.11.2" not in pythons] == []
     assert len(allowed) > len(LOCK) / 2
 
@@ -68,7 +72,10 @@ def test_conda_and_binder_install_the_same_list():
         "-e .",
     ]
     (python,) = (entry for entry in CONDA if str(entry).startswith("python="))
-    assert Version(python.removeprefix("python=")) in Requirement(f"python{PROJECT['requires-python']}").specifier
+    assert (
+        Version(python.removeprefix("python="))
+        in Requirement(f"python{PROJECT['requires-python']}").specifier
+    )
 
 
 def test_make_installs_the_same_list():

@@ -17,10 +17,6 @@ from tqdm import tqdm
 if TYPE_CHECKING:  # scores that were made elsewhere are compared without torch
     import torch
 
-#: Environment variable: tasks that `map_parallel` runs at once. Unlike threads of torch or BLAS, which wait for each
-#: other, they lose nothing where another process uses the same cores.
-WORKERS = "MMLIB_WORKERS"
-
 
 def choose_device(name: str) -> str:
     """Name of the device: ``"auto"`` means ``"cuda"`` if there is a GPU, else ``"cpu"``; other names stay."""
@@ -45,7 +41,7 @@ def move(model: torch.nn.Module, device: str) -> torch.nn.Module:
 
 
 def map_parallel(work: Callable, items: Sequence, name: str = "") -> list:
-    """Results of independent tasks, run in threads on one core each: as many as torch has, or as ``WORKERS`` says.
+    """Results of independent tasks, run in threads on one core each.
 
     Parameters
     ----------
@@ -61,9 +57,9 @@ def map_parallel(work: Callable, items: Sequence, name: str = "") -> list:
         Results of ``work``, in the order of ``items``.
     """
     torch = sys.modules.get("torch")  # without it there is no GPU to share, and no threads of its own to hold back
-    cores = torch.get_num_threads() if torch else 1
+    cores = torch.get_num_threads() if torch else _cores()
     hide = None if name else True
-    workers = 1 if torch and torch.cuda.is_available() else min(_at_once(torch), len(items))
+    workers = 1 if torch and torch.cuda.is_available() else min(cores, len(items))
     if workers < 2:
         return [work(item) for item in tqdm(items, desc=name, disable=hide)]
     if torch:
@@ -83,8 +79,7 @@ def _one_thread() -> None:
     threadpool_limits(1, user_api="openmp")
 
 
-def _at_once(torch) -> int:
-    """As many as the environment says, or as torch or OpenMP would take threads, or else as there are cores."""
-    threads = torch.get_num_threads() if torch else os.environ.get("OMP_NUM_THREADS", "")
-    told = [number for number in (os.environ.get(WORKERS, ""), str(threads)) if number.isdigit()]
-    return int(told[0]) if told else os.cpu_count() or 1
+def _cores() -> int:
+    """As many as torch would take: what OpenMP is told, or else all that there are."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return int(told) if told.isdigit() else os.cpu_count() or 1

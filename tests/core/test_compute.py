@@ -3,7 +3,7 @@ import threading
 import pytest
 import torch
 
-from mmlib.core.compute import WORKERS, map_parallel
+from mmlib.core.compute import map_parallel
 
 
 @pytest.fixture(params=[1, 2])
@@ -23,15 +23,6 @@ def test_results_come_in_the_order_of_the_items_each_from_one_core(cores):
 
     assert map_parallel(work, range(4)) == [(i**2, 1) for i in range(4)]
     assert torch.get_num_threads() == cores
-
-
-def test_more_tasks_than_threads_of_torch_run_at_once_where_the_environment_says_so(monkeypatch):
-    monkeypatch.setenv(WORKERS, "3")
-    before, meet = torch.get_num_threads(), threading.Barrier(3, timeout=10)
-    torch.set_num_threads(1)
-    assert len(map_parallel(lambda item: meet.wait(), range(6))) == 6
-    assert torch.get_num_threads() == 1
-    torch.set_num_threads(before)
 
 
 def test_an_error_is_passed_on_and_the_cores_are_given_back(cores):
