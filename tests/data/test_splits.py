@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import StratifiedGroupKFold
 
 from mmlib.data.splits import assign_folds, check_folds, hold_out
 
@@ -14,6 +15,16 @@ def samples(positives, n=200, patients=None):
 def folded(*arguments, folds=2, **settings):
     frame = samples(*arguments, **settings)
     return frame.assign(fold=assign_folds(frame, folds=folds))
+
+
+@pytest.mark.parametrize("n, patients, positive, folds", [(400, 150, 0.3, 5), (300, 300, 0.1, 3), (500, 60, 0.5, 10)])
+def test_folds_are_those_of_scikit_learn(n, patients, positive, folds):
+    rng = np.random.default_rng(n)
+    frame = pd.DataFrame({"patient_id": rng.integers(0, patients, n), "label": rng.random(n) < positive})
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=7)
+    fold = assign_folds(frame, folds=folds, seed=7).to_numpy()
+    for k, (_, tested) in enumerate(splitter.split(frame, frame.label, frame.patient_id)):
+        assert np.flatnonzero(fold == k).tolist() == tested.tolist()
 
 
 def test_whole_patients_are_held_out_with_both_labels():
