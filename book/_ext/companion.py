@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import re
 from pathlib import Path
 from urllib.parse import quote
@@ -166,9 +167,21 @@ def compile_once():
     docscrape_sphinx.SandboxedEnvironment = environment
 
 
+#: Extensions that do not say whether pages may be read side by side: one numbers them afterwards, one is of LaTeX.
+SILENT = ("sphinx_multitoc_numbering", "sphinx_jupyterbook_latex")
+
+
+def read_side_by_side(app):
+    """Read and write pages on all cores, for which jupyter-book has no option."""
+    app.parallel = os.cpu_count() or 1
+    for name in SILENT:
+        app.extensions[name].parallel_read_safe = True
+
+
 def setup(app):
     """Register with Sphinx."""
     compile_once()
+    app.connect("builder-inited", read_side_by_side)
     app.config.html_search_scorer = str(Path(__file__).parents[1] / "_static" / "scorer.js")
     app.add_enumerable_node(table_figure, "table")
     app.add_directive("table-in-part", TableInPart)

@@ -131,7 +131,8 @@ def _own():
 
 def _end_with_input(folder):
     """End this process when the one that started it has ended."""
-    sys.stdin.read()
+    while os.read(0, 1):  # not sys.stdin: what is forked while it is read could never close its own
+        pass
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
@@ -148,12 +149,15 @@ def _be(line, streams, words, cwd, environment, own_session):
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
-    os.environ.pop(PLACE, None)  # for modules that would hand over what was handed over
     threading.Thread(target=_end_with, args=(line,), daemon=True).start()
     _use_threads(environment.get("OMP_NUM_THREADS"))
-    code, sys.argv = 1, list(words)
+    code, sys.argv, sys.stdin = 1, list(words), open(0, closefd=False)
     try:
-        run_module(words[0], run_name="__main__", alter_sys=True)
+        if "-c" in words:  # as a worker of pytest is started
+            exec(words[-1], {"__name__": "__main__"})
+        else:
+            os.environ.pop(PLACE, None)  # for modules that would hand over what was handed over
+            run_module(words[0], run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -188,5 +192,5 @@ if __name__ == "__main__":
     place, *words = sys.argv[1:]
     code = hand_over(place, words)
     if code is None:
-        os.execv(sys.executable, [sys.executable, "-m", *words])
+        os.execv(sys.executable, [sys.executable, *([] if "-c" in words else ["-m"]), *words])
     sys.exit(code)
