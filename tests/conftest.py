@@ -2,16 +2,23 @@
 
 import gc
 import os
+import sys
 
 import pytest
 
-from mmlib.runs.warm import start_warm, stop_warm
+from mmlib.runs import warm
 
 
 def pytest_configure(config):
-    """Workers share one process that forks: it takes as long to start as several notebooks."""
-    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
-        os.environ |= start_warm()
+    """Workers, and the notebooks that they start, are forked from one process that has the libraries in memory."""
+    if hasattr(config, "workerinput"):
+        import matplotlib
+
+        matplotlib.use("agg")  # that process is set up for notebooks
+    elif getattr(config.option, "numprocesses", None):
+        os.environ |= warm.start_warm()
+        if place := os.environ.get(warm.PLACE):
+            config.option.tx = [f"popen//python={sys.executable} -I -S {warm.__file__} {place}"] * len(config.option.tx)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -94,13 +101,13 @@ def small_powerset():
 @pytest.fixture(scope="session")
 def warm_kernels():
     """Kernels of notebooks start with the heavy libraries in memory."""
-    told = start_warm()
+    told = warm.start_warm()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in told.items():
             patch.setenv(name, value)
         yield
     if told:
-        stop_warm()
+        warm.stop_warm()
 
 
 @pytest.fixture(autouse=True)

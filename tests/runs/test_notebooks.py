@@ -182,10 +182,8 @@ def test_every_figure_has_a_caption_and_every_picture_words():
 
 def test_the_same_seed_gives_the_same_numbers(study):
     results, _ = study
-    file, notebook = results.parent / "notebooks/params/mine.yml", ROOT / "notebooks" / "05_fairness.ipynb"
     before = artefacts.read("mine", "fairness", root=results)
-    code, said, _ = execute(notebook, results, file=file, folder=results.parent)
-    assert code == 0, said
+    run_chapter("05_fairness", results.parent / "notebooks/params/mine.yml", results=str(results))
     pd.testing.assert_frame_equal(before, artefacts.read("mine", "fairness", root=results))
 
 
