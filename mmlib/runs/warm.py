@@ -151,7 +151,7 @@ def _be(line, streams, words, cwd, environment, own_session):
     os.environ.update(environment)
     threading.Thread(target=_end_with, args=(line,), daemon=True).start()
     _use_threads(environment.get("OMP_NUM_THREADS"))
-    code, sys.argv, sys.stdin = 1, list(words), open(0, closefd=False)
+    code, sys.argv = 1, list(words)
     try:
         if "-c" in words:  # as a worker of pytest is started
             exec(words[-1], {"__name__": "__main__"})
