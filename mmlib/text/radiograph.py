@@ -209,7 +209,7 @@ def _doubts(
         other = sides["left" if side == "right" else "right"][0]
         if lung["cut"] > 0.6:
             doubts[side] = f"{side} lung cut by the edge"
-        elif agreement < 0.75 or part < 0.3 or lung["solid"] < 0.7 or lung["height"] < 0.55 * other["height"]:
+        elif agreement < 0.75 or part < 0.3 or lung["solid"] < 0.65 or lung["height"] < 0.55 * other["height"]:
             doubts[side] = f"{side} lung not clear"
     if mirrored > MIRRORED:
         doubts["sides"] = "looks mirrored"

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.train_lungs --hannover ../shared/data/hannover
 
-takes about a quarter of an hour on one idle core and writes ``mmlib/text/lungs.safetensors``. The network learns
+takes about 40 minutes on one idle core and writes ``mmlib/text/lungs.safetensors``. The network learns
 from the 60 outlines of ``tests/outlines/building.json``, from drawings whose outlines are known (the twins' and
 others) and, as what is *no* frontal chest X-ray, from photographs that scikit-image ships, textures, other drawn
 bodies, and halves, turned copies and lookalikes of lateral views made of the same 60 pictures. The first network is
@@ -31,7 +31,7 @@ from mmlib.text.radiograph import prepare, smooth_outline
 from mmlib.twins.drawings import draw_xray, outline_xray
 
 #: Of the first training, and of those that go on from it.
-FIRST = {"steps": 2500, "seed": 0, "rate": 2e-3}
+FIRST = {"steps": 7500, "seed": 0, "rate": 2e-3}
 TUNINGS = (
     {"steps": 500, "seed": 11, "rate": 1.5e-3},
     {"steps": 600, "seed": 12, "rate": 1.5e-3, "harder": True},
