@@ -62,9 +62,10 @@ def digest_folder(folder: Path) -> str:
 
 
 def digest_tree(folder: Path, *, without: str = "") -> str:
-    """Sha256 of all files below a folder with their names, except those of one name."""
+    """Sha256 of all files below a folder with their names, except those of one name and hidden ones, as Snakemake's."""
     digest = hashlib.sha256()
-    for file in sorted(file for file in folder.rglob("*") if file.is_file() and file.name != without):
+    seen = (file for file in folder.rglob("[!.]*") if file.is_file() and file.name != without)
+    for file in sorted(seen):
         digest.update(f"{file.relative_to(folder).as_posix()} {digest_file(file)}\n".encode())
     return digest.hexdigest()
 
