@@ -13,6 +13,7 @@ from docutils.parsers.rst import directives
 from docutils.parsers.rst.directives.tables import CSVTable
 from docutils.statemachine import StringList
 from numpydoc import docscrape_sphinx
+from pybtex.plugin import find_plugin, register_plugin
 from sphinx.jinja2glue import SandboxedEnvironment
 from sphinx.transforms import SphinxTransform
 
@@ -167,13 +168,19 @@ def compile_once():
     docscrape_sphinx.SandboxedEnvironment = environment
 
 
+def search_once():
+    """Let pybtex know its plugin for plain text, which it searches among all packages for each citation."""
+    group, name = "pybtex.backends", "plaintext"
+    register_plugin(group, name, find_plugin(group, name))
+
+
 #: Extensions that do not say whether pages may be read side by side: one numbers them afterwards, one is of LaTeX.
 SILENT = ("sphinx_multitoc_numbering", "sphinx_jupyterbook_latex")
 
 
 def read_side_by_side(app):
-    """Read and write pages on all cores, for which jupyter-book has no option."""
-    app.parallel = os.cpu_count() or 1
+    """Read and write pages on all cores, for which jupyter-book has no option; who shares them out only waits."""
+    app.parallel = (os.cpu_count() or 1) + 1
     for name in SILENT:
         app.extensions[name].parallel_read_safe = True
 
@@ -181,6 +188,7 @@ def read_side_by_side(app):
 def setup(app):
     """Register with Sphinx."""
     compile_once()
+    search_once()
     app.connect("builder-inited", read_side_by_side)
     app.config.html_search_scorer = str(Path(__file__).parents[1] / "_static" / "scorer.js")
     app.add_enumerable_node(table_figure, "table")

@@ -153,7 +153,7 @@ def _be(line, streams, words, cwd, environment, own_session):
     _use_threads(environment.get("OMP_NUM_THREADS"))
     code, sys.argv = 1, list(words)
     try:
-        if "-c" in words:  # as a worker of pytest is started
+        if words[0].startswith("-"):  # -u -c CODE: so a worker of pytest is started
             exec(words[-1], {"__name__": "__main__"})
         else:
             os.environ.pop(PLACE, None)  # for modules that would hand over what was handed over
@@ -192,5 +192,5 @@ if __name__ == "__main__":
     place, *words = sys.argv[1:]
     code = hand_over(place, words)
     if code is None:
-        os.execv(sys.executable, [sys.executable, *([] if "-c" in words else ["-m"]), *words])
+        os.execv(sys.executable, [sys.executable, *([] if words[0].startswith("-") else ["-m"]), *words])
     sys.exit(code)
