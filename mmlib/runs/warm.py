@@ -19,6 +19,7 @@ import threading
 import warnings
 from contextlib import suppress
 from importlib import import_module
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from runpy import run_module
 
@@ -58,6 +59,9 @@ def start_warm() -> dict[str, str]:
     server = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | asked
     )
+    if not (sys.dont_write_bytecode or Path(cache_from_source(find_spec("torch").origin)).is_file()):  # not compiled
+        command[-1] = "from mmlib.runs.warm import load; load(-1)"
+        _STARTED.append(subprocess.Popen(command, env=os.environ | asked, stderr=subprocess.DEVNULL))
     _STARTED.append(server)
     folder = server.stdout.readline().strip()
     search = os.pathsep.join(filter(None, [folder, os.environ.get("JUPYTER_PATH")]))
@@ -103,10 +107,7 @@ def serve() -> None:
         listener.listen(64)  # clients wait from now on
         print(folder, flush=True)
         threading.Thread(target=_end_with_input, args=(folder,), daemon=True).start()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for name in [*HEAVY.split(), *ENGINE.split(), *PAGES.split(), *_own()]:
-                import_module(name)
+        load()
         gc.collect()
         gc.freeze()  # forked processes need not search these modules for garbage, nor copy their pages
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks the system how they ended: they tell it
@@ -120,6 +121,14 @@ def serve() -> None:
             for stream in streams:
                 os.close(stream)
             line.close()
+
+
+def load(step: int = 1) -> None:
+    """Import the libraries; with -1 in reverse, so that two processes, one from each end, compile them sooner."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in [*HEAVY.split(), *ENGINE.split(), *PAGES.split(), *_own()][::step]:
+            import_module(name)
 
 
 def _own():
