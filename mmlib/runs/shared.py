@@ -143,7 +143,7 @@ class RunTables:
     withheld : mapping of str to int
         Table to the number of rows that were suppressed.
     tables : mapping of str to pandas.DataFrame
-        `table` gives copies.
+        Read when they are asked for; `table` gives copies.
     """
 
     name: str
@@ -198,7 +198,8 @@ def read_runs(
     FileNotFoundError
         If a run lies in neither folder.
     ValueError
-        If a table is damaged, or has a column that is not shared.
+        If a shared table is damaged. One made here that is, or that has a column which is not shared, raises it when
+        it is asked for.
     """
     found = {}
     for name in runs:
@@ -214,21 +215,50 @@ def read_runs(
     return found
 
 
-def _stored(run: str, results: str | Path) -> dict[str, pd.DataFrame]:
-    """Tables of a run as its chapters wrote them, as many as there are."""
-    there = [name for name in COLUMNS if artefacts.path(run, name, results).is_file()]
-    return {name: artefacts.read(run, name, root=results) for name in there}
+class _Tables(Mapping):
+    """Tables that are read when they are first asked for."""
+
+    def __init__(self, read, names):
+        self._read, self._names, self._known = read, tuple(names), {}
+
+    def __getitem__(self, name):
+        if name not in self._known:
+            if name not in self._names:
+                raise KeyError(name)
+            self._known[name] = self._read(name)
+        return self._known[name]
+
+    def __iter__(self):
+        return iter(self._names)
+
+    def __len__(self):
+        return len(self._names)
+
+
+def _stored(run: str, results: str | Path) -> Mapping[str, pd.DataFrame]:
+    """Tables of a run as its chapters wrote them, as many as there are; ValueError over a column that is not shared."""
+
+    def read(name):
+        table = artefacts.read(run, name, root=results)
+        if unknown := [column for column in table if column not in COLUMNS[name]]:
+            raise ValueError(
+                f"The table {name} of {run!r} has the column {unknown[0]!r}, which is not one of those that are shared "
+                f"({', '.join(COLUMNS[name])})."
+            )
+        return table
+
+    return _Tables(read, [name for name in COLUMNS if artefacts.path(run, name, results).is_file()])
 
 
 def _gather(
-    run: str, read: Mapping[str, pd.DataFrame], *, results: str | Path, params: str | Path
+    run: str, stored: Mapping[str, pd.DataFrame], *, results: str | Path, params: str | Path
 ) -> RunTables:
     """Tables of a run that was made here, suppressed unless its data are public, with four significant digits.
 
     Parameters
     ----------
     run : str
-    read : mapping of str to pandas.DataFrame
+    stored : mapping of str to pandas.DataFrame
         From `_stored`.
     results, params : path
 
@@ -236,22 +266,13 @@ def _gather(
     ------
     FileNotFoundError
         If the run has no file, or chapter 1 never ran.
-    ValueError
-        If a table has a column that is not shared.
     """
     file = Path(params) / f"{run}.yml"
     about = run_parameters(file, sorted(file.parent.parent.glob("*.ipynb")))
-    for name, table in read.items():
-        if unknown := [column for column in table if column not in COLUMNS[name]]:
-            raise ValueError(
-                f"The table {name} of {run!r} has the column {unknown[0]!r}, which is not one of those that are shared "
-                f"({', '.join(COLUMNS[name])})."
-            )
-    modalities = tuple(read["sizes"]["modality"].dropna().unique())
-    public, withheld = bool(about.get("public")), {}
-    if not public:
-        read, withheld = suppress(read)
-    tables = {name: _parse(_text(name, table), name, run) for name, table in read.items()}
+    modalities = tuple(stored["sizes"]["modality"].dropna().unique())
+    public = bool(about.get("public"))
+    kept, withheld = (stored, {}) if public else suppress(stored)
+    tables = _Tables(lambda name: _parse(_text(name, kept[name]), name, run), kept)
     whole = tables["sizes"].query("attribute == 'overall' and label == 'all'")
     made_with = artefacts.about(run, "sizes", root=results)
     settings = made_with["settings"]
@@ -293,7 +314,7 @@ def _read_shared(folder: str | Path) -> RunTables | None:
     Raises
     ------
     ValueError
-        If the folder holds a file that ``run.yml`` does not name, a file has changed, or a column is not shared.
+        If the folder holds a file that ``run.yml`` does not name, or a file has changed.
     """
     folder = Path(folder)
     about = _about(folder)
@@ -309,15 +330,15 @@ def _read_shared(folder: str | Path) -> RunTables | None:
         raise ValueError(
             f"{folder} holds {stray[0]!r}, which its run.yml does not name; expected {', '.join(sorted(allowed))}."
         )
-    tables = {}
+    contents = {}
     for file, digest in about["files"].items():
         content = (folder / file).read_bytes()
         if sha256(content).hexdigest() != digest:
             raise ValueError(
                 f"{folder / file} is not the file that was shared: its sha256 is another than in run.yml."
             )
-        name = file.removesuffix(".csv")
-        tables[name] = _parse(content.decode("utf-8"), name, folder.name)
+        contents[file.removesuffix(".csv")] = content
+    tables = _Tables(lambda name: _parse(contents[name].decode("utf-8"), name, folder.name), contents)
     made, counts = about["made"], about["counts"]
     return RunTables(
         name=folder.name,
