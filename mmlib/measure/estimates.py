@@ -336,11 +336,11 @@ class Estimate:
         1   labs       0.7  200
         """
         low, high = self.interval(simultaneous=simultaneous)
-        shape, value = self.value.shape, self.value
-        known = [c for c in value.coords if value[c].dims or c not in self.dims]
-        columns = {str(c): self._whole(value[c]).values.reshape(-1) for c in known if c != SEED}
-        columns.setdefault("group", np.full(int(np.prod(shape)), "all", dtype=object))
-        about = {"metric": self.name, "attribute": self.attribute, "reference": self.reference, "primary": primary}
+        value = self.value
+        known = [c for c in value.coords if c != SEED and (value[c].dims or c not in self.dims)]
+        labels = {str(c): self._whole(value[c]).values.reshape(-1) for c in known}
+        labels.setdefault("group", np.full(value.size, "all", dtype=object))
+        labels |= {"metric": self.name, "attribute": self.attribute, "reference": self.reference}
         numbers = {
             "estimate": value,
             "low": low,
@@ -348,19 +348,16 @@ class Estimate:
             "se_patients": self.se_patients,
             "se_retrain": self.s_retrain / np.sqrt(self.seeds),
         }
-        table = pd.DataFrame(columns | {k: v.values.reshape(-1) for k, v in numbers.items()})
-        for size in ("n", "n_positive"):
-            table[size] = self._size(getattr(self, size))
-        first = ["metric", "attribute", "group", "reference"]
-        keys = [c for c in columns if c not in (*first, "versus")]
+        sizes = {"n": self._size(self.n), "n_positive": self._size(self.n_positive), "primary": primary}
         if self.small is not None:
-            table["small"] = self._whole(self.small).values.reshape(-1)
+            sizes["small"] = self._size(self.small)
         if self.counts is not None:
-            for name, part in zip(("events", "total"), self.counts, strict=True):
-                table[name] = self._whole(part).values.reshape(-1)
-        extra = [name for name in ("small", "events", "total") if name in table]
-        last = ["n", "n_positive", "primary", *extra, *(["versus"] if "versus" in columns else [])]
-        return table.assign(**about)[[*first, *keys, *numbers, *last]]
+            sizes |= zip(("events", "total"), map(self._size, self.counts), strict=True)
+        first = ("metric", "attribute", "group", "reference")
+        keys = [name for name in labels if name not in (*first, "versus")]
+        columns = labels | {name: part.values.reshape(-1) for name, part in numbers.items()} | sizes
+        last = ["versus"] if "versus" in labels else []
+        return pd.DataFrame({name: columns[name] for name in (*first, *keys, *numbers, *sizes, *last)})
 
     def _whole(self, part) -> xr.DataArray:
         # parts have the labels of the whole: comparing these, as broadcast_like does, takes a hundred times longer
