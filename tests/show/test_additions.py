@@ -14,6 +14,7 @@ from mmlib.questions.parts import PARTS
 from mmlib.questions.presence import PAIRS, PLACES
 from mmlib.show import additions as show
 from mmlib.show import style
+from tests.show.titles import title
 
 RNG = np.random.default_rng(0)
 NAMES, MASKS = subset_masks(["age", "labs"])
@@ -36,13 +37,6 @@ def planted(auroc=AUROC, gap=GAP, labels=NAMES, contrasts=None, noise=0.001, pos
 def few(differences):
     """The same differences, of rates that rest on too few events for an interval."""
     return replace(differences, small=differences.value.copy(data=np.ones(differences.value.shape, bool)))
-
-
-def title(axes):
-    first = np.atleast_1d(axes).ravel()[0]
-    first.figure.canvas.draw()
-    assert first.figure.get_facecolor() == (1, 1, 1, 1)
-    return (first.figure.get_suptitle() or first.get_title(loc="left")).replace("\u00a0", " ")
 
 
 def cells(styler):

@@ -4,6 +4,7 @@ import pytest
 from mmlib.measure.calibration import calibration_by_group, reliability
 from mmlib.measure.estimates import estimate
 from mmlib.show import calibration as show
+from tests.show.titles import title
 
 Y, PRICES = np.arange(400) % 2, [0.1, 0.2, 0.3, 0.4]
 SCORE = np.linspace(0.3, 0.7, 400)
@@ -24,12 +25,6 @@ def benefit(values, n=400):
 def curves(model, act):
     overall = {"model": benefit(model), "act on all": benefit(act)}
     return {"all": overall, "age_group": {"old": benefit(model, 60), "young": benefit(model, 340)}}
-
-
-def title(axes):
-    first = np.atleast_1d(axes).ravel()[0]
-    first.figure.canvas.draw()
-    return first.figure.get_suptitle() or first.get_title(loc="left")
 
 
 def test_calibration_is_drawn_for_every_group_and_small_ones_are_hollow():

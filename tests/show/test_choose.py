@@ -12,6 +12,7 @@ from mmlib.questions.choose import RULES, Choices
 from mmlib.show import choose as show
 from mmlib.show import style
 from tests.show.limits import hidden
+from tests.show.titles import title
 
 RNG = np.random.default_rng(0)
 NAMES, _ = subset_masks(["age", "labs"])
@@ -64,13 +65,6 @@ UNBOUNDED = chosen([0] * 4, bounded=False, folds=("labs", "labs"))
 
 def shares(rows):
     return {k: estimate(v, {"modality": ["age", "lab_values", "notes"]}) for k, v in rows.items()}
-
-
-def title(axes):
-    first = np.atleast_1d(axes)[0]
-    first.figure.canvas.draw()
-    assert first.figure.get_facecolor() == (1, 1, 1, 1)
-    return (first.figure.get_suptitle() or first.get_title(loc="left")).replace("\u00a0", " ")
 
 
 def cells(styler):

@@ -4,6 +4,7 @@ import pandas as pd
 from mmlib.questions.claims import collect_claims
 from mmlib.questions.declared import judge_declared
 from mmlib.show import claims as show
+from tests.show.titles import title
 
 BASE = {"estimate": 0.1, "low": 0.06, "high": 0.14, "attribute": "sex", "group": "f", "reference": "m", "n": 1500}
 BASE |= {"n_positive": 40, "metric": "tpr", "n_effective": 1500.0, "se_patients": 0.02, "se_retrain": np.nan}
@@ -19,12 +20,6 @@ CLAIMS = collect_claims({"one": DECLARED, "two": DECLARED}, RUNS)
 
 def html(styler):
     return styler.to_html().replace("\u00a0", " ")
-
-
-def title(axes):
-    figure = np.ravel(axes)[0].figure
-    figure.canvas.draw()
-    return figure.get_suptitle() or np.ravel(axes)[0].get_title(loc="left")
 
 
 def changed(**columns):

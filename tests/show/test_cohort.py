@@ -8,6 +8,7 @@ from mmlib.core.schema import OUTCOMES, Cohort, Field
 from mmlib.measure.groups import Groups
 from mmlib.questions import audit
 from mmlib.show import cohort as show
+from tests.show.titles import title
 
 GROUPS = Groups({"sex": "m", "old": "no"}, {}, {"sex+old": "m, no"})
 SAMPLES = pd.DataFrame({"label": [1, 0, 0, 1, 1, 0] * 20, "sex": ["f", "f", "f", "m", "m", "m"] * 20, "old": "no"})
@@ -35,13 +36,6 @@ LACKING = LACKING.assign(n=1234, estimate=0.1, low=0.05, high=0.2)
 
 def cohort_of(values, fields=(LABS,), **about):
     return Cohort("c", "death in hospital", SAMPLES, values, fields, ("sex",), **about)
-
-
-def title(axes):
-    figure = np.ravel(axes)[0].figure
-    figure.canvas.draw()
-    assert figure.get_facecolor() == (1, 1, 1, 1)
-    return figure.get_suptitle() or np.ravel(axes)[0].get_title(loc="left")
 
 
 def plain(styler):

@@ -5,6 +5,7 @@ import pytest
 from mmlib.measure.evaluation import Evaluation
 from mmlib.measure.groups import Groups
 from mmlib.show import fairness as show
+from tests.show.titles import title
 
 
 def differences(*, attribute="sex", reference="m", metrics=("tpr", "fpr", "auroc"), low=0.0):
@@ -42,12 +43,6 @@ GAPS = GAPS.assign(fairlearn=[0.25, np.nan])
 LEVELS = pd.DataFrame({"attribute": "age_group", "group": ["20-39", "80+"], "n": [1500, 100], "n_positive": [55, 12]})
 LEVELS = LEVELS.assign(events=[2.0, 4.5], estimate=[2 / 55, 4.5 / 12], low=[0.004, 0.12], high=[0.125, 0.69])
 LEVELS = LEVELS.assign(overall=0.46, few=True, below=[True, False])
-
-
-def title(axes):
-    first = np.atleast_1d(axes).ravel()[0]
-    first.figure.canvas.draw()
-    return first.figure.get_suptitle() or first.get_title(loc="left")
 
 
 def test_differences_are_drawn_where_they_are_and_small_groups_are_hollow():

@@ -7,6 +7,7 @@ from mmlib.measure.evaluation import Evaluation
 from mmlib.measure.groups import Groups
 from mmlib.questions.leak import CLEAN, LEAKY, Answer, leak_quantities
 from mmlib.show import leak as show
+from tests.show.titles import title
 
 MODALITIES = ["arrival", "vital_signs"]
 GROUPS = Groups({"sex": "m"}, {"sex": "f"})
@@ -31,11 +32,6 @@ def answer(arrival, gone, spread=0.0):
 
 
 BOTH = {CLEAN: answer(0.55, -0.01, spread=0.2), LEAKY: answer(0.75, -0.3)}
-
-
-def title(axes):
-    axes[0].figure.canvas.draw()
-    return axes[0].figure.get_suptitle()
 
 
 def test_titles_count_leaks_and_name_only_a_clear_loss():

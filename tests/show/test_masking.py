@@ -12,6 +12,7 @@ from mmlib.measure.groups import Groups
 from mmlib.measure.scenarios import AT_RANDOM, decompose
 from mmlib.models.masking import DROPOUT
 from mmlib.show import masking, style
+from tests.show.titles import title
 
 RNG = np.random.default_rng(0)
 RATES = [0.0, 0.002, 0.2, 0.5]
@@ -40,12 +41,6 @@ EACH = planted([-0.01, -0.04], [0, 0.1], key="modality", labels=["age", "lab_val
 EACH = replace(EACH, versus=["age+lab_values"] * 2)  # changes, as `drop_each` gives them
 MECHANISMS = {"mechanism": [AT_RANDOM, "x"], "rate": [0.2, 0.5]}
 BY_MECHANISM = estimate(np.tile([[0.7, 0.6], [0.65, 0.5]], (30, 1, 1)), MECHANISMS, name="auroc")
-
-
-def title(axes):
-    first = np.atleast_1d(axes).ravel()[0]
-    first.figure.canvas.draw()
-    return first.figure.get_suptitle() or first.get_title(loc="left")
 
 
 @pytest.mark.parametrize(

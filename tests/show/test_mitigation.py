@@ -11,6 +11,7 @@ from mmlib.measure.groups import Groups
 from mmlib.models.names import BASE, LOST_IN_TRAINING, SPECIALISTS, VARIED
 from mmlib.questions.mitigation import COMPLETE
 from mmlib.show import mitigation
+from tests.show.titles import title
 
 RNG = np.random.default_rng(0)
 HIGHER, LOWER = "more at higher predicted risk", "more at lower predicted risk"
@@ -45,12 +46,6 @@ def differences(shift):
     labels = {"regime": REGIMES, "rate": RATES, "group": ["f"]}
     about = {"name": "tpr", "attribute": "sex", "reference": "m", "n": [60], "n_positive": [30]}
     return estimate(draws[..., None], labels, **about).sel(group="f")
-
-
-def title(axes):
-    first = np.atleast_1d(axes).ravel()[0]
-    first.figure.canvas.draw()
-    return first.figure.get_suptitle() or first.get_title(loc="left")
 
 
 @pytest.mark.parametrize(

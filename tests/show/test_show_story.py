@@ -10,6 +10,7 @@ from mmlib.questions.claims import collect_claims
 from mmlib.show import story as show
 from tests.questions.test_story import RUNS
 from tests.show.test_claims import DECLARED
+from tests.show.titles import title
 
 plt.switch_backend("agg")
 EMPTY = {"b": RUNS["b"]}
@@ -46,9 +47,7 @@ def closed():
 
 def draw(figure, tables):
     ax = np.ravel(figure(*(frame(tables) for frame in FIGURES[figure])))[0]
-    ax.figure.canvas.draw()
-    title = ax.figure.get_suptitle() or ax.get_title(loc="left")
-    return ax, " ".join(title.split())
+    return ax, " ".join(title(ax).split())
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.__name__)
