@@ -4,6 +4,7 @@ The *learned* view of a signal: nothing is measured. The network sees the traini
 its validation patients, and its last hidden vector stands for the recording wherever a modality's vector does.
 """
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -70,9 +71,12 @@ def learn_signals(signals: np.ndarray, labels: np.ndarray, study: Study, *, seed
     x = torch.from_numpy(np.nan_to_num(signals).astype(np.float32))
     y = torch.from_numpy(np.asarray(labels, np.float32))
     training, validation = study.training.numpy() & there, study.validation.numpy() & there
+    with torch.random.fork_rng(devices=[]):  # not in the threads, which share this stream
+        torch.manual_seed(seed)
+        start = SignalNetwork(x.shape[1], y.shape[1])
 
     def learn(fold):
-        network = _fit(x, y, *(np.flatnonzero(rows[fold]) for rows in (training, validation)), seed)
+        network = _fit(deepcopy(start), x, y, *(np.flatnonzero(rows[fold]) for rows in (training, validation)), seed)
         with torch.inference_mode():
             hidden = torch.cat([network.embed(part) for part in x.split(512)])
             scored = torch.sigmoid(network.out(hidden)).numpy()
@@ -93,11 +97,8 @@ def learn_signals(signals: np.ndarray, labels: np.ndarray, study: Study, *, seed
     return np.where(there[:, None], probability, np.nan), learned
 
 
-def _fit(x, y, rows, held, seed) -> SignalNetwork:
-    """Network of the epoch with the highest mean AUROC on validation samples."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = SignalNetwork(x.shape[1], y.shape[1])
+def _fit(network, x, y, rows, held, seed) -> SignalNetwork:
+    """The network as it was after the epoch with the highest mean AUROC on validation samples."""
     stream, choose = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     steps = EPOCHS * -(-len(rows) // BATCH)
     optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=1e-2)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from scipy.stats import binom
 from sklearn.calibration import calibration_curve
+from statsmodels.discrete.discrete_model import Logit
+from statsmodels.tools import add_constant
 
 from mmlib.measure import calibration
 
@@ -31,7 +32,7 @@ def test_calibration_finds_a_known_miscalibration():
     slope = calibration.calibration_by_group(y, overconfident, group, ["all"]).slope.item()
     intercept = calibration.calibration_by_group(y, shifted, group, ["all"]).intercept.item()
     assert slope == pytest.approx(0.5, abs=0.02) and intercept == pytest.approx(-0.7, abs=0.03)
-    logistic = sm.Logit(y, sm.add_constant(2 * logit)).fit(disp=0)
+    logistic = Logit(y, add_constant(2 * logit)).fit(disp=0)
     assert slope == pytest.approx(logistic.params[1], abs=1e-4)
 
 
@@ -48,7 +49,7 @@ def test_wald_intervals_are_those_of_the_logistic_fit():
     scores = rng.uniform(0.1, 0.9, 400)
     y = (rng.random(400) < scores).astype(int)
     row = calibration.calibration_by_group(y, scores, np.ones((1, 400), bool), ["all"]).iloc[0]
-    fit = sm.Logit(y, sm.add_constant(np.log(scores / (1 - scores)))).fit(disp=0)
+    fit = Logit(y, add_constant(np.log(scores / (1 - scores)))).fit(disp=0)
     assert [row.slope_low, row.slope_high] == pytest.approx(fit.conf_int()[1], abs=1e-4)
     assert row.intercept_low < row.intercept < row.intercept_high
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from scipy import stats
 from sklearn.metrics import roc_auc_score
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import test_proportions_2indep as two_proportions
 from statsmodels.stats.weightstats import ztost
@@ -45,7 +45,7 @@ def test_statistic_of_clustered_rows_is_that_of_cluster_robust_regression():
     is_b = (rng.random(150) < 0.4)[patient]
     y = np.ones(500, int)
     q = np.clip(rng.random(150)[patient] + 0.1 * rng.normal(size=500), 0, 1)
-    fit = sm.OLS(q, np.column_stack([is_b, ~is_b]).astype(float)).fit(
+    fit = OLS(q, np.column_stack([is_b, ~is_b]).astype(float)).fit(
         cov_type="cluster", cov_kwds={"groups": patient, "use_correction": False}
     )
     z = fit.t_test([1, -1])

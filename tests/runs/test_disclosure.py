@@ -3,7 +3,6 @@
 import copy
 import json
 
-import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,6 +51,8 @@ def test_aggregates_may_leave(results):
 
 
 def planted(results):
+    import altair as alt  # here, since every process of pytest reads this file
+
     values = artefacts.read("mine", "fields", root=results)
     chart = alt.Chart(pd.DataFrame({"group": ["A"], "n": [4]})).mark_bar().encode(x="n", y="group").to_dict()
     return {
