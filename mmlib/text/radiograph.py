@@ -163,23 +163,26 @@ def outline_lungs(image: Image.Image) -> LungFields:
         if other.inverted < 0:
             picture, answer = 1 - picture, other
     right, left = (smooth_outline(p) for p in answer.maps)
-    reason = "no whole frontal chest X-ray" if answer.frontal < FRONTAL else _impossible(right, left, answer)
+    reason = "no whole frontal chest X-ray" if answer.frontal < FRONTAL else ""
+    if not reason and min(right.mean(), left.mean()) < 0.01:
+        reason = "no two lungs"
+    if not reason:
+        shapes = _shape(right), _shape(left)
+        reason = _impossible(right, left, shapes, answer.agreement)
     if not reason:
         mirrored, upside_down = lungs.turned_odds(picture, right, left)
         reason = "upside down" if upside_down > 0 else ""
     if reason:
         return LungFields(picture, right, left, "refused", reason)
-    doubts = _doubts(right, left, answer.agreement, mirrored)
+    doubts = _doubts(right.sum() / (right.sum() + left.sum()), shapes, answer.agreement, mirrored)
     outcome = "in part" if doubts else "in full"
     return LungFields(picture, right, left, outcome, "; ".join(doubts.values()), tuple(doubts))
 
 
-def _impossible(right: np.ndarray, left: np.ndarray, answer) -> str:
+def _impossible(right: np.ndarray, left: np.ndarray, shapes: tuple[dict, dict], agreement: tuple) -> str:
     """Why two regions are no lungs of one chest; empty if they may be."""
     sizes = np.array([right.mean(), left.mean()])
-    if sizes.min() < 0.01:
-        return "no two lungs"
-    one, two = _shape(right), _shape(left)
+    one, two = shapes
     heights = np.array([one["height"], two["height"]])
     shared = (right.any(axis=1) & left.any(axis=1)).sum() / heights.min()
     apart = (two["centre"] - one["centre"]) / heights.mean()
@@ -193,20 +196,16 @@ def _impossible(right: np.ndarray, left: np.ndarray, answer) -> str:
         and shared > 0.5
         and 0.3 < apart < 1.6
         and all(0.8 < lung["slim"] < 5 and lung["solid"] > 0.6 for lung in (one, two))
-        and max(answer.agreement) > 0.5
+        and max(agreement) > 0.5
     )
     return "" if usual else "no shape of two lungs"
 
 
-def _doubts(
-    right: np.ndarray, left: np.ndarray, agreements: tuple[float, float], mirrored: float
-) -> dict[str, str]:
+def _doubts(right_share: float, shapes: tuple[dict, dict], agreements: tuple, mirrored: float) -> dict[str, str]:
     """List what must not be measured, and why."""
     doubts = {}
-    share = right.sum() / (right.sum() + left.sum())
-    sides = {"right": (_shape(right), share), "left": (_shape(left), 1 - share)}
-    for (side, (lung, part)), agreement in zip(sides.items(), agreements, strict=True):
-        other = sides["left" if side == "right" else "right"][0]
+    sides, shares = ("right", "left"), (right_share, 1 - right_share)
+    for side, part, lung, other, agreement in zip(sides, shares, shapes, shapes[::-1], agreements, strict=True):
         if lung["cut"] > 0.6:
             doubts[side] = f"{side} lung cut by the edge"
         elif agreement < 0.75 or part < 0.3 or lung["solid"] < 0.65 or lung["height"] < 0.55 * other["height"]:
