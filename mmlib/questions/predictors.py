@@ -178,7 +178,7 @@ def decode(X: np.ndarray, present: np.ndarray, members, patient_id) -> float:
     if any(np.ptp(group[learn]) == 0 for learn, _ in parts):  # all of a group are one patient's
         return 0.5
     size = min(32, X.shape[1], *(len(learn) for learn, _ in parts))
-    steps = [SimpleImputer(), StandardScaler(), PCA(size), LogisticRegression(max_iter=500)]
+    steps = [SimpleImputer(), StandardScaler(), PCA(size, random_state=0), LogisticRegression(max_iter=500)]
     found = cross_val_predict(make_pipeline(*steps), X[rows], group, cv=parts, method="predict_proba")
     return max(0.5, float(roc_auc_score(group, found[:, 1])))
 

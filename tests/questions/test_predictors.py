@@ -128,3 +128,11 @@ def test_decoding_finds_what_is_there_and_nothing_else():
     twice = np.repeat(np.arange(300), 2)  # a patient's rows are alike: they must not be learnt by heart
     alike, own = rng.normal(size=(300, 40)), rng.random(300) < 0.5
     assert decode(alike[twice], there, (own[twice], ~own[twice]), twice) < 0.6
+
+
+def test_decoding_many_numbers_gives_the_same_every_time():
+    rng = np.random.default_rng(0)
+    X, group = rng.normal(size=(1200, 384)), rng.random(1200) < 0.4
+    X[group, :40] += 0.3
+    asked = X, np.ones(1200, bool), (group, ~group), np.arange(1200)
+    assert 0.6 < decode(*asked) == decode(*asked) < 0.99
