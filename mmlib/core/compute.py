@@ -59,11 +59,11 @@ def map_parallel(work: Callable, items: Sequence, name: str = "") -> list:
     torch = sys.modules.get("torch")  # without it there is no GPU to share, and no threads of its own to hold back
     cores = torch.get_num_threads() if torch else _cores()
     hide = None if name else True
-    workers = 1 if torch and torch.cuda.is_available() else min(cores, len(items))
-    if workers < 2:
+    if cores < 2 or not len(items):
         return [work(item) for item in tqdm(items, desc=name, disable=hide)]
     if torch:
         torch.set_num_threads(1)
+    workers = 1 if torch and torch.cuda.is_available() else min(cores, len(items))
     pool = ThreadPoolExecutor(workers, initializer=_one_thread)
     try:
         with threadpool_limits(1, user_api="blas"):

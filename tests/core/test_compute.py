@@ -25,6 +25,12 @@ def test_results_come_in_the_order_of_the_items_each_from_one_core(cores):
     assert torch.get_num_threads() == cores
 
 
+def test_a_single_task_has_one_core_too(cores):
+    assert map_parallel(lambda item: torch.get_num_threads(), [0]) == [1]
+    assert map_parallel(lambda item: item, []) == []
+    assert torch.get_num_threads() == cores
+
+
 def test_an_error_is_passed_on_and_the_cores_are_given_back(cores):
     with pytest.raises(ZeroDivisionError):
         map_parallel(lambda item: 1 / item, [1, 0, 2], "items")

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from mmlib.models import reduction
 
@@ -30,6 +31,16 @@ def test_components_of_each_fold_and_modality_are_those_of_scikit_learn(inputs, 
             expected, share = by_scikit_learn(embedding.values[:, m], rows[f, :, m], min(size, 12))
             np.testing.assert_allclose(X[f, :, m], expected, atol=1e-3)
             assert kept[f, m] == pytest.approx(share, abs=1e-5)
+
+
+def test_the_number_of_threads_changes_nothing():
+    x = np.random.default_rng(0).normal(size=(2500, 1, 384)).astype(np.float32)
+    embedding, rows = xr.DataArray(x, dims=("sample", "modality", "feature")), np.ones((1, 2500, 1), bool)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append(reduction.principal_components(embedding, rows, 64)[0])
+    np.testing.assert_array_equal(*found)
 
 
 def test_what_lies_on_disk_is_read_by_modality_and_gives_the_same(inputs, tmp_path):
