@@ -274,7 +274,7 @@ def _described(
         except OSError as error:
             problem = problem or error
     known = _known(cache_folder() / "descriptions" / fingerprint, {k: p for p, k in key.items()}, results_of)
-    result = {path: known[k] for path, k in key.items() if known[k] is not None}
+    result = {path: known[k] for path, k in key.items() if known.get(k) is not None}
     if paths and not result:
         raise ValueError(
             f"None of the {len(paths)} files of {field.column} could be read; the first: {problem or paths[0]}"
@@ -359,9 +359,9 @@ def _identify(path: str, kind: str) -> str:
 
 
 def _known(folder: Path, todo: Mapping[str, str], results_of: Callable) -> dict:
-    """Results by content: from the cache, or computed now and cached in parts."""
+    """Results by content: from the cache, or computed now and cached in parts; a file that has none is tried anew."""
     known = {}
-    for file in folder.glob("*.json"):
+    for file in sorted(folder.glob("*.json")):
         try:
             content = file.read_bytes()
             if len(file.stem) == 64 and file.stem != hashlib.sha256(content).hexdigest():
@@ -369,9 +369,10 @@ def _known(folder: Path, todo: Mapping[str, str], results_of: Callable) -> dict:
             known |= json.loads(content)
         except (OSError, ValueError):
             file.unlink(missing_ok=True)  # a damaged cache file only costs computing its results again
-    missing = [(key, path) for key, path in todo.items() if key not in known]
+    missing = [(key, path) for key, path in todo.items() if known.get(key) is None]
     for part in tqdm(_parts(missing), total=-(-len(missing) // SAVE_EVERY), desc="describing", disable=None):
-        made = dict(zip([key for key, _ in part], results_of([path for _, path in part]), strict=True))
+        results = zip(part, results_of([path for _, path in part]), strict=True)
+        made = {key: result for (key, _), result in results if result is not None}
         folder.mkdir(parents=True, exist_ok=True)
         content, scratch = json.dumps(made).encode(), folder / f".{uuid.uuid4().hex}"
         scratch.write_bytes(content)

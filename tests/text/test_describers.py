@@ -9,7 +9,7 @@ from PIL import Image
 from mmlib.core.schema import Cohort, Field
 from mmlib.core.storage import cache_folder
 from mmlib.text import describers as module
-from mmlib.text import signals
+from mmlib.text import radiograph, signals
 from mmlib.text.describers import describe_files, load_described
 from mmlib.text.encode import native
 from mmlib.text.notes import write_notes
@@ -139,6 +139,21 @@ def test_each_content_is_measured_once_and_kept(files, monkeypatch, tmp_path):
         file.write_text(file.read_text().translate(str.maketrans("123456", "654321")))
     pd.testing.assert_frame_equal(describe_files(cohort).values, first.values)
     assert len(calls) == 6
+
+
+def test_what_could_not_be_read_is_tried_again(files, monkeypatch):
+    read = radiograph.read_image
+
+    def refuse_the_first(path):
+        if path == files["xray"][0]:
+            raise OSError("too many open files")
+        return read(path)
+
+    monkeypatch.setattr(radiograph, "read_image", refuse_the_first)
+    cohort = cohort_of(files["xray"], files["ecg"])
+    assert describe_files(cohort, most_unmeasured=1).present()["cxr"].tolist() == [False, True]
+    monkeypatch.setattr(radiograph, "read_image", read)
+    assert describe_files(cohort).present()["cxr"].all()
 
 
 def test_a_kill_costs_only_what_was_not_saved(files, monkeypatch):
