@@ -350,7 +350,7 @@ def test_a_usable_picture_is_chosen_before_a_later_one_that_is_not(eye):
 
 def test_a_limit_draws_the_same_patients_again(trees):
     for name in ("mimic_eye", "mimic_iv_ed"):
-        some, again = (load_cohort(name, trees / name, limit=35).samples for _ in range(2))
+        some, again = (load_cohort(name, trees / name, limit=20).samples for _ in range(2))
         assert some.equals(again) and 10 < some.patient_id.nunique() <= 20
 
 
