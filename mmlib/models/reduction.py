@@ -5,6 +5,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # the last digits depend on the number of threads
 def principal_components(
     embedding: xr.DataArray, rows: np.ndarray, dimensions: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -42,12 +43,10 @@ def principal_components(
                 continue
             centre = part.mean(axis=0)
             part -= centre  # so that the sums of squares lose no digits
-            with threadpool_limits(1, user_api="blas"):  # the last digits depend on their number
-                pca = PCA(min(width, len(part)), svd_solver="covariance_eigh").fit(part)
-                reduced = pca.transform(x) - pca.transform(centre[None])
+            pca = PCA(min(width, len(part)), svd_solver="covariance_eigh").fit(part)
             kept[f, m] = pca.explained_variance_ratio_.sum()
             scale = np.sqrt(pca.explained_variance_.mean() * (1 - 1 / len(part)))
-            X[f, m, :, : pca.n_components_] = reduced / scale
+            X[f, m, :, : pca.n_components_] = (pca.transform(x) - pca.transform(centre[None])) / scale
     return X.transpose(0, 2, 1, 3), kept
 
 

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -219,14 +220,12 @@ class _Tables(Mapping):
     """Tables that are read when they are first asked for."""
 
     def __init__(self, read, names):
-        self._read, self._names, self._known = read, tuple(names), {}
+        self._read, self._names = cache(read), tuple(names)
 
     def __getitem__(self, name):
-        if name not in self._known:
-            if name not in self._names:
-                raise KeyError(name)
-            self._known[name] = self._read(name)
-        return self._known[name]
+        if name not in self._names:
+            raise KeyError(name)
+        return self._read(name)
 
     def __iter__(self):
         return iter(self._names)
