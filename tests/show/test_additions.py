@@ -159,7 +159,7 @@ def calibrated(result, ratio=1.25):
     ],
 )
 def test_titles_state_the_finding(draw, finding):
-    assert title(draw()) == finding
+    assert title(draw()).replace("\u00a0", " ") == finding
 
 
 def test_without_contrasts_figures_keep_what_there_is():

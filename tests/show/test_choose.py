@@ -120,7 +120,7 @@ SHARES = {"AUROC, overall": [[0.1, 0.3, 0.2]] * 30, "TPR, f": [[0.1, 0.3, 0.2]] 
     ],
 )
 def test_titles_state_the_finding(draw, finding):
-    assert title(draw()) == finding
+    assert title(draw()).replace("\u00a0", " ") == finding
 
 
 def test_bold_numbers_are_those_whose_simultaneous_interval_excludes_zero():

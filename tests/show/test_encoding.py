@@ -7,6 +7,7 @@ import pytest
 from mmlib.measure.estimates import estimate
 from mmlib.questions.encoding import BOOSTED, BY_FLAGS, COUNTED, RAW, UNREDUCED, Ways
 from mmlib.show import encoding as show
+from tests.show.titles import title
 
 TEXT = "network on sentences"
 FLAGGED, NUMBERS = BY_FLAGS[True], BY_FLAGS[False]
@@ -40,8 +41,7 @@ def spaced(markdown):
 
 def test_the_title_is_the_change_and_what_is_far_is_written():
     ax = show.price_dots(*of(usual=0.8, text=0.78, raw=0.5))
-    ax.figure.canvas.draw()
-    assert ax.get_title(loc="left") == f"Through sentences, AUROC changes by -0.020 against\n{BOOSTED}"
+    assert title(ax) == f"Through sentences, AUROC changes by -0.020 against\n{BOOSTED}"
     assert [t.get_text() for t in ax.texts] == ["$\\leftarrow$ -0.300\u00a0[-0.300,\u00a0-0.300]"]
     assert [t.get_text().split("\n")[0] for t in ax.get_yticklabels()] == [BOOSTED, TEXT, RAW]
     unclear = show.price_dots(*of(0.1, usual=0.8, text=0.78))
@@ -74,7 +74,7 @@ def test_tables_set_the_difference_beside_the_area():
 
 
 @pytest.mark.parametrize(
-    ("table", "title"),
+    ("table", "finding"),
     [
         (DECODED, "Lab tests tells f from the others best: AUROC 0.70"),  # age groups are told by age
         (DECODED[2:], "Lab tests tells old from the others best: AUROC 0.90"),
@@ -82,11 +82,8 @@ def test_tables_set_the_difference_beside_the_area():
         (DECODED[:0], "Nothing to tell apart"),
     ],
 )
-def test_the_title_names_the_group_that_is_told_best(table, title):
-    axes = show.decoded_dots(table)
-    figure = axes[0].figure
-    figure.canvas.draw()
-    assert title == (figure.get_suptitle() or axes[0].get_title(loc="left"))
+def test_the_title_names_the_group_that_is_told_best(table, finding):
+    assert title(show.decoded_dots(table)) == finding
 
 
 def test_the_answer_says_what_the_numbers_say():
