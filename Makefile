@@ -37,11 +37,13 @@ test: .venv/ready
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb notebooks/story/*.ipynb notebooks/lessons/*.ipynb
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-# Searches the pages of the book that is built, then of a small one, for words that say more than numbers do and for
-# intervals that cannot be, audits pages with axe-core in Chromium, and compares the verdicts of all pages of all runs with the declared ones. It leaves the small book
-# in _build; `make book` brings back the other in seconds.
+# Executes whole lessons and the notebooks that only some cohorts have, searches the pages of the book that is built, then
+# of a small one, for words that say more than numbers do and for intervals that cannot be, audits pages with axe-core in
+# Chromium, and compares the verdicts of all pages of all runs with the declared ones. It leaves the small book in _build;
+# `make book` brings back the other in seconds.
 check: .venv/ready
 	$(MAKE) lessons
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal -m whole
 	if [ -d _build/html ]; then $(BIN)/python -m tests.check_pages _build/html; fi
 	$(MAKE) book RUNS=smoke
 	$(BIN)/python -m tests.check_pages _build/html
@@ -82,7 +84,8 @@ clean:
 	rm -rf _build results .snakemake
 
 # uv installs in a seventh of pip's time, but reads none of pip's settings: those of the environment are handed on.
-# Where that is not enough (a mirror named in one of pip's files, say), pip installs the same list.
+# Where that is not enough (a mirror named in one of pip's files, say), pip installs the same list. What is imported most
+# is then compiled, by two processes from both ends.
 UV = $(BIN)/uv pip install --quiet --python $(BIN)/python --index-strategy unsafe-best-match \
 	$(addprefix --default-index ,$(PIP_INDEX_URL)) $(addprefix --extra-index-url ,$(PIP_EXTRA_INDEX_URL)) \
 	$(addprefix --find-links ,$(PIP_FIND_LINKS))
@@ -92,4 +95,5 @@ LOCKED = --requirement requirements.lock --editable .
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
 	$(UV) $(LOCKED) || $(BIN)/pip install --quiet --disable-pip-version-check --use-pep517 --no-compile $(LOCKED)
+	for step in 1 -1; do PYDEVD_DISABLE_FILE_VALIDATION=1 $(BIN)/python -c "from mmlib.runs.warm import load; load($$step)" & done; wait
 	touch $@

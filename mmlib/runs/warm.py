@@ -19,7 +19,6 @@ import threading
 import warnings
 from contextlib import suppress
 from importlib import import_module
-from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from runpy import run_module
 
@@ -59,9 +58,6 @@ def start_warm() -> dict[str, str]:
     server = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | asked
     )
-    if not (sys.dont_write_bytecode or Path(cache_from_source(find_spec("torch").origin)).is_file()):  # not compiled
-        command[-1] = "from mmlib.runs.warm import load; load(-1)"
-        _STARTED.append(subprocess.Popen(command, env=os.environ | asked, stderr=subprocess.DEVNULL))
     _STARTED.append(server)
     folder = server.stdout.readline().strip()
     search = os.pathsep.join(filter(None, [folder, os.environ.get("JUPYTER_PATH")]))
