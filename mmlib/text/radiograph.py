@@ -151,29 +151,32 @@ def outline_lungs(image: Image.Image) -> LungFields:
     from mmlib.text import lungs  # here, so that reading ECGs does not wait for torch
 
     picture = prepare(image)
-    nothing = np.zeros(picture.shape, bool)
+    right = left = np.zeros(picture.shape, bool)
+
+    def refused(reason):
+        return LungFields(picture, right, left, "refused", reason)
+
     if not picture.any():
-        return LungFields(picture, nothing, nothing, "refused", "no contrast")
+        return refused("no contrast")
     rows, columns = picture.shape
     if rows > 1.5 * columns or columns > 1.65 * rows:
-        return LungFields(picture, nothing, nothing, "refused", "half a picture, or a strip")
+        return refused("half a picture, or a strip")
     answer = lungs.ask_lungs(picture)
     if answer.inverted > 0:
         other = lungs.ask_lungs(1 - picture)
         if other.inverted < 0:
             picture, answer = 1 - picture, other
     right, left = (smooth_outline(p) for p in answer.maps)
-    reason = "no whole frontal chest X-ray" if answer.frontal < FRONTAL else ""
-    if not reason and min(right.mean(), left.mean()) < 0.01:
-        reason = "no two lungs"
-    if not reason:
-        shapes = _shape(right), _shape(left)
-        reason = _impossible(right, left, shapes, answer.agreement)
-    if not reason:
-        mirrored, upside_down = lungs.turned_odds(picture, right, left)
-        reason = "upside down" if upside_down > 0 else ""
-    if reason:
-        return LungFields(picture, right, left, "refused", reason)
+    if answer.frontal < FRONTAL:
+        return refused("no whole frontal chest X-ray")
+    if min(right.mean(), left.mean()) < 0.01:
+        return refused("no two lungs")
+    shapes = _shape(right), _shape(left)
+    if reason := _impossible(right, left, shapes, answer.agreement):
+        return refused(reason)
+    mirrored, upside_down = lungs.turned_odds(picture, right, left)
+    if upside_down > 0:
+        return refused("upside down")
     doubts = _doubts(right.sum() / (right.sum() + left.sum()), shapes, answer.agreement, mirrored)
     outcome = "in part" if doubts else "in full"
     return LungFields(picture, right, left, outcome, "; ".join(doubts.values()), tuple(doubts))
