@@ -13,6 +13,13 @@ import pytest
 import mmlib
 
 ROOT = Path(__file__).parent.parent
+#: What comparing scores needs.
+COMPARING = """
+from mmlib import Run, choose_groups, load_groups, resample_patients
+from mmlib.models import load_scored, read_predictions
+from mmlib.questions import addition_table, compare_declared, drop_table, evaluate_drops, observed_absence
+from mmlib.show import absence_dots, addition_dots, calibration_dots, declared_table, drop_curve, group_bars
+"""
 ROOMS = ["core", "data", "measure", "twins", "text", "models", "questions", "show", "runs"]
 
 
@@ -63,12 +70,23 @@ def test_a_room_exports_what_its_page_lists(room):
 
 def test_what_is_slow_to_load_waits_until_it_is_used():
     code = "import sys"
-    for module in ("mmlib", "mmlib.runs.execution", "mmlib.show.story"):
-        code += f"\nimport {module}\nprint(*(m for m in ('pandas', 'sklearn', 'torch') if m in sys.modules))"
+    for line in ("import mmlib", "import mmlib.runs.execution", "import mmlib.show.story", COMPARING):
+        code += f"\n{line}\nprint(*(m for m in ('pandas', 'sklearn', 'torch') if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.splitlines() == ["", "", "pandas"], done.stderr
+    assert done.stdout.splitlines() == ["", "", "pandas", "pandas sklearn"], done.stderr
     with pytest.raises(AttributeError, match="Group"):
         mmlib.Group  # noqa: B018
+
+
+def test_every_module_is_in_the_library_reference():
+    modules = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for file in (ROOT / "mmlib").rglob("*.py")
+    } - {"mmlib"}
+    listed = re.findall(r"^   (mmlib\.[\w.]+)$", (ROOT / "book" / "api.md").read_text(), re.MULTILINE)
+    pages = "".join(file.read_text() for file in (ROOT / "book" / "api").glob("*.md"))
+    documented = re.findall(r"automodule:: (mmlib\.[\w.]+)$", pages, re.MULTILINE)
+    assert sorted(listed) == sorted(documented) == sorted(modules)
 
 
 def test_notebooks_import_names_of_rooms():

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -159,15 +157,3 @@ def test_wrong_files_and_tables_of_groups_are_one_sentence(read, tmp_path):
         wrong.to_csv(tmp_path / "groups.csv", index=False)
         with pytest.raises(ValueError, match=message):
             read(meds(), groups=tmp_path / "groups.csv")
-
-
-def test_comparing_scores_imports_no_torch():
-    code = (
-        "import sys\n"
-        "from mmlib import Run, choose_groups, load_groups, resample_patients\n"
-        "from mmlib.models import load_scored, read_predictions\n"
-        "from mmlib.questions import addition_table, compare_declared, drop_table, evaluate_drops, observed_absence\n"
-        "from mmlib.show import absence_dots, addition_dots, calibration_dots, declared_table, drop_curve, group_bars\n"
-        "print('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

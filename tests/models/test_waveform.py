@@ -36,8 +36,6 @@ def test_a_wave_is_learnt_and_its_vector_stands_for_the_signal(planted):
     assert np.isnan(scores[-1]).all() and not learned.present[-1] and (learned.X[:, -1] == 0).all()
     assert learned.modalities == ("signal",) and learned.X.shape == (3, len(cohort), 1, HIDDEN)
     assert study.join(learned).modalities == ("a", "b", "c", "signal")
-    again, _ = learn_signals(signals, labels, study)
-    np.testing.assert_array_equal(scores, again)
 
 
 @pytest.fixture
@@ -50,7 +48,7 @@ def threads_kept():
 
 def test_the_same_seed_gives_the_same_numbers_with_one_thread_and_with_several(planted, monkeypatch, threads_kept):
     cohort, study, signals = planted
-    monkeypatch.setattr(waveform, "EPOCHS", 1)
+    monkeypatch.setattr(waveform, "EPOCHS", 2)
     found = []
     for threads in (1, 3, 3):
         torch.set_num_threads(threads)
@@ -59,8 +57,9 @@ def test_the_same_seed_gives_the_same_numbers_with_one_thread_and_with_several(p
     np.testing.assert_array_equal(found[0], found[2])
 
 
-def test_no_label_of_a_tested_patient_reaches_its_fold(planted):
+def test_no_label_of_a_tested_patient_reaches_its_fold(planted, monkeypatch):
     cohort, study, signals = planted
+    monkeypatch.setattr(waveform, "EPOCHS", 2)
     labels = cohort[["label"]].to_numpy()
     turned = labels.copy()
     turned[study.fold == 1] = 1 - turned[study.fold == 1]

@@ -67,8 +67,17 @@ def write_sizes(results, run):
     artefacts.write(sizes.assign(run=run), run, "sizes", settings={"task": "death"}, root=results)
 
 
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """Results of two runs."""
+    folder = tmp_path_factory.mktemp("tables")
+    for run in ("one", "two"):
+        write_sizes(folder, run)
+    return folder
+
+
 @pytest.fixture
-def checkout(tmp_path, monkeypatch, write_notebook):
+def checkout(tmp_path, monkeypatch, write_notebook, tables):
     """Two runs of two notebooks, executed, and three pages."""
     monkeypatch.chdir(tmp_path)
     for name in ("index", "methods", "more"):
@@ -78,12 +87,12 @@ def checkout(tmp_path, monkeypatch, write_notebook):
         )
     (tmp_path / "_config.yml").write_text("title: T\n")
     (tmp_path / "_toc.yml").write_text(yaml.safe_dump(TOC))
+    shutil.copytree(tables, tmp_path / "results")
     for run in ("one", "two"):
         (tmp_path / "notebooks" / "params").mkdir(parents=True, exist_ok=True)
         (tmp_path / "notebooks" / "params" / f"{run}.yml").write_text(f"run: {run}\ntitle: Run {run}\n")
         for name in ("01_a", "02_b"):
             write_notebook(tmp_path / "notebooks" / f"{name}.ipynb", ("parameters", 'run = "one"'))
-            write_sizes(tmp_path / "results", run)
             folder = tmp_path / "results" / run / "notebooks"
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{name}.ipynb").write_text(json.dumps(executed()))
