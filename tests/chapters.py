@@ -11,11 +11,11 @@ from mmlib.runs.parameters import own_parameters
 ROOT = Path(__file__).parents[1]
 
 
-def run_chapter(name: str, file: Path, **changed) -> dict:
-    """Names that a notebook leaves behind, run with the parameters of a run's file and some of its own."""
+def run_chapter(name: str, file: Path | None = None, *, folder: Path = ROOT, **changed) -> dict:
+    """Names that a notebook leaves behind, run in a folder with the parameters of a run's file and some of its own."""
     notebook, names = ROOT / "notebooks" / f"{name}.ipynb", {}
-    given = own_parameters(notebook, file) | changed
-    with chdir(ROOT), plt.rc_context({"backend": "agg"}):
+    given = (own_parameters(notebook, file) if file else {}) | changed
+    with chdir(folder), plt.rc_context({"backend": "agg"}):
         for cell in json.loads(notebook.read_text())["cells"]:
             if cell["cell_type"] == "code":
                 exec(compile("".join(cell["source"]), notebook.name, "exec"), names)

@@ -3,7 +3,10 @@ import pytest
 from tests.browser import CHROMIUM, browser
 from tests.check_accessibility import audit, main
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+pytestmark = [
+    pytest.mark.whole,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
+]
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Page</title></head><body>
 <main>THEME<article><h1>Page</h1>BODY</article></main></body></html>"""
 

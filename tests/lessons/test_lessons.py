@@ -102,6 +102,7 @@ def format_kept():
         yield
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda n: n.stem)
 def test_a_perturbed_solution_fails_its_assertion_and_sentences_quote_what_is_computed(
     lesson, monkeypatch, format_kept

@@ -16,6 +16,7 @@ from mmlib.runs.execution import execute
 from tests.browser import CHROMIUM, browse
 from tests.runs.test_staging import write_sizes
 
+pytestmark = pytest.mark.whole
 ROOT = Path(__file__).parents[2]
 IMPORTS = """\
 import sys
@@ -332,17 +333,6 @@ def test_reading_needs_no_network(html):
         assert loaded
         assert not [source for source in loaded if source.startswith(("http", "//"))], file
         assert all((file.parent / source.partition("?")[0]).exists() for source in loaded), file
-
-
-def test_every_module_is_in_the_library_reference():
-    modules = {
-        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for file in (ROOT / "mmlib").rglob("*.py")
-    } - {"mmlib"}
-    listed = re.findall(r"^   (mmlib\.[\w.]+)$", (ROOT / "book" / "api.md").read_text(), re.MULTILINE)
-    pages = "".join(file.read_text() for file in (ROOT / "book" / "api").glob("*.md"))
-    documented = re.findall(r"automodule:: (mmlib\.[\w.]+)$", pages, re.MULTILINE)
-    assert sorted(listed) == sorted(documented) == sorted(modules)
 
 
 def test_what_is_missing_stops_the_build(checkout):

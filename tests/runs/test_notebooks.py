@@ -1,4 +1,4 @@
-"""Every notebook, executed as `make book` does, on a user's own table as the page on rerunning describes it."""
+"""Every notebook on a user's own table, as described in the book: its code, and in `make check` its page."""
 
 import io
 import json
@@ -23,13 +23,14 @@ from tests.data.test_ptb_xl import write_tree
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb")) + sorted((ROOT / "notebooks/story").glob("*.ipynb"))
 #: Executed once per book, with what; of a smaller twin here.
-SIZES = "{training: 1000, validation: 1000, tested: 1500, population: 20000}"
-MINE = "{mine: {title: My hospital, kind: health}}"
-ACROSS = {path.stem: ["-p", "runs", MINE] for path in NOTEBOOKS if path.parent.name == "story"}
-ACROSS["1_paradox"] = ["-p", "sizes", SIZES]
+SIZES = {"training": 1000, "validation": 1000, "tested": 1500, "population": 20000}
+MINE = {"mine": {"title": "My hospital", "kind": "health"}}
+ACROSS = {path.stem: {"runs": MINE} for path in NOTEBOOKS if path.parent.name == "story"}
+ACROSS["1_paradox"] = {"sizes": SIZES}
 OF_TWINS = ["10_leak", "11_finetune"]  # the first of runs of MIMIC-Eye or its twin, the second a recipe
 OF_SCORES = ["14_predictions", "15_adding", "16_missing"]  # of runs of predictions
 OF_SIGNALS = ["12_learned", "13_elsewhere"]  # of runs with signals, or with several places
+OF_TABLES = [path for path in NOTEBOOKS if path.stem not in OF_TWINS + OF_SCORES + OF_SIGNALS]
 #: Few folds, epochs and resamples: the numbers mean nothing. Every kind of declared comparison is in it.
 RUN = {
     "title": "My hospital",
@@ -68,15 +69,15 @@ RUN = {
     "variations": {"width": [16], "family": ["concat"]},
     "rates": [0.0, 0.2, 0.5, 1.0],
     "dimensions": 4,
-    "resamples": 40,
-    "regime_resamples": 40,
-    "realisations": 10,
-    "permutations": 20,
-    "note_sample": 60,
+    "resamples": 20,
+    "regime_resamples": 20,
+    "realisations": 5,
+    "permutations": 10,
+    "note_sample": 30,
 }
 
 
-def visits(n=400):
+def visits(n=300):
     """A table with a row per visit; albumin and the words on arrival say something about the outcome."""
     rng = np.random.default_rng(0)
     severity = rng.normal(size=n)
@@ -95,46 +96,68 @@ def visits(n=400):
     )
 
 
-def execute(notebook, results, *extra, file, folder=ROOT):
+def across(notebook, results):
+    """Parameters that no file of a run holds."""
+    where = {} if notebook.stem == "1_paradox" else {"results": str(results)}  # it reads and writes nothing
+    return ACROSS.get(notebook.stem, {}) | where
+
+
+def execute(notebook, results, *, file, folder=ROOT):
     """Exit code and standard error of ``python -m mmlib execute`` in a checkout, and where the executed copy is."""
     out = results / file.stem / "notebooks" / notebook.name
     words = ["execute", str(notebook.relative_to(ROOT)), str(out)]
-    words += [*ACROSS.get(notebook.stem, ["-f", str(file)]), *extra]
-    if notebook.stem != "1_paradox":  # reads and writes nothing
-        words += ["-p", "results", str(results)]
+    words += [] if notebook.stem in ACROSS else ["-f", str(file)]
+    for name, value in across(notebook, results).items():
+        words += ["-p", name, json.dumps(value)]
     with chdir(folder), redirect_stderr(io.StringIO()) as said:
         code = main(words)
     return code, said.getvalue(), out
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory, warm_kernels):
-    """The notebooks, executed one after another on a small table."""
-    folder, executed = tmp_path_factory.mktemp("checkout"), {}
+def checkout(tmp_path_factory):
+    """A folder with the notebooks, a small table and the file of its run."""
+    folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns("params", "lessons"))
     (folder / "book").symlink_to(ROOT / "book")
     visits().to_csv(folder / "visits.csv", index=False)
     file = folder / "notebooks" / "params" / "mine.yml"
     file.parent.mkdir()
     file.write_text(yaml.safe_dump(RUN))
-    for notebook in NOTEBOOKS:
-        if notebook.stem not in OF_TWINS + OF_SIGNALS + OF_SCORES:
-            code, said, executed[notebook.stem] = execute(notebook, folder / "results", file=file, folder=folder)
-            assert code == 0, said
-    return folder / "results", executed
+    return folder, file
+
+
+@pytest.fixture(scope="module")
+def study(checkout):
+    """Results of the notebooks' code, run one after another."""
+    folder, file = checkout
+    for notebook in OF_TABLES:
+        own = None if notebook.stem in ACROSS else file
+        name = notebook.relative_to(ROOT / "notebooks").with_suffix("")
+        run_chapter(str(name), own, folder=folder, **across(notebook, folder / "results"))
+    return folder / "results"
+
+
+@pytest.fixture(scope="module")
+def executed(checkout, warm_kernels):
+    """The notebooks, executed one after another as `make book` does, by name."""
+    folder, file = checkout
+    pages = {}
+    for notebook in OF_TABLES:
+        code, said, pages[notebook.stem] = execute(notebook, folder / "executed", file=file, folder=folder)
+        assert code == 0, said
+    return pages
 
 
 def test_every_artefact_is_written_and_keeps_its_contract(study):
-    results, _ = study
     for name, (_, notebook) in artefacts.ARTEFACTS.items():
         if notebook not in OF_TWINS + OF_SIGNALS + OF_SCORES:
-            artefacts.read("mine", name, root=results)
+            artefacts.read("mine", name, root=study)
 
 
 def test_results_carry_intervals_and_sizes(study):
-    results, _ = study
     for name in ("rq1", "rq2", "fairness", "selection", "mitigation"):
-        table = artefacts.read("mine", name, root=results)
+        table = artefacts.read("mine", name, root=study)
         known = table[table.estimate.notna() & table.low.notna()]
         assert len(known) > 0.5 * len(table)
         assert (known.low <= known.high + 1e-9).all()
@@ -150,10 +173,10 @@ def shows_only_results(path, *folders):
     return True
 
 
-def test_every_page_gives_a_declared_comparison_the_same_verdict(study):
+@pytest.mark.whole
+def test_every_page_gives_a_declared_comparison_the_same_verdict(executed):
     """The tables, the sentences of all chapters and the claims page; and a page that says otherwise is found."""
-    results, executed = study
-    asked = results, ["mine"], executed["7_claims"]
+    asked = executed["7_claims"].parents[2], ["mine"], executed["7_claims"]
     assert disagreements(*asked) == []
     texts = {name: executed[name].read_text() for name in ("05_fairness", "7_claims")}
     for name, text in texts.items():
@@ -165,9 +188,9 @@ def test_every_page_gives_a_declared_comparison_the_same_verdict(study):
     assert "05_fairness" in pages and "claims" in pages
 
 
-def test_no_notebook_shows_an_error_a_warning_or_a_path(study):
-    results, executed = study
-    assert all(shows_only_results(path, results.parent) for path in executed.values())
+@pytest.mark.whole
+def test_no_notebook_shows_an_error_a_warning_or_a_path(executed, checkout):
+    assert all(shows_only_results(path, checkout[0]) for path in executed.values())
     assert all('"image/' in path.read_text() for path in executed.values())
 
 
@@ -180,11 +203,10 @@ def test_every_figure_has_a_caption_and_every_picture_words():
             assert not drawn or (shown["figure"]["caption"] and shown["image"]["alt"]), source
 
 
-def test_the_same_seed_gives_the_same_numbers(study):
-    results, _ = study
-    before = artefacts.read("mine", "fairness", root=results)
-    run_chapter("05_fairness", results.parent / "notebooks/params/mine.yml", results=str(results))
-    pd.testing.assert_frame_equal(before, artefacts.read("mine", "fairness", root=results))
+def test_the_same_seed_gives_the_same_numbers(study, checkout):
+    before = artefacts.read("mine", "fairness", root=study)
+    run_chapter("05_fairness", checkout[1], results=str(study))
+    pd.testing.assert_frame_equal(before, artefacts.read("mine", "fairness", root=study))
 
 
 def test_a_notebook_without_its_input_names_the_command_that_makes_it(tmp_path, warm_kernels):
@@ -196,25 +218,26 @@ def test_a_notebook_without_its_input_names_the_command_that_makes_it(tmp_path, 
 
 
 def test_patients_of_a_table_stay_together(study):
-    cohort = artefacts.read("mine", "cohort", root=study[0])
+    cohort = artefacts.read("mine", "cohort", root=study)
     assert cohort.label.sum() == (visits().readmitted == "yes").sum()
     assert (cohort.groupby("patient_id").fold.nunique() == 1).all()
 
 
 def test_a_dropped_field_is_in_no_artefact(study):
-    fields, notes, audit = (artefacts.read("mine", name, root=study[0]) for name in ("fields", "notes", "audit"))
+    fields, notes, audit = (artefacts.read("mine", name, root=study) for name in ("fields", "notes", "audit"))
     assert list(fields.columns[:-1]) == ["history.age", "labs.albumin", "words.triage"]
     assert "bed" not in set(notes.field) and not audit.field.str.contains("bed").any()
 
 
 def test_what_is_documented_decides_the_verdict(study):
-    verdict = artefacts.read("mine", "audit", root=study[0]).drop_duplicates("field").set_index("field").verdict
+    verdict = artefacts.read("mine", "audit", root=study).drop_duplicates("field").set_index("field").verdict
     assert verdict["words.triage"] == "unresolved" and verdict["history.age"] == "fine"
-    encoding = artefacts.read("mine", "encoding", root=study[0])
+    encoding = artefacts.read("mine", "encoding", root=study)
     assert "network on sentences, without" in set(encoding.variant.dropna())
     assert "counted words and raw columns" in set(encoding.variant.dropna())
 
 
+@pytest.mark.whole
 def test_those_of_signals_run_on_drawn_ones_and_keep_their_contracts(tmp_path, warm_kernels):
     tree = write_tree(tmp_path / "tree", 160)
     frame = pd.read_csv(tree / "ptbxl_database.csv").assign(site=lambda d: d.patient_id % 2)
@@ -248,10 +271,12 @@ def test_those_of_signals_run_on_drawn_ones_and_keep_their_contracts(tmp_path, w
     assert {"site 0", "site 1"} <= set(tables["elsewhere"].place)
 
 
-def test_those_of_mimic_eye_run_on_a_small_twin_and_keep_their_contracts(tmp_path, warm_kernels):
+@pytest.mark.whole
+def test_those_of_mimic_eye_run_on_a_small_twin_and_keep_their_contracts(tmp_path, warm_kernels, encoder_folder):
     tree = write_twin("mimic_eye", tmp_path / "tree", patients=120, seed=1)
     run = yaml.safe_load((ROOT / "notebooks" / "params" / "smoke.yml").read_text())
     run |= {"run": "twin", "cohort": "mimic_eye", "root": str(tree), "folds": 2, "seeds": 1}
+    run |= {"encoder": str(encoder_folder), "dimensions": 4, "finetuning": {"epochs": 1}, "longest": 10}
     (tmp_path / "twin.yml").write_text(yaml.safe_dump(run))
     run_chapter("01_cohort", tmp_path / "twin.yml", results=str(tmp_path))
     code, said, path = execute(ROOT / "notebooks" / "10_leak.ipynb", tmp_path, file=tmp_path / "twin.yml")

@@ -58,6 +58,7 @@ def read(shown):
     return {c["data-cell"]: float(c["data-value"]) for c in cells if c["data-value"]}
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 @pytest.mark.parametrize("subset, share", [("labs+history", 0.12), ("history", 0.45), ("none", 0.0), ("labs", 1.0)])
 def test_a_browser_shows_the_numbers_of_the_library(tmp_path, subset, share):
@@ -84,6 +85,7 @@ def test_a_browser_shows_the_numbers_of_the_library(tmp_path, subset, share):
     assert [cells[f"tpr-{g}-before"] for g in range(2)] == pytest.approx(before["tpr"][0, 0], abs=0.5e-4)
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 def test_a_reader_guesses_before_anything_is_told(tmp_path):
     page = try_adding(planted()[0], "demo").data

@@ -63,6 +63,7 @@ def test_neither_knobs_nor_other_twins_are_taken(tmp_path, capsys):
     assert "expected mimic_eye or mimic_iv_ed" in capsys.readouterr().err
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_rule_of_the_lesson_names_a_planted_fault(tmp_path, fault):
     twin = write_twin("mimic_iv_ed", tmp_path / "twin", patients=3000, seed=7, knobs=faulty_knobs("mimic_iv_ed", fault))
