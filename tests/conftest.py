@@ -24,7 +24,7 @@ def pytest_configure(config):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """What takes longest begins first, so that no worker is left alone with it at the end."""
-    items.sort(key=lambda item: "runs" not in item.path.parts)
+    items.sort(key=lambda item: not {"runs", "text", "twins"} & set(item.path.parts))
 
 
 def pytest_collection_finish():
