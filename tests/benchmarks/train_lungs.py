@@ -15,6 +15,7 @@ patient of the yardstick is read here.
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,11 @@ TUNINGS = (
     {"steps": 500, "seed": 11, "rate": 1.5e-3},
     {"steps": 600, "seed": 12, "rate": 1.5e-3, "harder": True},
 )
-#: Of the training that goes on from the mean of those.
-LAST = {"steps": 7500, "seed": 13, "rate": 1.5e-3, "harder": True}
+#: Of the two trainings that go on, one after the other, from the mean of those.
+LAST = (
+    {"steps": 7500, "seed": 13, "rate": 1.5e-3, "harder": True},
+    {"steps": 5000, "seed": 15, "rate": 1.5e-3, "harder": True, "air": True},
+)
 BASE = 208  # pixels of a picture before it is deformed
 OUTLINES = Path(__file__).parents[1] / "outlines" / "building.json"
 YARDSTICK = OUTLINES.with_name(
@@ -255,7 +259,7 @@ def _draw_bones(rng):
     return picture + u(0, 6) * rng.standard_normal(picture.shape)
 
 
-def batch_of(pool: dict, rng: np.random.Generator, n: int, harder: bool = False) -> tuple:
+def batch_of(pool: dict, rng: np.random.Generator, n: int, harder: bool = False, air: bool = False) -> tuple:
     """Deformed pictures (n, 1, SIDE, SIDE), masks (n, 2, ...), answers (n, 2) and where each of them counts."""
     kinds = rng.choice(["real", "drawn", "other", "lateral", "turned"], n, p=[0.65, 0.16, 0.1, 0.05, 0.04])
     pictures, masks = [], []
@@ -314,6 +318,8 @@ def batch_of(pool: dict, rng: np.random.Generator, n: int, harder: bool = False)
     x = _ill(x, truth, rng)
     if harder:
         x = _hidden_bases(x, truth, rng)
+    if air:
+        x = _air_beside(x, truth, rng)
     x = _exposed(x, rng, harder)
     x = _marked(x, rng)
     inverted = torch.from_numpy(rng.random(n) < 0.15)
@@ -403,6 +409,34 @@ def _hidden_bases(x, truth, rng):
     )
     beside = (around(x * outside) + 0.02 * dense) / (around(outside) + 0.02)
     return x + amount * (torch.maximum(torch.where(draw(0, 1, 1) < 0.6, beside, dense), x) - x)
+
+
+def _air_beside(x, truth, rng):
+    """Streaks as dark as lung in the wall of the chest, beside and below a lung: air under the skin."""
+    n = len(x)
+
+    def draw(low, high, sides=2):
+        return torch.from_numpy(rng.uniform(low, high, (n, sides, 1, 1)).astype(np.float32))
+
+    rows = torch.arange(SIDE)[:, None].expand(SIDE, SIDE).float()
+    columns = rows.T
+    size = truth.sum((2, 3), keepdim=True).clamp(min=1)
+    middle = (truth * columns).sum((2, 3), keepdim=True) / size
+    centre = (truth * rows).sum((2, 3), keepdim=True) / size
+    outward = torch.sigmoid((columns - middle) * torch.tensor([-1.0, 1.0])[:, None, None] - draw(-2, 6))
+    wide = int(rng.choice([11, 17, 25, 35]))
+    near = functional.max_pool2d(truth, wide, 1, wide // 2)
+    near = torch.maximum(near, near.roll(int(rng.integers(0, 25)), 2))
+    wall = near * outward * torch.sigmoid((rows - centre - draw(-30, 25)) / 4)
+    outside = 1 - functional.max_pool2d(truth, 3, 1, 1).amax(1, keepdim=True)
+    slope, frequency = draw(-1.2, 1.2, 1), draw(0.3, 1.2, 1)
+    streaks = torch.sin((columns * slope + rows) * frequency + 2 * _noise(rng, n, 6))
+    streaks = torch.sigmoid(draw(1, 4, 1) * streaks + draw(-1, 3, 1) + 2 * _noise(rng, n, 8))
+    amount = (wall * draw(0.3, 1) * (draw(0, 1) < 0.25)).amax(1, keepdim=True) * outside * streaks
+    lungs = truth.amax(1, keepdim=True)
+    air = (x * lungs).sum((2, 3), keepdim=True) / lungs.sum((2, 3), keepdim=True).clamp(min=1)
+    amount = functional.avg_pool2d(amount, 3, 1, 1)
+    return x + amount * (torch.minimum(air * draw(0.7, 1.2, 1), x) - x)
 
 
 def _exposed(x, rng, harder):
@@ -525,6 +559,7 @@ def train(
     rate: float,
     start: Path | None = None,
     harder: bool = False,
+    air: bool = False,
     size: int = 8,
 ) -> None:
     """Train, and keep the weights averaged over the last steps, written now and then."""
@@ -541,7 +576,7 @@ def train(
     for step in range(1, steps + 1):
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1, step / 50) * (0.5 * (1 + np.cos(np.pi * step / steps)) + 0.005)
-        x, truth, told, counts, outlined = (part.to(device) for part in batch_of(pool, rng, size, harder))
+        x, truth, told, counts, outlined = (part.to(device) for part in batch_of(pool, rng, size, harder, air))
         with torch.autocast(device, dtype=torch.bfloat16, enabled=device != "cpu"):  # many CPUs have no such arithmetic
             maps, answers = network(x)
         loss, dice, errors = loss_of(maps.float(), answers.float(), truth, told, counts, outlined)
@@ -635,7 +670,11 @@ def main() -> None:
         parts.append(options.out.with_name(f"tuned_{len(parts)}.safetensors"))
         go_on(first, parts[-1], tuning)
     average(parts, mean)
-    go_on(mean, options.out, LAST)
+    last = mean
+    for number, tuning in enumerate(LAST, 1):
+        last, start = options.out.with_name(f"last_{number}.safetensors"), last
+        go_on(start, last, tuning)
+    os.replace(last, options.out)
     fit_turned(options.hannover, free, options.out)
 
 
