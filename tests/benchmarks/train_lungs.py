@@ -2,12 +2,14 @@
 
     python -m tests.benchmarks.train_lungs --hannover ../shared/data/hannover
 
-takes about 80 minutes on one idle core and writes ``mmlib/text/lungs.safetensors``. The network learns
+takes about 100 minutes on one idle core and writes ``mmlib/text/lungs.safetensors``. The network learns
 from the 60 outlines of ``tests/outlines/building.json``, from drawings whose outlines are known (the twins' and
 others) and, as what is *no* frontal chest X-ray, from photographs that scikit-image ships, textures, other drawn
 bodies, and halves, turned copies and lookalikes of lateral views made of the same 60 pictures. The first network is
 then trained on twice, as before and with harder disturbances (dense bases, burnt-out exposure) and 19 pictures whose
-outlines are its own. From the mean of the weights of the three the last training goes on, with harder disturbances.
+outlines are its own.
+Two trainings go on from the mean of the weights of the three, one after the other, with harder disturbances and, in the
+second, air in the wall of the chest.
 Which side the heart is on is learnt from all
 pictures of patients without a picture in the yardstick. ``--hold-out`` keeps a share of the patients for tuning. No
 patient of the yardstick is read here.
