@@ -8,7 +8,7 @@ BIN := .venv/bin
 # Where this is set, every process would compile the libraries anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: book redraw release lessons lab test check faults bench bench-large serve clean
+.PHONY: book redraw release lessons lab test style behaviour check faults bench bench-large serve clean
 
 book: .venv/ready
 	$(BIN)/python -m mmlib mend
@@ -32,9 +32,14 @@ lab: .venv/ready
 	$(BIN)/jupyter lab --notebook-dir=my_lessons $(if $(filter 0,$(shell id -u)),--allow-root) my_lessons/1_thresholds.ipynb
 
 test: .venv/ready
+	$(MAKE) --jobs 2 style behaviour
+
+style: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb notebooks/story/*.ipynb notebooks/lessons/*.ipynb
+
+behaviour: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Executes whole lessons and the notebooks that only some cohorts have, searches the pages of the book that is built, then

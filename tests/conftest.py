@@ -3,6 +3,8 @@
 import gc
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,20 @@ def pytest_configure(config):
         os.environ |= warm.start_warm()
         if place := os.environ.get(warm.PLACE):
             config.option.tx = [f"popen//python={sys.executable} -I -S {warm.__file__} {place}"] * len(config.option.tx)
+            _compile_tests(config)
+
+
+def _compile_tests(config):
+    """While that process loads the libraries, compile the tests, which else each worker would do by itself."""
+    from _pytest.assertion import rewrite
+
+    with suppress(AttributeError, TypeError, ValueError):  # private names: without them all is as before, but slower
+        for file in Path(__file__).parent.rglob("test_*.py"):
+            compiled = rewrite.get_cache_dir(file) / (file.stem + rewrite.PYC_TAIL)
+            if not compiled.is_file():
+                compiled.parent.mkdir(exist_ok=True)
+                digest, code = rewrite._rewrite_test(file, config)
+                rewrite._write_pyc(None, code, digest, compiled)
 
 
 @pytest.hookimpl(tryfirst=True)
