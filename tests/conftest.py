@@ -28,7 +28,7 @@ def _compile_tests(config):
     """While that process loads the libraries, compile the tests, which else each worker would do by itself."""
     from _pytest.assertion import rewrite
 
-    with suppress(AttributeError, TypeError, ValueError):  # private names: without them all is as before, but slower
+    with suppress(AttributeError, TypeError, ValueError, SyntaxError):  # private names: without, as before
         for file in Path(__file__).parent.rglob("test_*.py"):
             compiled = rewrite.get_cache_dir(file) / (file.stem + rewrite.PYC_TAIL)
             if not compiled.is_file():
