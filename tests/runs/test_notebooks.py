@@ -108,7 +108,7 @@ def execute(notebook, results, *, file, folder=ROOT):
     words = ["execute", str(notebook.relative_to(ROOT)), str(out)]
     words += [] if notebook.stem in ACROSS else ["-f", str(file)]
     for name, value in across(notebook, results).items():
-        words += ["-p", name, json.dumps(value)]
+        words += ["-p", name, value if isinstance(value, str) else json.dumps(value)]
     with chdir(folder), redirect_stderr(io.StringIO()) as said:
         code = main(words)
     return code, said.getvalue(), out
