@@ -69,7 +69,13 @@ def execute(notebook: str | Path, out: str | Path, parameters: dict, *, figures:
                 parameters,
                 kernel_name="python3",
                 progress_bar=sys.stderr.isatty(),
-                config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
+                config=Config(
+                    {
+                        "KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"},
+                        # what stops a notebook comes as a message, not from this log
+                        "NotebookClient": {"extra_arguments": ["--log-level=CRITICAL"]},
+                    }
+                ),
                 request_save_on_cell_execute=False,  # once, at its end or where it stops
             )
         content = json.loads(part.read_text(encoding="utf-8"))
