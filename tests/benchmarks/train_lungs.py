@@ -2,17 +2,14 @@
 
     python -m tests.benchmarks.train_lungs --hannover ../shared/data/hannover
 
-takes about 100 minutes on one idle core and writes ``mmlib/text/lungs.safetensors``. The network learns
+takes about two and a half hours on one idle core and writes ``mmlib/text/lungs.safetensors``. The network learns
 from the 60 outlines of ``tests/outlines/building.json``, from drawings whose outlines are known (the twins' and
 others) and, as what is *no* frontal chest X-ray, from photographs that scikit-image ships, textures, other drawn
-bodies, and halves, turned copies and lookalikes of lateral views made of the same 60 pictures. The first network is
-then trained on twice, as before and with harder disturbances (dense bases, burnt-out exposure) and 19 pictures whose
-outlines are its own.
-Two trainings go on from the mean of the weights of the three, one after the other, with harder disturbances and, in the
-second, air in the wall of the chest.
-Which side the heart is on is learnt from all
-pictures of patients without a picture in the yardstick. ``--hold-out`` keeps a share of the patients for tuning. No
-patient of the yardstick is read here.
+bodies, and halves, turned copies and lookalikes of lateral views made of the same 60 pictures. It is trained in
+``STAGES``; those with harder disturbances also learn from 19 pictures whose outlines are the network's own. What was
+trained is kept, so that a run that was stopped goes on. Which side the heart is on is learnt from all pictures of
+patients without a picture in the yardstick. ``--hold-out`` keeps a share of the patients for tuning. No patient of the
+yardstick is read here.
 """
 
 import argparse
@@ -34,17 +31,16 @@ from mmlib.text.lungs import SIDE, WEIGHTS, LungNetwork, ask_lungs, halves_of, l
 from mmlib.text.radiograph import prepare, smooth_outline
 from mmlib.twins.drawings import draw_xray, outline_xray
 
-#: Of the first training, and of those that go on from it.
-FIRST = {"steps": 7500, "seed": 0, "rate": 2e-3}
-TUNINGS = (
-    {"steps": 500, "seed": 11, "rate": 1.5e-3},
-    {"steps": 600, "seed": 12, "rate": 1.5e-3, "harder": True},
-)
-#: Of the two trainings that go on, one after the other, from the mean of those.
-LAST = (
-    {"steps": 7500, "seed": 13, "rate": 1.5e-3, "harder": True},
-    {"steps": 5000, "seed": 15, "rate": 1.5e-3, "harder": True, "air": True},
-)
+#: Each goes on from the mean of the weights of those that it is ``after``. ``harder`` names ``DISTURBANCES``.
+STAGES = {
+    "first": {"after": (), "steps": 7500, "seed": 0, "rate": 2e-3},
+    "again": {"after": ("first",), "steps": 500, "seed": 11, "rate": 1.5e-3},
+    "ill": {"after": ("first",), "steps": 600, "seed": 12, "rate": 1.5e-3, "harder": ("bases",)},
+    "bases": {"after": ("first", "again", "ill"), "steps": 7500, "seed": 13, "rate": 1.5e-3, "harder": ("bases",)},
+    "air": {"after": ("bases",), "steps": 5000, "seed": 15, "rate": 1.5e-3, "harder": ("bases", "air")},
+    "parts": {"after": ("air",), "steps": 6000, "seed": 17, "rate": 1.5e-3, "harder": ("parts", "air")},
+}
+LAST = ("air", "parts")  # the mean of their weights is kept
 BASE = 208  # pixels of a picture before it is deformed
 OUTLINES = Path(__file__).parents[1] / "outlines" / "building.json"
 YARDSTICK = OUTLINES.with_name(
@@ -261,8 +257,11 @@ def _draw_bones(rng):
     return picture + u(0, 6) * rng.standard_normal(picture.shape)
 
 
-def batch_of(pool: dict, rng: np.random.Generator, n: int, harder: bool = False, air: bool = False) -> tuple:
-    """Deformed pictures (n, 1, SIDE, SIDE), masks (n, 2, ...), answers (n, 2) and where each of them counts."""
+def batch_of(pool: dict, rng: np.random.Generator, n: int, harder: tuple = ()) -> tuple:
+    """Deformed pictures (n, 1, SIDE, SIDE), masks (n, 2, ...), answers (n, 2) and where each of them counts.
+
+    ``harder`` names ``DISTURBANCES``; with any of them, exposure varies more too.
+    """
     kinds = rng.choice(["real", "drawn", "other", "lateral", "turned"], n, p=[0.65, 0.16, 0.1, 0.05, 0.04])
     pictures, masks = [], []
     for kind in kinds:
@@ -318,11 +317,9 @@ def batch_of(pool: dict, rng: np.random.Generator, n: int, harder: bool = False,
     whole = torch.where(mirrored[:, None], whole.flip(1), whole)
 
     x = _ill(x, truth, rng)
-    if harder:
-        x = _hidden_bases(x, truth, rng)
-    if air:
-        x = _air_beside(x, truth, rng)
-    x = _exposed(x, rng, harder)
+    for name in harder:
+        x = DISTURBANCES[name](x, truth, rng)
+    x = _exposed(x, rng, bool(harder))
     x = _marked(x, rng)
     inverted = torch.from_numpy(rng.random(n) < 0.15)
     x = torch.where(inverted[:, None, None, None], 1 - x, x)
@@ -384,42 +381,67 @@ def _ill(x, truth, rng):
     return x + amount * (torch.maximum(level_of, x) - x)
 
 
+def _uniform(rng, n):
+    """Function that draws a number for each picture, or for each of its lungs."""
+
+    def draw(low, high, lungs=2):
+        return torch.from_numpy(rng.uniform(low, high, (n, lungs, 1, 1)).astype(np.float32))
+
+    return draw
+
+
 def _hidden_bases(x, truth, rng):
     """Lower parts of lungs as white as what lies beside them, so that their edge is lost."""
-    n = len(x)
-
-    def draw(low, high, sides=2):
-        return torch.from_numpy(rng.uniform(low, high, (n, sides, 1, 1)).astype(np.float32))
-
-    def around(x):
-        rows = functional.avg_pool2d(x, (25, 1), 1, (12, 0))
-        return functional.avg_pool2d(rows, (1, 25), 1, (0, 12))
-
+    draw = _uniform(rng, len(x))
     rows = torch.arange(SIDE)[:, None].expand(SIDE, 1)
     reached = truth.amax(3, keepdim=True) > 0.5
     top = torch.where(reached, rows, SIDE).amin(2, keepdim=True)
     height = (torch.where(reached, rows, 0).amax(2, keepdim=True) - top).clamp(min=1)
     steep = torch.exp(draw(1.6, 3.7))
-    amount = (
-        torch.sigmoid(((rows - top) / height - draw(0.3, 0.85)) * steep) * draw(0.5, 1) * (draw(0, 1) < 0.3)
-    )
-    rough = 1 - 0.4 * torch.sigmoid(3 * _noise(rng, n, int(rng.choice([5, 8, 12])))) * (draw(0, 1, 1) < 0.5)
+    amount = torch.sigmoid(((rows - top) / height - draw(0.3, 0.85)) * steep)
+    return _whitened(x, truth, amount * draw(0.5, 1) * (draw(0, 1) < 0.3), rng)
+
+
+def _hidden_parts(x, truth, rng):
+    """The same for what lies below, towards the middle of the chest, or between: the angle beside the heart."""
+    draw = _uniform(rng, len(x))
+    rows = torch.arange(SIDE)[:, None].expand(SIDE, SIDE).float()
+    size = truth.sum((2, 3), keepdim=True).clamp(min=1)
+
+    def scaled(place):
+        middle = (truth * place).sum((2, 3), keepdim=True) / size
+        spread = (truth * (place - middle) ** 2).sum((2, 3), keepdim=True) / size
+        return (place - middle) / spread.sqrt().clamp(min=1)
+
+    inward = scaled(rows.T) * torch.tensor([1.0, -1.0])[:, None, None]
+    angle = draw(-0.4, 1.6)  # 0: the base; a quarter turn: what lies beside heart and spine
+    along = torch.cos(angle) * scaled(rows) + torch.sin(angle) * inward
+    along = along + draw(0, 0.5) * _noise(rng, len(x), 5)
+    amount = torch.sigmoid((along - draw(-0.7, 1.5)) * torch.exp(draw(0.7, 2.5)))
+    return _whitened(x, truth, amount * draw(0.6, 1) * (draw(0, 1) < 0.45), rng)
+
+
+def _whitened(x, truth, amount, rng):
+    """Lungs as white as their surroundings, or evenly so, by an amount (n, 2, rows, columns) from 0 to 1."""
+    draw = _uniform(rng, len(x))
+
+    def around(x):
+        rows = functional.avg_pool2d(x, (25, 1), 1, (12, 0))
+        return functional.avg_pool2d(rows, (1, 25), 1, (0, 12))
+
+    rough = _noise(rng, len(x), int(rng.choice([5, 8, 12])))
+    rough = 1 - 0.4 * torch.sigmoid(3 * rough) * (draw(0, 1, 1) < 0.5)
     amount = (functional.avg_pool2d(truth, 5, 1, 2) * amount).sum(1, keepdim=True).clamp(0, 1) * rough
     outside = 1 - functional.max_pool2d(truth.amax(1, keepdim=True), 5, 1, 2)
-    dense = torch.quantile(x[..., ::3, ::3].flatten(1), 0.75, dim=1)[:, None, None, None] * draw(
-        0.85, 1.15, 1
-    )
+    dense = torch.quantile(x[..., ::3, ::3].flatten(1), 0.75, dim=1)[:, None, None, None]
+    dense = dense * draw(0.85, 1.15, 1)
     beside = (around(x * outside) + 0.02 * dense) / (around(outside) + 0.02)
     return x + amount * (torch.maximum(torch.where(draw(0, 1, 1) < 0.6, beside, dense), x) - x)
 
 
 def _air_beside(x, truth, rng):
     """Streaks as dark as lung in the wall of the chest, beside and below a lung: air under the skin."""
-    n = len(x)
-
-    def draw(low, high, sides=2):
-        return torch.from_numpy(rng.uniform(low, high, (n, sides, 1, 1)).astype(np.float32))
-
+    draw = _uniform(rng, len(x))
     rows = torch.arange(SIDE)[:, None].expand(SIDE, SIDE).float()
     columns = rows.T
     size = truth.sum((2, 3), keepdim=True).clamp(min=1)
@@ -432,13 +454,17 @@ def _air_beside(x, truth, rng):
     wall = near * outward * torch.sigmoid((rows - centre - draw(-30, 25)) / 4)
     outside = 1 - functional.max_pool2d(truth, 3, 1, 1).amax(1, keepdim=True)
     slope, frequency = draw(-1.2, 1.2, 1), draw(0.3, 1.2, 1)
-    streaks = torch.sin((columns * slope + rows) * frequency + 2 * _noise(rng, n, 6))
-    streaks = torch.sigmoid(draw(1, 4, 1) * streaks + draw(-1, 3, 1) + 2 * _noise(rng, n, 8))
+    streaks = torch.sin((columns * slope + rows) * frequency + 2 * _noise(rng, len(x), 6))
+    streaks = torch.sigmoid(draw(1, 4, 1) * streaks + draw(-1, 3, 1) + 2 * _noise(rng, len(x), 8))
     amount = (wall * draw(0.3, 1) * (draw(0, 1) < 0.25)).amax(1, keepdim=True) * outside * streaks
     lungs = truth.amax(1, keepdim=True)
     air = (x * lungs).sum((2, 3), keepdim=True) / lungs.sum((2, 3), keepdim=True).clamp(min=1)
     amount = functional.avg_pool2d(amount, 3, 1, 1)
     return x + amount * (torch.minimum(air * draw(0.7, 1.2, 1), x) - x)
+
+
+#: What the later trainings may name as harder.
+DISTURBANCES = {"bases": _hidden_bases, "parts": _hidden_parts, "air": _air_beside}
 
 
 def _exposed(x, rng, harder):
@@ -560,8 +586,7 @@ def train(
     seed: int,
     rate: float,
     start: Path | None = None,
-    harder: bool = False,
-    air: bool = False,
+    harder: tuple = (),
     size: int = 8,
 ) -> None:
     """Train, and keep the weights averaged over the last steps, written now and then."""
@@ -574,11 +599,11 @@ def train(
     network.to(device).train()
     average = {k: v.clone() for k, v in network.state_dict().items()}
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
-    shown = []
+    shown, part = [], keep.with_suffix(".part")
     for step in range(1, steps + 1):
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1, step / 50) * (0.5 * (1 + np.cos(np.pi * step / steps)) + 0.005)
-        x, truth, told, counts, outlined = (part.to(device) for part in batch_of(pool, rng, size, harder, air))
+        x, truth, told, counts, outlined = (tensor.to(device) for tensor in batch_of(pool, rng, size, harder))
         with torch.autocast(device, dtype=torch.bfloat16, enabled=device != "cpu"):  # many CPUs have no such arithmetic
             maps, answers = network(x)
         loss, dice, errors = loss_of(maps.float(), answers.float(), truth, told, counts, outlined)
@@ -597,7 +622,8 @@ def train(
         if step % 100 == 0:
             print(f"{step:5d}", " ".join(f"{v:.3f}" for v in np.mean(shown[-100:], 0)), flush=True)
             kept = {k: (v.half() if v.is_floating_point() else v).cpu() for k, v in average.items()}
-            save_file(kept, keep)
+            save_file(kept, part)
+    os.replace(part, keep)
 
 
 def taught_pictures(folder: Path, ids: list, teacher: Path) -> list:
@@ -637,9 +663,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hannover", type=Path, required=True, help="folder with data.csv and png/")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--start", type=Path, help="weights of the first training, which is then left out")
     parser.add_argument("--hold-out", type=float, default=0, help="share of the patients kept for tuning")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
+    parser.add_argument("--stages", type=Path, default="_build/lungs", help="folder of what is trained, to go on from")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
@@ -656,27 +682,22 @@ def main() -> None:
         "drawn": drawn_pictures(rng, 400),
         "other": other_pictures(rng, 600),
     }
-    first = options.start or options.out.with_name("first.safetensors")
-    if not options.start:
-        train(pool, first, options.device, **FIRST)
-    parts, mean = [first], options.out.with_name("mean.safetensors")
-
-    def go_on(start, keep, tuning):
-        own = pool
-        if tuning.get("harder"):
+    stages = options.stages / f"{len(kept)}_pictures"
+    stages.mkdir(parents=True, exist_ok=True)
+    trained = {name: stages / f"{name}.safetensors" for name in STAGES}
+    for name, stage in STAGES.items():
+        if trained[name].exists():
+            continue
+        print(name, flush=True)
+        own, start, settings = pool, None, dict(stage)
+        if after := settings.pop("after"):
+            start = stages / f"{name}_start.safetensors"
+            average([trained[earlier] for earlier in after], start)
+        if "harder" in stage:
             taught = taught_pictures(options.hannover, free.difference(ids), start)
             own = pool | {"real": pool["real"] + taught}
-        train(own, keep, options.device, start=start, **tuning)
-
-    for tuning in TUNINGS:
-        parts.append(options.out.with_name(f"tuned_{len(parts)}.safetensors"))
-        go_on(first, parts[-1], tuning)
-    average(parts, mean)
-    last = mean
-    for number, tuning in enumerate(LAST, 1):
-        last, start = options.out.with_name(f"last_{number}.safetensors"), last
-        go_on(start, last, tuning)
-    os.replace(last, options.out)
+        train(own, trained[name], options.device, start=start, **settings)
+    average([trained[name] for name in LAST], options.out)
     fit_turned(options.hannover, free, options.out)
 
 

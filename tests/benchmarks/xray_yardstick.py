@@ -169,8 +169,11 @@ def draw_fields(pictures: pd.DataFrame, images: dict, fields: dict, outlines: di
     return sheet
 
 
-def tell(pictures: pd.DataFrame, tables: dict[str, pd.DataFrame], missed: int, command: str) -> str:
+def tell(pictures: pd.DataFrame, table: pd.DataFrame, tables: dict[str, pd.DataFrame], command: str) -> str:
     """Part of the page about X-rays: sentences, tables and the figure, with these numbers."""
+    failed = pictures.picture[(pictures.filter(regex=" reader_[ab]$") < BAR).any(axis=1)]
+    missed = table.patient_id[table.image_id.isin(failed)]
+    mirrored = int(table.reason.str.contains("mirrored").sum())
     density = tables["density"].iloc[0]
     clear = density.low > 0 or density.high < 0
     higher = "higher" if density.difference > 0 else "lower"
@@ -184,7 +187,7 @@ def tell(pictures: pd.DataFrame, tables: dict[str, pd.DataFrame], missed: int, c
     for name in ("median difference", "their median difference"):
         twice[name] = twice[name].map("{:.2f}".format)
     twice["pairs of different patients"] = twice["pairs of different patients"].map("{:,}".format)
-    below = f"all {missed}" if missed <= SHOWN else f"the worst {SHOWN} of {missed}"
+    below = f"all {len(missed)}" if len(missed) <= SHOWN else f"the worst {SHOWN} of {len(missed)}"
     return "\n".join(
         [
             f"Made on {date.today()} by `{command}`. Of the {len(pictures)} pictures with outlines, {refused} were "
@@ -193,6 +196,9 @@ def tell(pictures: pd.DataFrame, tables: dict[str, pd.DataFrame], missed: int, c
             f"{density['density otherwise']:.1f} % in {density['other pictures']:.0f} others: a difference of "
             f"{density.difference:.1f} points, 95 % interval {density.low:.1f} to {density.high:.1f} over "
             f"{density.patients:.0f} patients, {verdict}.\n",
+            f"The {len(missed)} pictures in which a lung is below {BAR:.2f} with a reader are of {missed.nunique()} "
+            f"patients, {missed.value_counts().max()} of them of one. "
+            f"Of all {len(table)} pictures, {mirrored} are wrongly called mirrored.\n",
             as_markdown(
                 summary,
                 "tab-descriptors-lungs",
@@ -278,9 +284,8 @@ def main() -> None:
     for name, part in {"overlap": pictures, **tables}.items():
         write(f"xray_{name}", part)
     draw_fields(pictures, images, fields, outlines).save(TABLES / "xray_fields.jpg", quality=70)
-    missed = int((pictures.filter(regex=" reader_[ab]$") < BAR).any(axis=1).sum())
     command = "python -m tests.benchmarks.xray_yardstick --hannover FOLDER"
-    (TABLES / "xray.md").write_text(tell(pictures, tables, missed, command), encoding="utf-8")
+    (TABLES / "xray.md").write_text(tell(pictures, table, tables, command), encoding="utf-8")
     reasons = table[table.outcome != "in full"][["image_id", "outcome", "reason"]]
     for part in (*tables.values(), reasons):
         print(part.to_string(), end="\n\n")

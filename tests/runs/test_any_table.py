@@ -64,10 +64,8 @@ def test_a_table_becomes_a_book_without_a_warning(checkout, executed, name):
             executed.stdout + executed.stderr
         )
     alone = f"_build/alone/{name}"  # beside the book of all: one of the tables is called html
-    staged = call(checkout, sys.executable, "-m", "mmlib", "stage", "--runs", name, "--out", f"{alone}/src")
-    assert staged.returncode == 0, staged.stderr
-    options = ["--path-output", alone, "--all", "-W", "--keep-going", "--quiet"]
-    built = call(checkout, "jupyter-book", "build", f"{alone}/src", *options)
+    options = ["--runs", name, "--out", f"{alone}/_build/src", "--render"]
+    built = call(checkout, sys.executable, "-m", "mmlib", "stage", *options)
     assert built.returncode == 0, built.stdout + built.stderr
     shutil.rmtree(checkout / alone)
 
