@@ -197,7 +197,7 @@ def tell(pictures: pd.DataFrame, table: pd.DataFrame, tables: dict[str, pd.DataF
             f"{density.difference:.1f} points, 95 % interval {density.low:.1f} to {density.high:.1f} over "
             f"{density.patients:.0f} patients, {verdict}.\n",
             f"The {len(missed)} pictures in which a lung is below {BAR:.2f} with a reader are of {missed.nunique()} "
-            f"patients, {missed.value_counts().max()} of them of one. "
+            f"patients, {max(missed.value_counts(), default=0)} of them of one. "
             f"Of all {len(table)} pictures, {mirrored} are wrongly called mirrored.\n",
             as_markdown(
                 summary,
