@@ -381,10 +381,10 @@ def _ill(x, truth, rng):
     return x + amount * (torch.maximum(level_of, x) - x)
 
 
-def _uniform(rng, n):
-    """Function that draws a number for each picture, or for each of its lungs."""
+def _uniform(rng, n, each=2):
+    """Function that draws numbers for n pictures: one for each of both lungs, or only one."""
 
-    def draw(low, high, lungs=2):
+    def draw(low, high, lungs=each):
         return torch.from_numpy(rng.uniform(low, high, (n, lungs, 1, 1)).astype(np.float32))
 
     return draw
@@ -470,10 +470,7 @@ DISTURBANCES = {"bases": _hidden_bases, "parts": _hidden_parts, "air": _air_besi
 def _exposed(x, rng, harder):
     """Curves of contrast, uneven light, blur and grain."""
     n = len(x)
-
-    def draw(low, high):
-        return torch.from_numpy(rng.uniform(low, high, (n, 1, 1, 1)).astype(np.float32))
-
+    draw = _uniform(rng, n, each=1)
     if harder:  # white and black burnt out
         low = draw(-0.1, 0.2)
         burnt = ((x - low) / (draw(0.65, 1.1) - low)).clamp(0, 1)
