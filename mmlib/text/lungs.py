@@ -17,12 +17,13 @@ from torch import nn
 from torch.nn import functional
 
 WEIGHTS = Path(__file__).with_suffix(".safetensors")
-SIDE = 128  # pixels: what the network sees
+SIDE, NEARER = 128, 160  # pixels of a picture that the network sees, and of the second look at its lungs
 MARGIN = 0.1  # of the longer side of the box around both lungs, for the second look
-NEAR = 16  # pixels to each side that a pixel is compared with
+NEAR = 1 / 8  # of the picture, to each side: what a pixel is compared with
 FINEST = 4  # pixels that the network takes as one
 GRID = 12  # cells along each side of the box around both lungs, for telling how a chest lies
-WIDTHS = (48, 64, 96, 96)  # channels at SIDE / 4, / 8, ...
+WIDTHS = (48, 64, 96, 96)  # channels at a quarter of the pixels, an eighth, ...
+CELLS = 8  # along each side, for the answers
 
 
 class LungNetwork(nn.Module):
@@ -44,14 +45,14 @@ class LungNetwork(nn.Module):
         self.maps = nn.Conv2d(WIDTHS[0], 2 * FINEST**2, 3, padding=1)
         self.squeeze = nn.Conv2d(WIDTHS[-1] + WIDTHS[-2], 16, 1)
         self.answers = nn.Sequential(
-            nn.Linear(16 * (SIDE // 16) ** 2, 32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 2)
+            nn.Linear(16 * CELLS**2, 32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 2)
         )
         # of logistic regressions on halves_of
         self.register_buffer("mirrored", torch.zeros(GRID * GRID))
         self.register_buffer("upside_down", torch.zeros(GRID * GRID))
 
     def forward(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return maps (n, 2, SIDE, SIDE) and answers (n, 2) of pictures (n, 1, SIDE, SIDE) in 0..1."""
+        """Return maps (n, 2, side, side) and answers (n, 2) of pictures (n, 1, side, side) in 0..1, a side of 32 k."""
         x = functional.pixel_unshuffle(torch.cat([picture - 0.5, _local_contrast(picture)], 1), FINEST)
         kept = []
         for i, block in enumerate(self.down):
@@ -62,6 +63,7 @@ class LungNetwork(nn.Module):
             if beside is kept[-2]:
                 whole = torch.relu(self.squeeze(torch.cat([larger, beside], 1)))
             x = block(torch.cat([larger, beside], 1))
+        whole = functional.adaptive_avg_pool2d(whole, CELLS)
         return functional.pixel_shuffle(self.maps(x), FINEST), self.answers(whole.flatten(1))
 
 
@@ -78,8 +80,9 @@ def _block(before: int, after: int) -> nn.Sequential:
 
 def _local_contrast(picture: torch.Tensor) -> torch.Tensor:
     """Each pixel in standard deviations of its neighbourhood: what is left when exposure differs."""
-    place = torch.arange(SIDE, device=picture.device)
-    near = ((place[:, None] - place).abs() <= NEAR).float()
+    side = picture.shape[-1]
+    place = torch.arange(side, device=picture.device)
+    near = ((place[:, None] - place).abs() <= NEAR * side).float()
     near /= near.sum(1, keepdim=True)  # its product is a mean over neighbours, many times as fast as pooling
     mean = near @ picture @ near.T
     spread = (near @ picture**2 @ near.T - mean**2).clamp(min=0).sqrt()
@@ -137,18 +140,18 @@ def ask_lungs(picture: np.ndarray, network: LungNetwork | None = None) -> Answer
     top, left = (side - rows) // 2, (side - columns) // 2
     square = np.zeros((side, side), np.float32)
     square[top : top + rows, left : left + columns] = picture
-    maps, agreement, (frontal, inverted) = _look(network, square)
+    maps, agreement, (frontal, inverted) = _look(network, square, SIDE)
     if (maps > 0.5).any():  # a second look, from nearer
         near = _box_around((maps > 0.5).any(axis=0))
-        maps[:, *near] = (maps[:, *near] + _look(network, square[near])[0]) / 2
+        maps[:, *near] = (maps[:, *near] + _look(network, square[near], NEARER)[0]) / 2
     return Answer(maps[:, top : top + rows, left : left + columns], agreement, frontal, inverted)
 
 
 def _look(
-    network: LungNetwork, square: np.ndarray
+    network: LungNetwork, square: np.ndarray, side: int
 ) -> tuple[np.ndarray, tuple[float, float], tuple[float, float]]:
-    """Maps of a square picture and its mirror image averaged, their agreement, and the answers."""
-    small = Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BOX)
+    """Maps of a square picture and its mirror image, at ``side`` pixels, averaged, their agreement, and the answers."""
+    small = Image.fromarray(square).resize((side, side), Image.Resampling.BOX)
     x = torch.from_numpy(np.array(small))[None, None]
     maps, answers = network(torch.cat([x, x.flip(3)]))
     p = torch.sigmoid(torch.stack([maps[0], maps[1].flip(0, 2)]))

@@ -27,7 +27,7 @@ from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
 from torch.nn import functional
 
-from mmlib.text.lungs import SIDE, WEIGHTS, LungNetwork, ask_lungs, halves_of, load_lungs
+from mmlib.text.lungs import NEARER, SIDE, WEIGHTS, LungNetwork, ask_lungs, halves_of, load_lungs
 from mmlib.text.radiograph import prepare, smooth_outline
 from mmlib.twins.drawings import draw_xray, outline_xray
 
@@ -39,9 +39,17 @@ STAGES = {
     "bases": {"after": ("first", "again", "ill"), "steps": 7500, "seed": 13, "rate": 1.5e-3, "harder": ("bases",)},
     "air": {"after": ("bases",), "steps": 5000, "seed": 15, "rate": 1.5e-3, "harder": ("bases", "air")},
     "parts": {"after": ("air",), "steps": 6000, "seed": 17, "rate": 1.5e-3, "harder": ("parts", "air")},
+    "nearer": {
+        "after": ("air", "parts"),
+        "steps": 4000,
+        "seed": 29,
+        "rate": 1.5e-3,
+        "harder": ("parts", "air"),
+        "sides": (SIDE, NEARER),
+    },
 }
-LAST = ("air", "parts")  # the mean of their weights is kept
-BASE = 208  # pixels of a picture before it is deformed
+LAST = ("nearer_start", "nearer")  # the mean of their weights is kept
+BASE = 256  # pixels of a picture before it is deformed
 OUTLINES = Path(__file__).parents[1] / "outlines" / "building.json"
 YARDSTICK = OUTLINES.with_name(
     "reader_a.json"
@@ -257,10 +265,11 @@ def _draw_bones(rng):
     return picture + u(0, 6) * rng.standard_normal(picture.shape)
 
 
-def batch_of(pool: dict, rng: np.random.Generator, n: int, harder: tuple = ()) -> tuple:
-    """Deformed pictures (n, 1, SIDE, SIDE), masks (n, 2, ...), answers (n, 2) and where each of them counts.
+def batch_of(pool: dict, rng: np.random.Generator, n: int, harder: tuple = (), side: int = SIDE) -> tuple:
+    """Deformed pictures (n, 1, side, side), masks (n, 2, ...), answers (n, 2) and where each of them counts.
 
-    ``harder`` names ``DISTURBANCES``; with any of them, exposure varies more too.
+    ``harder`` names ``DISTURBANCES``; with any of them, exposure varies more too. Pictures of ``NEARER`` pixels are
+    seen from nearer.
     """
     kinds = rng.choice(["real", "drawn", "other", "lateral", "turned"], n, p=[0.65, 0.16, 0.1, 0.05, 0.04])
     pictures, masks = [], []
@@ -284,7 +293,7 @@ def batch_of(pool: dict, rng: np.random.Generator, n: int, harder: tuple = ()) -
         np.where(kinds == "turned", rng.choice([90, 180, 270], n), 0).astype(np.float32)
     )
     angle = torch.deg2rad(angle)
-    zoom = torch.exp(draw(-0.35, 0.25))  # above 1 sees more than the picture
+    zoom = torch.exp(draw(-0.35, 0.25 if side == SIDE else 0.1))  # above 1 sees more than the picture
     stretch = torch.exp(draw(-0.2, 0.2))
     shift_x, shift_y, shear = draw(-0.15, 0.15), draw(-0.15, 0.15), draw(-0.1, 0.1)
     close = torch.from_numpy(rng.random(n) < 0.08)  # far too close, or beside
@@ -301,17 +310,17 @@ def batch_of(pool: dict, rng: np.random.Generator, n: int, harder: tuple = ()) -
         ],
         1,
     )
-    grid = functional.affine_grid(theta, (n, 1, SIDE, SIDE), align_corners=False)
+    grid = functional.affine_grid(theta, (n, 1, side, side), align_corners=False)
     bend = (
         torch.from_numpy(rng.standard_normal((n, 2, 5, 5)).astype(np.float32))
         * draw(0, 0.03)[:, None, None, None]
     )
-    bend = functional.interpolate(bend, (SIDE, SIDE), mode="bicubic", align_corners=True)
+    bend = functional.interpolate(bend, (side, side), mode="bicubic", align_corners=True)
     grid = grid + bend.permute(0, 2, 3, 1)
     edge = "border" if rng.random() < 0.3 else "zeros"
     x = functional.grid_sample(source[:, :1], grid, padding_mode=edge, align_corners=False)
     truth = functional.grid_sample(source[:, 1:], grid, padding_mode="zeros", align_corners=False)
-    whole = source[:, 1:].sum((2, 3)) / (a * d)[:, None] * (SIDE / BASE) ** 2
+    whole = source[:, 1:].sum((2, 3)) / (a * d)[:, None] * (side / BASE) ** 2
     # lungs on the left of the picture first, whichever they are
     truth = torch.where(mirrored[:, None, None, None], truth.flip(1), truth)
     whole = torch.where(mirrored[:, None], whole.flip(1), whole)
@@ -357,9 +366,10 @@ def _lookalike(picture, mask, rng):
     return out
 
 
-def _noise(rng, n, cells):
-    low = torch.from_numpy(rng.standard_normal((n, 1, cells, cells)).astype(np.float32))
-    return functional.interpolate(low, (SIDE, SIDE), mode="bicubic", align_corners=True)
+def _noise(rng, x, cells):
+    """Smooth noise for each of the pictures x."""
+    low = torch.from_numpy(rng.standard_normal((len(x), 1, cells, cells)).astype(np.float32))
+    return functional.interpolate(low, x.shape[2:], mode="bicubic", align_corners=True)
 
 
 def _ill(x, truth, rng):
@@ -367,8 +377,8 @@ def _ill(x, truth, rng):
     n = len(x)
     dense = torch.quantile(x[..., ::3, ::3].flatten(1), 0.75, dim=1)[:, None, None, None]
     rare = torch.from_numpy(rng.uniform(-0.5, 1.5, (n, 1, 1, 1)).astype(np.float32))
-    patches = torch.sigmoid(4 * (_noise(rng, n, int(rng.choice([4, 6, 10]))) - rare))
-    rows = torch.linspace(0, 1, SIDE)[:, None].expand(SIDE, SIDE)
+    patches = torch.sigmoid(4 * (_noise(rng, x, int(rng.choice([4, 6, 10]))) - rare))
+    rows = torch.linspace(0, 1, x.shape[2])[:, None].expand(x.shape[2:])
     level = torch.from_numpy(rng.uniform(0.3, 0.9, (n, 2, 1, 1)).astype(np.float32))
     sides = torch.from_numpy((rng.random((n, 2, 1, 1)) < 0.25).astype(np.float32))
     bases = torch.sigmoid((rows - level) * 25) * sides
@@ -393,9 +403,9 @@ def _uniform(rng, n, each=2):
 def _hidden_bases(x, truth, rng):
     """Lower parts of lungs as white as what lies beside them, so that their edge is lost."""
     draw = _uniform(rng, len(x))
-    rows = torch.arange(SIDE)[:, None].expand(SIDE, 1)
+    rows = torch.arange(x.shape[2])[:, None]
     reached = truth.amax(3, keepdim=True) > 0.5
-    top = torch.where(reached, rows, SIDE).amin(2, keepdim=True)
+    top = torch.where(reached, rows, len(rows)).amin(2, keepdim=True)
     height = (torch.where(reached, rows, 0).amax(2, keepdim=True) - top).clamp(min=1)
     steep = torch.exp(draw(1.6, 3.7))
     amount = torch.sigmoid(((rows - top) / height - draw(0.3, 0.85)) * steep)
@@ -405,7 +415,7 @@ def _hidden_bases(x, truth, rng):
 def _hidden_parts(x, truth, rng):
     """The same for what lies below, towards the middle of the chest, or between: the angle beside the heart."""
     draw = _uniform(rng, len(x))
-    rows = torch.arange(SIDE)[:, None].expand(SIDE, SIDE).float()
+    rows = torch.arange(x.shape[2])[:, None].expand(x.shape[2:]).float()
     size = truth.sum((2, 3), keepdim=True).clamp(min=1)
 
     def scaled(place):
@@ -416,7 +426,7 @@ def _hidden_parts(x, truth, rng):
     inward = scaled(rows.T) * torch.tensor([1.0, -1.0])[:, None, None]
     angle = draw(-0.4, 1.6)  # 0: the base; a quarter turn: what lies beside heart and spine
     along = torch.cos(angle) * scaled(rows) + torch.sin(angle) * inward
-    along = along + draw(0, 0.5) * _noise(rng, len(x), 5)
+    along = along + draw(0, 0.5) * _noise(rng, x, 5)
     amount = torch.sigmoid((along - draw(-0.7, 1.5)) * torch.exp(draw(0.7, 2.5)))
     return _whitened(x, truth, amount * draw(0.6, 1) * (draw(0, 1) < 0.45), rng)
 
@@ -429,7 +439,7 @@ def _whitened(x, truth, amount, rng):
         rows = functional.avg_pool2d(x, (25, 1), 1, (12, 0))
         return functional.avg_pool2d(rows, (1, 25), 1, (0, 12))
 
-    rough = _noise(rng, len(x), int(rng.choice([5, 8, 12])))
+    rough = _noise(rng, x, int(rng.choice([5, 8, 12])))
     rough = 1 - 0.4 * torch.sigmoid(3 * rough) * (draw(0, 1, 1) < 0.5)
     amount = (functional.avg_pool2d(truth, 5, 1, 2) * amount).sum(1, keepdim=True).clamp(0, 1) * rough
     outside = 1 - functional.max_pool2d(truth.amax(1, keepdim=True), 5, 1, 2)
@@ -442,7 +452,7 @@ def _whitened(x, truth, amount, rng):
 def _air_beside(x, truth, rng):
     """Streaks as dark as lung in the wall of the chest, beside and below a lung: air under the skin."""
     draw = _uniform(rng, len(x))
-    rows = torch.arange(SIDE)[:, None].expand(SIDE, SIDE).float()
+    rows = torch.arange(x.shape[2])[:, None].expand(x.shape[2:]).float()
     columns = rows.T
     size = truth.sum((2, 3), keepdim=True).clamp(min=1)
     middle = (truth * columns).sum((2, 3), keepdim=True) / size
@@ -454,8 +464,8 @@ def _air_beside(x, truth, rng):
     wall = near * outward * torch.sigmoid((rows - centre - draw(-30, 25)) / 4)
     outside = 1 - functional.max_pool2d(truth, 3, 1, 1).amax(1, keepdim=True)
     slope, frequency = draw(-1.2, 1.2, 1), draw(0.3, 1.2, 1)
-    streaks = torch.sin((columns * slope + rows) * frequency + 2 * _noise(rng, len(x), 6))
-    streaks = torch.sigmoid(draw(1, 4, 1) * streaks + draw(-1, 3, 1) + 2 * _noise(rng, len(x), 8))
+    streaks = torch.sin((columns * slope + rows) * frequency + 2 * _noise(rng, x, 6))
+    streaks = torch.sigmoid(draw(1, 4, 1) * streaks + draw(-1, 3, 1) + 2 * _noise(rng, x, 8))
     amount = (wall * draw(0.3, 1) * (draw(0, 1) < 0.25)).amax(1, keepdim=True) * outside * streaks
     lungs = truth.amax(1, keepdim=True)
     air = (x * lungs).sum((2, 3), keepdim=True) / lungs.sum((2, 3), keepdim=True).clamp(min=1)
@@ -480,7 +490,7 @@ def _exposed(x, rng, harder):
     steep = draw(2, 9)
     curve = torch.sigmoid(steep * (x - draw(0.3, 0.7)))
     x = x * (1 - bend) + curve * bend
-    x = x + _noise(rng, n, 3) * draw(0, 0.12) + _noise(rng, n, 6) * draw(0, 0.04)
+    x = x + _noise(rng, x, 3) * draw(0, 0.12) + _noise(rng, x, 6) * draw(0, 0.04)
     if rng.random() < 0.35:
         k = int(rng.choice([3, 3, 5]))
         x = functional.avg_pool2d(x, k, 1, k // 2, count_include_pad=False)
@@ -493,16 +503,15 @@ def _exposed(x, rng, harder):
 
 def _marked(x, rng):
     """Tubes, wires, electrodes, letters and arrows over the picture."""
-    out = []
+    out, size, scale = [], x.shape[2:], 3
+    side = size[0] * scale
     for picture in x[:, 0].numpy():
         if rng.random() < 0.5:
             out.append(picture)
             continue
         low, high = float(picture.min()), float(picture.max())
-        scale = 3
-        layer = Image.new("L", (SIDE * scale, SIDE * scale))
+        layer = Image.new("L", (side, side))
         draw = ImageDraw.Draw(layer)
-        side = SIDE * scale
         for _ in range(rng.integers(0, 5)):  # tubes and wires
             t = np.linspace(0, 1, 24)[:, None]
             basis = np.hstack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])
@@ -527,7 +536,7 @@ def _marked(x, rng):
         if rng.random() < 0.1:  # a metal plate or pacemaker
             cx, cy = rng.uniform(0.1, 0.9, 2) * side
             draw.rounded_rectangle([cx - 25, cy - 20, cx + 25, cy + 20], 10, fill=255)
-        layer = np.asarray(layer.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255
+        layer = np.asarray(layer.resize(size, Image.Resampling.BOX), np.float32) / 255
         ink = high + 0.1 * (high - low) if rng.random() < 0.9 else low
         out.append(picture * (1 - layer) + ink * layer)
     return torch.from_numpy(np.stack(out))[:, None]
@@ -535,7 +544,7 @@ def _marked(x, rng):
 
 def _cut(x, truth, rng):
     """Black, white or grey borders; sometimes far into the chest."""
-    x, truth = x.clone(), truth.clone()
+    x, truth, side = x.clone(), truth.clone(), x.shape[2]
     for i in range(len(x)):
         if rng.random() < 0.45:
             continue
@@ -546,9 +555,9 @@ def _cut(x, truth, rng):
             for end in (0, 1):
                 into = deep and rng.random() < 0.35
                 share = rng.uniform(0, 0.55) if into else rng.uniform(0, 0.1) * (rng.random() < 0.6)
-                width = int(SIDE * share)
+                width = int(side * share)
                 if width:
-                    where = slice(0, width) if end == 0 else slice(SIDE - width, SIDE)
+                    where = slice(0, width) if end == 0 else slice(side - width, side)
                     index = (slice(None), where) if axis == 1 else (slice(None), slice(None), where)
                     x[i][index] = value
                     truth[i][index] = 0
@@ -584,6 +593,7 @@ def train(
     rate: float,
     start: Path | None = None,
     harder: tuple = (),
+    sides: tuple = (SIDE,),
     size: int = 8,
 ) -> None:
     """Train, and keep the weights averaged over the last steps, written now and then."""
@@ -600,7 +610,8 @@ def train(
     for step in range(1, steps + 1):
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1, step / 50) * (0.5 * (1 + np.cos(np.pi * step / steps)) + 0.005)
-        x, truth, told, counts, outlined = (tensor.to(device) for tensor in batch_of(pool, rng, size, harder))
+        side = sides[rng.integers(len(sides))]
+        x, truth, told, counts, outlined = (tensor.to(device) for tensor in batch_of(pool, rng, size, harder, side))
         with torch.autocast(device, dtype=torch.bfloat16, enabled=device != "cpu"):  # many CPUs have no such arithmetic
             maps, answers = network(x)
         loss, dice, errors = loss_of(maps.float(), answers.float(), truth, told, counts, outlined)
@@ -694,7 +705,7 @@ def main() -> None:
             taught = taught_pictures(options.hannover, free.difference(ids), start)
             own = pool | {"real": pool["real"] + taught}
         train(own, trained[name], options.device, start=start, **settings)
-    average([trained[name] for name in LAST], options.out)
+    average([stages / f"{name}.safetensors" for name in LAST], options.out)
     fit_turned(options.hannover, free, options.out)
 
 

@@ -141,9 +141,6 @@ def real(name):
 
 
 @needs_pictures
-@pytest.mark.xfail(
-    reason="the right lung reaches the bar with reader b on 35 pictures, not 36; see book/tables/xray_summary.csv"
-)
 def test_lungs_overlap_with_both_readers_on_real_pictures():
     readers = [json.loads((OUTLINES / f"reader_{r}.json").read_text())["outlines"] for r in "ab"]
     good = []
