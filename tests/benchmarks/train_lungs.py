@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.train_lungs --hannover ../shared/data/hannover
 
-takes about two hours on one idle core and writes ``mmlib/text/lungs.safetensors``. The network learns
+takes almost three hours on one idle core and writes ``mmlib/text/lungs.safetensors``. The network learns
 from the 60 outlines of ``tests/outlines/building.json``, from drawings whose outlines are known (the twins' and
 others) and, as what is *no* frontal chest X-ray, from photographs that scikit-image ships, textures, other drawn
 bodies, and halves, turned copies and lookalikes of lateral views made of the same 60 pictures. It is trained in
