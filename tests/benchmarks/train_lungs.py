@@ -15,6 +15,7 @@ yardstick is read here.
 import argparse
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ STAGES = {
         "sides": (SIDE, NEARER),
     },
 }
-LAST = ("nearer_start", "nearer")  # the mean of their weights is kept
+LAST = ("nearer_start", "nearer")  # the mean of the weights before and after the last stage is kept
 BASE = 256  # pixels of a picture before it is deformed
 OUTLINES = Path(__file__).parents[1] / "outlines" / "building.json"
 YARDSTICK = OUTLINES.with_name(
@@ -645,7 +646,7 @@ def taught_pictures(folder: Path, ids: list, teacher: Path) -> list:
     return out
 
 
-def average(paths: list[Path], path: Path) -> None:
+def average(paths: Iterable[Path], path: Path) -> None:
     """Write the mean of the weights of networks that go back to one."""
     networks = [load_file(p) for p in paths]
     means = {k: torch.stack([own[k].float() for own in networks]).mean(0) for k in networks[0]}
@@ -692,20 +693,23 @@ def main() -> None:
     }
     stages = options.stages / f"{len(kept)}_pictures"
     stages.mkdir(parents=True, exist_ok=True)
-    trained = {name: stages / f"{name}.safetensors" for name in STAGES}
+
+    def file_of(name):
+        return stages / f"{name}.safetensors"
+
     for name, stage in STAGES.items():
-        if trained[name].exists():
+        if file_of(name).exists():
             continue
         print(name, flush=True)
         own, start, settings = pool, None, dict(stage)
         if after := settings.pop("after"):
-            start = stages / f"{name}_start.safetensors"
-            average([trained[earlier] for earlier in after], start)
+            start = file_of(f"{name}_start")
+            average(map(file_of, after), start)
         if "harder" in stage:
             taught = taught_pictures(options.hannover, free.difference(ids), start)
             own = pool | {"real": pool["real"] + taught}
-        train(own, trained[name], options.device, start=start, **settings)
-    average([stages / f"{name}.safetensors" for name in LAST], options.out)
+        train(own, file_of(name), options.device, start=start, **settings)
+    average(map(file_of, LAST), options.out)
     fit_turned(options.hannover, free, options.out)
 
 
